@@ -1,0 +1,1 @@
+"""Knows the providers, decides no entry: carries instructions out and brings outcomes back."""

@@ -1,0 +1,67 @@
+"""What every rail offers the rest of Daftari: a small Protocol, its declared capabilities, and what a callback means."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Protocol
+
+from ledger.money import Money
+from ledger.msisdn import Msisdn
+from ledger.outbox.instruction import Answer, Failed, OutcomeUnknown, PayoutInstruction, Settled
+from ledger.payouts.limits import RailLimits
+
+
+@dataclass(frozen=True, slots=True)
+class Capabilities:
+    """What a rail can carry. `payout_limits` are per currency; amounts outside them are refused, never rounded."""
+
+    rail: str
+    payout_limits: dict[str, RailLimits]
+
+
+@dataclass(frozen=True, slots=True)
+class CallbackUrls:
+    """Where the provider is to answer this very attempt; both paths hold a secret token and are never logged."""
+
+    result_url: str
+    timeout_url: str
+
+
+@dataclass(frozen=True, slots=True)
+class PayoutCallback:
+    """One readable callback about a payout, as the provider tells it. `reference` is ours if the provider echoes it;
+    the identifying fields are None where the message does not carry them; `outcome` is what it claims."""
+
+    outcome: Settled | Failed | OutcomeUnknown
+    reference: str | None
+    conversation_id: str | None
+    msisdn: Msisdn | None
+    amount: Money | None
+    shortcode: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class CallbackUnreadable:
+    """The bytes are not a message this rail documents; they stay stored and a person looks at them."""
+
+    reason: str
+
+
+class PayoutRail(Protocol):
+    """A rail that pays out. Implementations hold an HTTP client and credentials, and no database connection."""
+
+    @property
+    def capabilities(self) -> Capabilities:
+        """What the rail carries; constant for its life."""
+
+    async def submit_payout(self, instruction: PayoutInstruction, callback_urls: CallbackUrls) -> Answer:
+        """Sends once. Never raises for what the network or the provider does: that is an Answer."""
+
+    def read_payout_callback(self, kind: str, body: bytes) -> PayoutCallback | CallbackUnreadable:
+        """Reads a stored callback body; `kind` is "result" or "timeout", from the path it came by. Pure."""
+
+    def callback_acknowledgement(self) -> bytes:
+        """The JSON body the provider expects in answer to any callback, with status 200."""
+
+    async def close(self) -> None:
+        """Closes the HTTP client."""

@@ -1,0 +1,81 @@
+"""The question and the answer at the edge of the ledger, on one page. Pure: no I/O, no provider's name.
+
+An *instruction* says what must happen outside; an *answer* is what one attempt at it brought back at once; an *outcome*
+is what we learned, from an answer, a callback or a query, about what did happen.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import TypeAlias
+
+from ledger.money import Money
+from ledger.msisdn import Msisdn
+
+
+@dataclass(frozen=True, slots=True)
+class PayoutInstruction:
+    """Pay `amount` from the shortcode to `msisdn`, under our reference, which is chosen once and never changed."""
+
+    provider_reference: str
+    rail: str
+    shortcode: str
+    msisdn: Msisdn
+    amount: Money
+    purpose: str
+    remarks: str
+
+
+@dataclass(frozen=True, slots=True)
+class Acknowledged:
+    """The provider took the instruction in; nothing is known of the money. `references` are its ids by kind."""
+
+    references: tuple[tuple[str, str], ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Rejected:
+    """The provider refused definitely: it queued nothing and will move nothing. Codes and text are the provider's."""
+
+    code: str
+    description: str
+
+
+@dataclass(frozen=True, slots=True)
+class NotSent:
+    """The instruction provably never reached the provider's core; the same attempt may be made again later."""
+
+    reason: str
+    retry_after_seconds: float = 30.0
+
+
+@dataclass(frozen=True, slots=True)
+class OutcomeUnknown:
+    """Anything may have happened: a timeout, a 5xx, an answer nobody can read. Never a reason to send again."""
+
+    reason: str
+    references: tuple[tuple[str, str], ...] = ()
+
+
+Answer: TypeAlias = Acknowledged | Rejected | NotSent | OutcomeUnknown
+
+
+@dataclass(frozen=True, slots=True)
+class Settled:
+    """The provider moved the money. `receipt` is unique at the provider; `completed_at` is the provider's time, UTC."""
+
+    receipt: str
+    amount: Money
+    completed_at: datetime
+    references: tuple[tuple[str, str], ...] = ()
+    facts: dict[str, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class Failed:
+    """The provider says definitely that it did not move the money."""
+
+    code: str
+    description: str
+    references: tuple[tuple[str, str], ...] = ()

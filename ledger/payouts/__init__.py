@@ -1,0 +1,1 @@
+"""Money out: from request and reserve to settlement or release."""
