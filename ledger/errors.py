@@ -16,7 +16,9 @@ LedgerError
 ├── NotAuthenticated        (UNAUTHENTICATED)
 ├── Overloaded              (RESOURCE_EXHAUSTED)   nothing was done; try again later
 ├── TooLate                 (DEADLINE_EXCEEDED)    the caller's deadline passed before the work began; nothing was done
-└── UnsafeDatabase          (INTERNAL)       the service must not run against this server
+├── CommitUnknown           (UNAVAILABLE)    the connection broke during COMMIT; repeat with the same request id
+├── UnsafeDatabase          (INTERNAL)       the service must not run against this server
+└── EmbeddedUnavailable     (INTERNAL)       the embedded PostgreSQL cannot run here
 
 A refusal is never a bug and never a provider's failure: bugs are AssertionErrors, provider failures are outcomes.
 """
@@ -39,6 +41,7 @@ class Category(enum.Enum):
     UNAUTHENTICATED = "unauthenticated"
     RESOURCE_EXHAUSTED = "resource exhausted"
     DEADLINE_EXCEEDED = "deadline exceeded"
+    UNAVAILABLE = "unavailable"
     INTERNAL = "internal"
 
 
@@ -268,5 +271,15 @@ class TooLate(LedgerError):
     category = Category.DEADLINE_EXCEEDED
 
 
+class CommitUnknown(LedgerError):
+    """The connection broke during COMMIT: all of it was done or none. The caller repeats with the same request id."""
+
+    category = Category.UNAVAILABLE
+
+
 class UnsafeDatabase(LedgerError):
     """The server's settings or the role could lose money."""
+
+
+class EmbeddedUnavailable(LedgerError):
+    """The embedded PostgreSQL cannot be found or started here; the message says what to do."""

@@ -5,12 +5,22 @@ Used by hatchling as a build hook and, as a script, by `make protos`. Output: `b
 
 from __future__ import annotations
 
+import os
+import shutil
 import sys
 from pathlib import Path
 from typing import Any
 
 ROOT = Path(__file__).resolve().parent.parent
 OUTPUT = ROOT / "build" / "protos"
+
+
+def _program(name: str) -> str:
+    """The plugin beside this Python or on the PATH."""
+    found = shutil.which(name, path=f"{Path(sys.executable).parent}{os.pathsep}{os.environ.get('PATH', '')}")
+    if found is None:
+        raise RuntimeError(f"{name} is missing: install the project with its [dev] extra")
+    return found
 
 
 def generate() -> None:
@@ -29,6 +39,7 @@ def generate() -> None:
         f"--grpc_python_out={OUTPUT}",
         f"--mypy_out=quiet:{OUTPUT}",
         f"--mypy_grpc_out=quiet:{OUTPUT}",
+        *(f"--plugin={name}={_program(name)}" for name in ("protoc-gen-mypy", "protoc-gen-mypy_grpc")),
         *sources,
     ]
     if protoc.main(arguments) != 0:

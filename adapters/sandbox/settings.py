@@ -1,0 +1,56 @@
+"""What a sandbox is started with: the credentials it accepts, its opening balances, its habits. Holds no state."""
+
+from __future__ import annotations
+
+import enum
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from datetime import datetime
+
+from adapters.sandbox.credentials import Certificate
+
+Clock = Callable[[], datetime]
+"""Gives the present moment, timezone-aware."""
+
+
+class ExpiresIn(enum.Enum):
+    """How the OAuth answer writes `expires_in`: captures show a string, the 2025 documents an integer."""
+
+    TEXT = "text"
+    INTEGER = "integer"
+
+
+class ParameterOrder(enum.Enum):
+    """Which generation of B2C success result is sent: today's key order, or the 2017 one with whole-shilling balances."""
+
+    CURRENT = "current"
+    YEAR_2017 = "2017"
+
+
+@dataclass(frozen=True, slots=True)
+class SandboxSettings:
+    """Amounts are integer cents of KES, times are seconds.
+
+    `certificate` None means a fresh one is made at start. `callback_hosts` are the hosts besides loopback that may be
+    called back. `same_amount_window_seconds` 0 leaves the rule off (result code 17 for a repeat within the window).
+    """
+
+    consumer_key: str = "daftari-sandbox-key"
+    consumer_secret: str = field(default="daftari-sandbox-secret", repr=False)
+    initiator_name: str = "daftari_api"
+    initiator_password: str = field(default="Sandbox#2026", repr=False)
+    credential_mismatches_max: int = 3
+    certificate: Certificate | None = None
+
+    shortcode: str = "600584"
+    opening_utility_cents: int = 100_000_000
+    opening_working_cents: int = 0
+    opening_charges_paid_cents: int = 0
+    same_amount_window_seconds: int = 0
+
+    callback_hosts: frozenset[str] = frozenset()
+    callback_delay_seconds: float = 0.05
+    callback_timeout_seconds: float = 5.0
+    hang_seconds_max: float = 60.0
+    expires_in: ExpiresIn = ExpiresIn.TEXT
+    parameter_order: ParameterOrder = ParameterOrder.CURRENT

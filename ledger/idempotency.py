@@ -1,0 +1,71 @@
+"""Idempotency keys: one key of one client is one effect and one answer, for ever.
+
+Keys are looked up before a set is decided and stored with its effects, so a refused request leaves nothing behind. A key
+that another process stores meanwhile violates the primary key; the set is run again and reads it as a replay.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+from ledger.database import Driver
+from ledger.text import check_text
+
+KEY_LENGTH_MAX = 64
+
+_FIND = """
+SELECT client_id, key, method, request_hash, result_id FROM idempotency_keys
+WHERE ledger_id = %s AND (client_id, key) IN (SELECT * FROM unnest(%s::bigint[], %s::text[]))
+"""
+
+
+@dataclass(frozen=True, slots=True)
+class KeyClaim:
+    """A request id under which a client asks: with the method and a hash of the request's content."""
+
+    client_id: int
+    key: str
+    method: str
+    request_hash: bytes
+
+    @property
+    def identity(self) -> tuple[int, str]:
+        """What must be unique within a ledger."""
+        return (self.client_id, self.key)
+
+    def same_request(self, other: KeyClaim) -> bool:
+        """Whether both ask for the very same thing."""
+        return self.method == other.method and self.request_hash == other.request_hash
+
+
+@dataclass(frozen=True, slots=True)
+class StoredKey:
+    """A key that has its answer: the id of what it made."""
+
+    method: str
+    request_hash: bytes
+    result_id: int
+
+    def matches(self, claim: KeyClaim) -> bool:
+        """Whether the claim asks for what was answered."""
+        return self.method == claim.method and self.request_hash == claim.request_hash
+
+
+def claim(*, client_id: int, key: str, method: str, content: bytes) -> KeyClaim:
+    """A claim for a request whose canonical content is given. Raises TextInvalid for a key of the wrong form."""
+    check_text(key, field="request_id", length_max=KEY_LENGTH_MAX)
+    return KeyClaim(client_id, key, method, hashlib.sha256(content).digest()[:16])
+
+
+async def find_keys(
+    driver: Driver, *, ledger_id: int, claims: Iterable[KeyClaim | None]
+) -> dict[tuple[int, str], StoredKey]:
+    """The stored keys among those claimed, by (client id, key); one query for the whole set."""
+    wanted = [one for one in claims if one is not None]
+    if not wanted:
+        return {}
+    cursor = await driver.execute(_FIND, (ledger_id, [one.client_id for one in wanted], [one.key for one in wanted]))
+    return {(row[0], row[1]): StoredKey(row[2], bytes(row[3]), row[4]) for row in await cursor.fetchall()}
+

@@ -1,0 +1,1 @@
+"""The journal: accounts, entries and the postings that move money between them."""
