@@ -1,4 +1,4 @@
-"""The shape of a provider's published charges as plain dated data; the rails hold the figures, the ledger applies them."""
+"""The shape of a provider's published charges as plain dated data; rails hold the figures, the ledger applies them."""
 
 from __future__ import annotations
 

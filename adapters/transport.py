@@ -1,4 +1,4 @@
-"""Outbound HTTP as every rail uses it: one client, one bounded exchange, a shared token, and redaction of what comes back.
+"""Outbound HTTP as every rail uses it: one client, one bounded exchange, a shared token, redaction of what returns.
 
 Never follows a redirect, never takes a proxy from the environment, never repeats a request, and never raises for what
 the network or the other side does: that is a value which says whether anything can have been sent.
@@ -20,7 +20,7 @@ USER_AGENT = "daftari/0.1"
 # A token is renewed this long before the provider says it ends, so that none expires on its way.
 TOKEN_MARGIN_SECONDS = 60.0
 
-_URL = re.compile(r"\S+://\S+")
+_URL = re.compile(r"[A-Za-z]+://\S+")
 _OPAQUE = re.compile(r"(?=[A-Za-z+/=_-]*[0-9])[A-Za-z0-9+/=_-]{20,}")
 _LONG_NUMBER = re.compile(r"\+?[0-9](?:[ -]?[0-9]){8,}")
 
@@ -176,6 +176,7 @@ class TokenCache:
         if self._refresh is not None:
             self._refresh.cancel()
             await asyncio.wait([self._refresh])
+            self._refresh = None
 
     async def _fetch_and_keep(self) -> TokenGrant | TokenUnavailable:
         asked_at = self._monotonic()
@@ -194,8 +195,8 @@ def _usable_seconds(lifetime_seconds: int) -> float:
 
 
 def redact(text: str) -> str:
-    """A provider's free text made fit to keep: at most 200 printable characters, with addresses, long numbers (an MSISDN)
-    and long opaque words (a token, a credential) replaced. Some gateways echo the token they refuse."""
+    """A provider's free text made fit to keep: at most 200 printable characters, with addresses, long numbers (MSISDNs)
+    and long opaque words (tokens, credentials) replaced. Some gateways echo the token they refuse."""
     printable = "".join(character if character.isprintable() else " " for character in text[:1000])
     without_urls = _URL.sub("[address]", printable)
     return _LONG_NUMBER.sub("[number]", _OPAQUE.sub("[redacted]", without_urls))[:200]

@@ -3,7 +3,7 @@
 LedgerError
 ├── InvalidInput            (INVALID)        the request itself is wrong; a field is named
 │   ├── AmountInvalid, CurrencyUnknown, CurrencyMismatch, MsisdnInvalid, PathInvalid, ZoneInvalid, TextInvalid,
-│   ├── TimeInvalid, PageTokenInvalid, ReversalInvalid, SetTooLarge, ChartInvalid
+│   ├── TimeInvalid, PageTokenInvalid, ReversalInvalid, SetTooLarge, ChartInvalid, ChoiceInvalid
 │   └── EntryTooShort, EntryTooLong, EntryDoesNotBalance, KindReserved, AmountNotPayable
 ├── NotFound                (NOT_FOUND)
 │   └── LedgerNotFound, AccountNotFound, EntryNotFound, PayoutNotFound, PartnerNotFound, KeyNotFound, RailNotFound
@@ -17,6 +17,7 @@ LedgerError
 ├── Overloaded              (RESOURCE_EXHAUSTED)   nothing was done; try again later
 ├── TooLate                 (DEADLINE_EXCEEDED)    the caller's deadline passed before the work began; nothing was done
 ├── CommitUnknown           (UNAVAILABLE)    the connection broke during COMMIT; repeat with the same request id
+├── DatabaseUnavailable     (UNAVAILABLE)    the database cannot be reached now; nothing was done
 ├── UnsafeDatabase          (INTERNAL)       the service must not run against this server
 └── EmbeddedUnavailable     (INTERNAL)       the embedded PostgreSQL cannot run here
 
@@ -99,6 +100,10 @@ class PathInvalid(InvalidInput):
 
 class ChartInvalid(InvalidInput):
     """An account's class, normal side, floor and ceiling do not fit together."""
+
+
+class ChoiceInvalid(InvalidInput):
+    """An enum is unspecified or of no known value, or a small number lies outside the range its field allows."""
 
 
 class ZoneInvalid(InvalidInput):
@@ -273,6 +278,12 @@ class TooLate(LedgerError):
 
 class CommitUnknown(LedgerError):
     """The connection broke during COMMIT: all of it was done or none. The caller repeats with the same request id."""
+
+    category = Category.UNAVAILABLE
+
+
+class DatabaseUnavailable(LedgerError):
+    """The database cannot be reached or did not answer in time; nothing was done."""
 
     category = Category.UNAVAILABLE
 

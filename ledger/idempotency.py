@@ -11,6 +11,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 
 from ledger.database import Driver
+from ledger.errors import IdempotencyKeyReused
 from ledger.text import check_text
 
 KEY_LENGTH_MAX = 64
@@ -59,6 +60,15 @@ def claim(*, client_id: int, key: str, method: str, content: bytes) -> KeyClaim:
     return KeyClaim(client_id, key, method, hashlib.sha256(content).digest()[:16])
 
 
+def key_reused(key: KeyClaim) -> IdempotencyKeyReused:
+    """The refusal of a request id that came with other content before."""
+    return IdempotencyKeyReused(
+        "this request_id was used for another request; choose a new one for a new request",
+        field="request_id",
+        request_id=key.key,
+    )
+
+
 async def find_keys(
     driver: Driver, *, ledger_id: int, claims: Iterable[KeyClaim | None]
 ) -> dict[tuple[int, str], StoredKey]:
@@ -68,4 +78,3 @@ async def find_keys(
         return {}
     cursor = await driver.execute(_FIND, (ledger_id, [one.client_id for one in wanted], [one.key for one in wanted]))
     return {(row[0], row[1]): StoredKey(row[2], bytes(row[3]), row[4]) for row in await cursor.fetchall()}
-

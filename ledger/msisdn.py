@@ -17,7 +17,9 @@ class Msisdn:
 
     def __post_init__(self) -> None:
         if not (self.digits.isascii() and self.digits.isdigit() and 8 <= len(self.digits) <= 15):
-            raise MsisdnInvalid("an MSISDN is 8 to 15 digits in international form, such as 254712345678", field="msisdn")
+            raise MsisdnInvalid(
+                "an MSISDN is 8 to 15 digits in international form, such as 254712345678", field="msisdn"
+            )
 
     @property
     def masked(self) -> str:

@@ -1,4 +1,4 @@
-"""The Daraja rail: sends a payout once and says what that proved. It keeps no state but its token, and decides no entry.
+"""The Daraja rail: sends a payout once and says what that proved. It keeps no state but its token; decides no entry.
 
 Nothing it returns, raises or logs holds a token, a password, a SecurityCredential, a callback URL or an MSISDN.
 """
@@ -43,8 +43,8 @@ def open_rail(
 class DarajaRail:
     """Implements adapters.provider.PayoutRail for one shortcode; owns and closes the HTTP client it is given.
 
-    A new token ends the one before it, so one process should send for an app; where several must, each recovers from the
-    others' refreshes by the one repeat that a refused token allows.
+    A new token ends the one before it, so one process should send for an app; where several must, each recovers from
+    the others' refreshes by the one repeat that a refused token allows.
     """
 
     def __init__(
@@ -68,7 +68,7 @@ class DarajaRail:
 
     async def submit_payout(self, instruction: PayoutInstruction, callback_urls: CallbackUrls) -> Answer:
         """Sends the payment request once, and once more only if the gateway refused the token, which it does before the
-        core sees the request. An instruction this rail cannot carry is Rejected under our own reason, and sent nowhere."""
+        core sees the request. An instruction this rail cannot carry is Rejected under our own reason, not sent."""
         if instruction.shortcode != self._settings.shortcode:
             return NotSent("this rail holds the credentials of another shortcode")
         try:
@@ -120,7 +120,7 @@ class DarajaRail:
 
     async def _fetch_token(self) -> TokenGrant | TokenUnavailable:
         headers = {"Authorization": oauth.authorization(self._settings)}
-        request = self._client.build_request("GET", oauth.TOKEN_PATH, headers=headers)
+        request = self._client.build_request("GET", oauth.GRANT_PATH, headers=headers)
         match await transport.exchange(self._client, request, limits=self._limits):
             case HttpAnswer(status, body):
                 return oauth.read_token_answer(status, body)

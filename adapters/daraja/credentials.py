@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from typing import Literal, TypeAlias
 
 from cryptography import x509
+from cryptography.exceptions import UnsupportedAlgorithm
 from cryptography.hazmat.primitives.asymmetric import padding, rsa
 
 from adapters.transport import Secret
@@ -29,6 +30,10 @@ class DarajaSettings:
     shortcode: str
     api_version: ApiVersion = "v3"
 
+    def __post_init__(self) -> None:
+        if not self.base_url.startswith(("https://", "http://")):
+            raise TextInvalid("Daraja's base URL starts with https://", field="base_url")
+
 
 def security_credential(password: Secret, certificate: bytes) -> Secret:
     """base64 of the password's bytes under the certificate's RSA key with PKCS#1 v1.5, as Daraja wants it (not OAEP).
@@ -48,7 +53,7 @@ def _certificate_key(certificate: bytes) -> rsa.RSAPublicKey:
     load = x509.load_pem_x509_certificate if b"-----BEGIN" in certificate else x509.load_der_x509_certificate
     try:
         key = load(certificate).public_key()
-    except ValueError as error:
+    except (ValueError, UnsupportedAlgorithm) as error:
         raise TextInvalid("the certificate is not X.509 in PEM or DER form", field="certificate") from error
     if not isinstance(key, rsa.RSAPublicKey):
         raise TextInvalid("the certificate holds no RSA key", field="certificate")

@@ -16,7 +16,7 @@ from adapters.daraja import wire
 class Meaning(enum.Enum):
     """What an error answer says about the request it answers."""
 
-    TOKEN_REFUSED = "the gateway refused the access token; the core saw nothing"  # noqa: S105 - a sentence, no secret
+    ACCESS_REFUSED = "the gateway refused the access token; the core saw nothing"
     THROTTLED = "the gateway refused the call for its rate; the core saw nothing"
     REFUSED = "the request was refused as documented; nothing is queued"
     DUPLICATE = "this OriginatorConversationID was seen before, which does not say that it paid"
@@ -25,13 +25,17 @@ class Meaning(enum.Enum):
 
 @dataclass(frozen=True, slots=True)
 class GatewayError:
-    """An error answer: `code` as documented or "" if it has none, `description` redacted, since some texts echo the token
-    they refuse; `retry_after_seconds` counts where the meaning is THROTTLED."""
+    """An error answer: `code` as documented or "" if it has none, `description` redacted, since some texts echo the
+    token they refuse; `retry_after_seconds` counts where the meaning is THROTTLED."""
 
+    status: int
     meaning: Meaning
     code: str
     description: str
-    retry_after_seconds: float = 30.0
+    retry_after_seconds: float
+
+    def __str__(self) -> str:
+        return " ".join(part for part in (f"HTTP {self.status}", self.code, self.description) if part)
 
 
 # The same refusal wears a different code in each API family, and HTTP 400, 401 or 404 to go with it. The names with
@@ -42,6 +46,7 @@ _TOKEN_CODES = frozenset({
     "404.001.03",
     "keymanagement.service.invalid_access_token",
     "keymanagement.service.access_token_expired",
+    "keymanagement.service.access_token_not_approved",
     "oauth.v2.InvalidAccessToken",
     "steps.oauth.v2.InvalidAccessToken",
 })  # fmt: skip
@@ -79,7 +84,7 @@ def read_error(status: int, document: dict[str, object]) -> GatewayError:
     """Reads an answer whose HTTP status is not 2xx: Daraja's {errorCode, errorMessage} or Apigee's {fault}."""
     code, description = _code_and_description(document)
     meaning = _meaning(status, code, description.casefold())
-    return GatewayError(meaning, code, transport.redact(description), _THROTTLE_SECONDS.get(code, 30.0))
+    return GatewayError(status, meaning, code, transport.redact(description), _THROTTLE_SECONDS.get(code, 30.0))
 
 
 def _code_and_description(document: dict[str, object]) -> tuple[str, str]:
@@ -87,8 +92,8 @@ def _code_and_description(document: dict[str, object]) -> tuple[str, str]:
     if isinstance(fault, dict):
         detail = fault.get("detail")
         code = detail.get("errorcode") if isinstance(detail, dict) else None
-        return wire.identifier(code) or "", wire.text(fault.get("faultstring")) or ""
-    return wire.identifier(document.get("errorCode")) or "", wire.text(document.get("errorMessage")) or ""
+        return wire.code(code) or "", wire.text(fault.get("faultstring")) or ""
+    return wire.code(document.get("errorCode")) or "", wire.text(document.get("errorMessage")) or ""
 
 
 def _meaning(status: int, code: str, description: str) -> Meaning:
@@ -98,7 +103,7 @@ def _meaning(status: int, code: str, description: str) -> Meaning:
     if code in _THROTTLE_SECONDS and (status == 429 or status >= 500):
         return Meaning.THROTTLED
     if 400 <= status < 500 and code in _TOKEN_CODES:
-        return Meaning.TOKEN_REFUSED
+        return Meaning.ACCESS_REFUSED
     if 400 <= status < 500 and (code in _REFUSAL_CODES or (status == 401 and _NO_PRODUCT_TEXT in description)):
         return Meaning.REFUSED
     return Meaning.UNPROVEN

@@ -53,8 +53,8 @@ def payout_request(
     security_credential: Secret,
     callback_urls: CallbackUrls,
 ) -> dict[str, str]:
-    """The request document, in the order documented. Raises AmountNotPayable unless the amount is whole shillings within
-    Daraja's limits: nothing is rounded."""
+    """The request document, in the order documented. Raises AmountNotPayable unless the amount is whole shillings
+    within Daraja's limits: nothing is rounded."""
     document = {
         "OriginatorConversationID": instruction.provider_reference,
         "InitiatorName": settings.initiator_name,
@@ -108,32 +108,31 @@ def _read_acceptance(document: dict[str, object], *, provider_reference: str) ->
     response_code = wire.text(document.get("ResponseCode"))
     if response_code == "0":
         return Acknowledged(references)
-    # Daraja lists no other ResponseCode and what it would mean. A 200 has passed the gateway, so the core may hold the
-    # payment: an undocumented code from there proves nothing.
+    # No other ResponseCode is documented, and an answer of 2xx has passed the gateway, so the core may hold the
+    # payment: a code that nobody explains proves nothing.
     told = "no ResponseCode" if response_code is None else f"ResponseCode {response_code}"
-    return OutcomeUnknown(transport.redact(f"HTTP 200 with {told}"), references)
+    return OutcomeUnknown(transport.redact(f"accepted with {told}"), references)
 
 
 def _read_refusal(status: int, document: dict[str, object]) -> SubmissionAnswer:
     error = gateway.read_error(status, document)
-    told = f"HTTP {status} {error.code} {error.description}".strip()
     match error.meaning:
-        case gateway.Meaning.TOKEN_REFUSED:
+        case gateway.Meaning.ACCESS_REFUSED:
             return TokenRefused()
         case gateway.Meaning.THROTTLED:
-            return NotSent(told, error.retry_after_seconds)
+            return NotSent(str(error), error.retry_after_seconds)
         case gateway.Meaning.REFUSED:
-            return Rejected(error.code or f"HTTP {status}", error.description)
+            return Rejected(error.code, error.description)
         case gateway.Meaning.DUPLICATE:
             return OutcomeUnknown(
                 "seen before under this OriginatorConversationID, which does not say that it was paid"
             )
         case gateway.Meaning.UNPROVEN:
-            return OutcomeUnknown(told)
+            return OutcomeUnknown(str(error))
 
 
 def references_of(document: dict[str, object], *, provider_reference: str | None) -> tuple[tuple[str, str], ...]:
-    """Daraja's own ids in an answer or a result: the ConversationID, and an OriginatorConversationID that is not ours."""
+    """Daraja's own ids in a message: the ConversationID, and an OriginatorConversationID that is not ours."""
     found = (
         (CONVERSATION_ID, wire.identifier(document.get("ConversationID"))),
         (ORIGINATOR_CONVERSATION_ID, wire.identifier(document.get("OriginatorConversationID"))),

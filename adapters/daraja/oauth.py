@@ -9,7 +9,7 @@ from adapters.daraja import gateway, wire
 from adapters.daraja.credentials import DarajaSettings
 from adapters.transport import Secret, TokenGrant, TokenUnavailable
 
-TOKEN_PATH = "/oauth/v1/generate?grant_type=client_credentials"  # noqa: S105 - a path, no secret
+GRANT_PATH = "/oauth/v1/generate?grant_type=client_credentials"
 
 # Daraja's tokens live an hour; one that claims longer, or does not say, is believed for that long.
 LIFETIME_SECONDS_MAX = 3_600
@@ -31,8 +31,7 @@ def read_token_answer(status: int, body: bytes) -> TokenGrant | TokenUnavailable
     except wire.Unreadable as error:
         return TokenUnavailable(f"OAuth answered HTTP {status}: {error.reason}")
     if status != 200:
-        refusal = gateway.read_error(status, document)
-        return TokenUnavailable(f"OAuth answered HTTP {status} {refusal.code} {refusal.description}".strip())
+        return TokenUnavailable(f"OAuth answered {gateway.read_error(status, document)}")
     token = wire.text(document.get("access_token"))
     # Checked before it becomes a header, where a line break would be an injection.
     if token is None or not _TOKEN.fullmatch(token):

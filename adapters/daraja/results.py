@@ -129,7 +129,7 @@ def _read_timeout_envelope(document: dict[str, object]) -> PayoutCallback:
 
 def _read_timeout_echo(document: dict[str, object]) -> PayoutCallback:
     """Our own request come back, SecurityCredential included: only its identifying fields are read."""
-    if not all(wire.text(document.get(key)) for key in ("CommandID", "PartyA", "PartyB")):
+    if not all(wire.text(document.get(key)) for key in ("InitiatorName", "CommandID", "PartyA", "PartyB")):
         raise wire.Unreadable("the body is neither a Result nor a payment request")
     return PayoutCallback(
         outcome=OutcomeUnknown("queue timeout: the request was not processed in time"),
@@ -149,7 +149,7 @@ def _envelope(document: dict[str, object]) -> _Result:
     reference = None if originator is None or _GATEWAY_ID.fullmatch(originator) else originator
     return _Result(
         result_type=wire.text(result.get("ResultType")),
-        code=wire.identifier(result.get("ResultCode")),
+        code=wire.code(result.get("ResultCode")),
         description=transport.redact(wire.text(result.get("ResultDesc")) or ""),
         reference=reference,
         conversation_id=wire.identifier(result.get("ConversationID")),
@@ -160,13 +160,16 @@ def _envelope(document: dict[str, object]) -> _Result:
 
 def _parameters(holder: object) -> dict[str, str]:
     """ResultParameter by key: a list, a single object, or missing. A key told twice differently is not told at all."""
-    items = holder.get("ResultParameter") if isinstance(holder, dict) else None
+    inner = holder.get("ResultParameter", holder) if isinstance(holder, dict) else holder
     told: dict[str, str] = {}
     contradicted: set[str] = set()
-    for item in [items] if isinstance(items, dict) else items if isinstance(items, list) else []:
-        key, value = (
-            (wire.text(item.get("Key")), wire.text(item.get("Value"))) if isinstance(item, dict) else (None, None)
-        )
+    for item in inner if isinstance(inner, list) else [inner]:
+        key, value = _key_and_value(item)
         if key is not None and value is not None and told.setdefault(key, value) != value:
             contradicted.add(key)
     return {key: value for key, value in told.items() if key not in contradicted}
+
+
+def _key_and_value(item: object) -> tuple[str | None, str | None]:
+    # An item may lack its Value altogether.
+    return (wire.text(item.get("Key")), wire.text(item.get("Value"))) if isinstance(item, dict) else (None, None)

@@ -29,6 +29,8 @@ _COMPLETED_AT = re.compile(r"([0-9]{2})\.([0-9]{2})\.([0-9]{4}) ([0-9]{2}):([0-9
 _PARTY = re.compile(r"\s*\+?([0-9]{8,15})(?=\s|-|$)")
 _LOCAL_MSISDN = re.compile(r"0([17][0-9]{8})")
 _IDENTIFIER = re.compile(r"[\x21-\x7e]{1,100}")
+# Ten digits in a row are somebody's number, not a code; the longest code documented has nine.
+_CODE = re.compile(r"(?!.*[0-9]{10})[A-Za-z0-9_.-]{1,64}")
 
 
 class Unreadable(Exception):
@@ -66,8 +68,13 @@ def text(value: object) -> str | None:
 
 
 def identifier(value: object) -> str | None:
-    """An id or code: up to 100 visible ASCII characters. Daraja's shapes vary too much to check more."""
+    """An id: up to 100 visible ASCII characters. Daraja's shapes vary too much to check more."""
     return value if isinstance(value, str) and _IDENTIFIER.fullmatch(value) else None
+
+
+def code(value: object) -> str | None:
+    """A result or error code, string or number, verbatim: 0, "SFC_IC0003", "400.002.02"."""
+    return value if isinstance(value, str) and _CODE.fullmatch(value) else None
 
 
 def amount(value: object) -> Money | None:

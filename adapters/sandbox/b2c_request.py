@@ -18,7 +18,7 @@ import httpx
 from adapters.sandbox.refusals import INVALID_PAYLOAD, Refused, invalid_field
 from adapters.sandbox.settings import SandboxSettings
 
-COMMANDS = frozenset({"SalaryPayment", "BusinessPayment", "PromotionPayment"})
+COMMANDS = ("SalaryPayment", "BusinessPayment", "PromotionPayment")
 REMARKS_LENGTHS = range(2, 101)
 OCCASION_LENGTH_MAX = 100
 ORIGINATOR_LENGTH_MAX = 100  # no limit is published; UUIDs are used in production
@@ -99,7 +99,7 @@ def _refuse_constant(name: str) -> None:
     raise ValueError(name)
 
 
-def _require(condition: bool, name: str) -> None:  # noqa: FBT001 - an assertion in words, not a flag
+def _require(condition: bool, name: str) -> None:
     if not condition:
         raise Refused(invalid_field(name))
 
@@ -117,7 +117,7 @@ def _digits(value: object) -> str:
 
 def _amount(value: object) -> int:
     # 10, "10" and 10.0 are whole; 10.5, "10.00", "1e3" and true are not amounts Daraja takes.
-    if isinstance(value, Decimal) and value == value.to_integral_value():
+    if isinstance(value, Decimal) and value.adjusted() < AMOUNT_DIGITS_MAX and value == value.to_integral_value():
         value = int(value)
     text = _digits(value)
     _require(_WHOLE_AMOUNT.fullmatch(text) is not None and int(text) > 0, "Amount")

@@ -59,7 +59,7 @@ class Initiator:
         return self._mismatches >= self._mismatches_max
 
     def admits(self, security_credential: str) -> bool:
-        """Whether the credential is the password under this certificate (RSA, PKCS#1 v1.5, base64). Counts the answer."""
+        """Whether this is the password under the certificate (RSA, PKCS#1 v1.5, base64). Counts mismatches in a row."""
         matches = hmac.compare_digest(self._decrypted(security_credential), self._password.encode())
         if not self.is_locked:
             self._mismatches = 0 if matches else self._mismatches + 1

@@ -50,6 +50,10 @@ class Notice(enum.Enum):
     TIMEOUT_ENVELOPE = "queue-timeout notice: a thin Result"
 
 
+TIMEOUT_NOTICES = frozenset({Notice.TIMEOUT_ECHO, Notice.TIMEOUT_ENVELOPE})
+"""The callbacks that go to the request's queue-timeout address; all others go to its result address."""
+
+
 class Timing(enum.Enum):
     """Whether callbacks start once the answer is out, or are delivered before it."""
 
@@ -70,6 +74,11 @@ class Behaviour:
     notices: tuple[Notice, ...] = (Notice.RESULT,)
     timing: Timing = Timing.AFTER_ANSWER
     only_on: str = ""
+
+    def __post_init__(self) -> None:
+        speaks_of_outcome = any(notice not in TIMEOUT_NOTICES for notice in self.notices)
+        assert self.core is Core.DECIDES or not speaks_of_outcome, "only a decision has a result to tell"
+        assert self.core is not Core.NOT_REACHED or not self.notices, "nothing calls back about what never arrived"
 
 
 SUCCESS = Behaviour("success", "paid, called back")
@@ -124,7 +133,9 @@ MAGIC: dict[str, Behaviour] = {
     "308": _refused("service-unavailable", "HTTP 503 in HTML", Answer.SERVICE_UNAVAILABLE),
     "309": _refused("rate-limited", "HTTP 429, an Apigee fault", Answer.RATE_LIMITED),
     "310": _refused("spike-arrest", "HTTP 500 500.003.02 Spike Arrest Violation", Answer.SPIKE_ARREST),
-    "311": _refused("system-internal-error", "HTTP 500 500.002.1001 System internal error", Answer.SYSTEM_INTERNAL_ERROR),
+    "311": _refused(
+        "system-internal-error", "HTTP 500 500.002.1001 System internal error", Answer.SYSTEM_INTERNAL_ERROR
+    ),
     "312": _refused("v3-not-authorised", "HTTP 403 403.002.1001 on v3 (v1 pays)", Answer.NOT_AUTHORISED, only_on="v3"),
     "313": _refused("quota-violation", "HTTP 500 500.003.03 Quota Violation", Answer.QUOTA_VIOLATION),
     "314": Behaviour(

@@ -21,7 +21,7 @@ class ExpiresIn(enum.Enum):
 
 
 class ParameterOrder(enum.Enum):
-    """Which generation of B2C success result is sent: today's key order, or the 2017 one with whole-shilling balances."""
+    """Which B2C success result is sent: today's key order, or that of 2017 with whole-shilling balances."""
 
     CURRENT = "current"
     YEAR_2017 = "2017"

@@ -1,4 +1,4 @@
-"""JSON as the provider writes it: keys in the given order, decimal numbers to the cent without passing through float."""
+"""JSON as the provider writes it: keys in the given order, decimals to the cent that never pass through float."""
 
 from __future__ import annotations
 

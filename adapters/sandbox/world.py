@@ -66,20 +66,20 @@ class Movement:
 
 @dataclass(frozen=True, slots=True)
 class SeenRequest:
-    """A money request as it came in. `answer` is what its sender was told ("200", "400.002.02", "hung", ...);
-    `result_code` is the core's, None where it never decided; fields that could not be read are empty or 0."""
+    """A money request as it came in. `answer` is what its sender was told, in a word or as an error code; `result_code`
+    is the core's, empty where it never decided. What could not be read is empty or 0."""
 
     number: int
     received_at: datetime
     path: str
-    originator_conversation_id: str
-    conversation_id: str
-    msisdn: str = field(repr=False)
-    amount_cents: int
-    behaviour: str
     answer: str
     fate: Fate
-    result_code: str | None
+    behaviour: str = ""
+    result_code: str = ""
+    originator_conversation_id: str = ""
+    conversation_id: str = ""
+    msisdn: str = field(default="", repr=False)
+    amount_cents: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,7 +93,7 @@ class Delivery:
 
 
 class World:
-    """The books and the diary. Balance = opening + credits - payments, always: only `pay` and `credit_utility` write."""
+    """The books and the diary. Balance = opening + credits - payments: only `pay` and `credit_utility` move it."""
 
     def __init__(self, settings: SandboxSettings) -> None:
         self._settings = settings

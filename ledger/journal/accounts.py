@@ -68,7 +68,9 @@ class AccountSpec:
         if self.floor is not None and self.ceiling is not None and self.floor > self.ceiling:
             raise ChartInvalid("the floor lies above the ceiling", field="floor")
         if (self.floor or 0) > 0 or (self.ceiling or 0) < 0:
-            raise ChartInvalid("a new account holds zero: the floor may not be above it, nor the ceiling below", field="floor")
+            raise ChartInvalid(
+                "a new account holds zero: the floor may not be above it, nor the ceiling below", field="floor"
+            )
 
 
 @dataclass(frozen=True, slots=True)
@@ -107,9 +109,7 @@ class AccountDirectory:
     def __init__(self) -> None:
         self._known: dict[tuple[int, str, str], AccountIdentity] = {}
 
-    async def find(
-        self, driver: Driver, *, ledger_id: int, names: Iterable[tuple[str, str]]
-    ) -> list[AccountIdentity]:
+    async def find(self, driver: Driver, *, ledger_id: int, names: Iterable[tuple[str, str]]) -> list[AccountIdentity]:
         """The identities of the (path, currency) pairs that exist; one query for those not known yet."""
         wanted = [(ledger_id, path, currency) for path, currency in names]
         missing = [key for key in wanted if key not in self._known]
@@ -156,7 +156,9 @@ async def open_accounts(
 async def _insert_missing(
     connection: AsyncConnection, ledger_id: int, rows: list[dict[str, object]], specs: Sequence[AccountSpec]
 ) -> None:
-    statement = postgresql_insert(tables.accounts).values(rows).on_conflict_do_nothing().returning(_accounts.id, _accounts.path)
+    statement = (
+        postgresql_insert(tables.accounts).values(rows).on_conflict_do_nothing().returning(_accounts.id, _accounts.path)
+    )
     opened = {(row.path, row.id) for row in await connection.execute(statement)}
     balances = [
         {"ledger_id": ledger_id, "account_id": row["id"], "floor": spec.floor, "ceiling": spec.ceiling}

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Collection
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
@@ -68,6 +69,10 @@ async def list_ledgers(connection: AsyncConnection, *, after_code: str, limit: i
 
 
 def _ledger(row: Row[Any]) -> Ledger:
-    return Ledger(
-        row.id, row.code, row.name, row.base_currency, ZoneInfo(row.time_zone), row.created_at
-    )
+    return Ledger(row.id, row.code, row.name, row.base_currency, ZoneInfo(row.time_zone), row.created_at)
+
+
+async def find_ledgers(connection: AsyncConnection, *, ids: Collection[int]) -> dict[int, Ledger]:
+    """Ledgers by id."""
+    rows = await connection.execute(select(tables.ledgers).where(_columns.id.in_(ids)))
+    return {row.id: _ledger(row) for row in rows}

@@ -16,11 +16,10 @@ from ledger.errors import (
     BalanceWouldOverflow,
     CeilingWouldBreak,
     FloorWouldBreak,
-    IdempotencyKeyReused,
     LedgerError,
     TransitionRepeated,
 )
-from ledger.idempotency import KeyClaim, StoredKey
+from ledger.idempotency import KeyClaim, StoredKey, key_reused
 from ledger.journal.entry import JournalEntry, Posting, Side
 from ledger.money import format_minor_units
 
@@ -166,15 +165,6 @@ def _judge_key(
     return None
 
 
-def key_reused(key: KeyClaim) -> IdempotencyKeyReused:
-    """The refusal of a request id that came with other content before."""
-    return IdempotencyKeyReused(
-        "this request_id was used for another request; choose a new one for a new request",
-        field="request_id",
-        request_id=key.key,
-    )
-
-
 def _judge_entry(
     request: PostRequest, decision: Decision, accounts: Accounts, happened: set[Transition], index: int
 ) -> Refused | None:
@@ -183,7 +173,9 @@ def _judge_entry(
     if transition is not None and transition in happened:
         subject = entry.subject
         assert subject is not None
-        return Refused(TransitionRepeated(f"{subject.kind} {subject.id} has its {entry.kind} entry already", field="kind"))
+        return Refused(
+            TransitionRepeated(f"{subject.kind} {subject.id} has its {entry.kind} entry already", field="kind")
+        )
     try:
         lines = _walk(entry.postings, accounts)
     except LedgerError as refusal:

@@ -101,7 +101,9 @@ class JournalEntry:
     def __post_init__(self) -> None:
         assert self.effective_at.tzinfo is not None, "effective_at must be aware"
         if not _KIND.fullmatch(self.kind):
-            raise TextInvalid("a kind is 2 to 64 of a-z, 0-9, dot, dash and underscore, such as wallet.topup", field="kind")
+            raise TextInvalid(
+                "a kind is 2 to 64 of a-z, 0-9, dot, dash and underscore, such as wallet.topup", field="kind"
+            )
         if len(self.postings) < 2:
             raise EntryTooShort("a journal entry has at least two postings", field="postings")
         if len(self.postings) > POSTINGS_MAX:

@@ -123,7 +123,9 @@ async def lock_accounts(
 def _refuse_future(requests: Sequence[PostRequest], now: datetime) -> tuple[list[PostRequest], dict[int, Refused]]:
     latest = now + EFFECTIVE_AHEAD_MAX
     refused = {
-        index: Refused(TimeInvalid("effective_at lies in the future; an entry records what happened", field="effective_at"))
+        index: Refused(
+            TimeInvalid("effective_at lies in the future; an entry records what happened", field="effective_at")
+        )
         for index, request in enumerate(requests)
         if request.entry.effective_at > latest
     }
@@ -160,7 +162,7 @@ async def _write(
     parameters |= _posting_columns(entries, {(account.path, account.currency): account for account in accounts})
     parameters |= _balance_columns([account for account in accounts if account.touched])
     cursor = await driver.execute(_WRITE, parameters)
-    assert cursor.rowcount == len(parameters["b_account"]), "a locked balance row vanished"
+    assert cursor.rowcount == sum(account.touched for account in accounts), "a locked balance row vanished"
     return posted
 
 
@@ -256,3 +258,18 @@ def _fill_in(decision: Decision, requests: Sequence[PostRequest], posted: dict[i
         else:
             assert request.key is not None
             yield Replayed(first_under_key[request.key.identity])
+
+
+_LINK = """
+INSERT INTO reversal_links (ledger_id, original_entry_id, original_line, ordinal, reversing_entry_id, reversing_line,
+    amount, reversed_after)
+SELECT e.ledger_id, e.reverses_id, p.line, 1, e.id, p.line, p.amount, p.amount
+FROM journal_entries AS e JOIN postings AS p ON p.ledger_id = e.ledger_id AND p.entry_id = e.id
+WHERE e.ledger_id = %s AND e.id = ANY(%s)
+"""
+
+
+async def link_whole_reversals(driver: Driver, *, ledger_id: int, entry_ids: Sequence[int]) -> None:
+    """Links entries that undo the whole of the entry they name in `reverses_id`, line for line, to its lines."""
+    if entry_ids:
+        await driver.execute(_LINK, (ledger_id, list(entry_ids)))

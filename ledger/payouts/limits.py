@@ -28,4 +28,6 @@ def check_payable(amount: Money, limits: RailLimits, *, rail: str) -> None:
     if not limits.minimum <= units <= limits.maximum:
         lowest = format_minor_units(limits.minimum, amount.currency)
         highest = format_minor_units(limits.maximum, amount.currency)
-        raise AmountNotPayable(f"{rail} pays {amount.currency} {lowest} to {highest} at a time", field="amount", rail=rail)
+        raise AmountNotPayable(
+            f"{rail} pays {amount.currency} {lowest} to {highest} at a time", field="amount", rail=rail
+        )

@@ -1,0 +1,244 @@
+"""The inbound door: stores raw callbacks first, then judges them against what we asked for. Believes nothing else.
+
+A callback names its attempt by an unguessable token in its path; what it says must match the stored intent, or no entry is
+posted at its figure. Whatever a provider sends can only park its own message.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from functools import partial
+from itertools import groupby
+
+import structlog
+from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
+
+from adapters.dispatch import hash_token
+from adapters.provider import CallbackUnreadable, PayoutCallback, PayoutRail
+from ledger.database import Driver, driver, run
+from ledger.ids import IdSource
+from ledger.journal.accounts import AccountDirectory
+from ledger.journal.books import Ledger, find_ledgers
+from ledger.journal.entry import Source
+from ledger.msisdn import Msisdn
+from ledger.outbox import inbox
+from ledger.outbox.inbox import Message, Verdict
+from ledger.outbox.instruction import OutcomeUnknown, Settled
+from ledger.outcomes import Applied, Recorded, Report, Unchanged, record
+from ledger.parties import PartyKeys, read_msisdns
+from ledger.payouts import writing
+from ledger.payouts.payout import Standing
+from ledger.payouts.writing import LockedPayout
+from ledger.sealing import Sealer
+
+log = structlog.get_logger(__name__)
+
+ACTOR = "daftari.inbound"
+BODY_BYTES_MAX = 256 * 1024
+TRIES_MAX = 3
+RETRY_AFTER = timedelta(seconds=5)
+
+
+@dataclass(frozen=True, slots=True)
+class _Judged:
+    message: Message
+    report: Report | None
+    verdict: Verdict
+
+
+class Inbound:
+    """Stores and judges callbacks of the rails given."""
+
+    def __init__(
+        self,
+        *,
+        engine: AsyncEngine,
+        rails: Mapping[str, PayoutRail],
+        party_keys: PartyKeys,
+        sealer: Sealer,
+        directory: AccountDirectory,
+        ids: IdSource,
+        now: Callable[[], datetime],
+    ) -> None:
+        self._engine = engine
+        self._rails = rails
+        self._party_keys = party_keys
+        self._sealer = sealer
+        self._directory = directory
+        self._ids = ids
+        self._now = now
+
+    def acknowledgement(self, rail: str) -> bytes | None:
+        """What the rail expects in answer to a callback; None for a rail we do not run."""
+        return self._rails[rail].callback_acknowledgement() if rail in self._rails else None
+
+    async def receive(
+        self, *, ledger_id: int, rail: str, kind: str, token: str, raw: bytes, remote_address: str | None
+    ) -> None:
+        """Stores a callback as it came, committed before it is answered. Only a hash of its token is kept."""
+        now = self._now()
+        message = inbox.Received(
+            ledger_id, self._ids.next(now), rail, kind, hash_token(token), raw[:BODY_BYTES_MAX], remote_address
+        )
+        await run(self._engine, partial(self._store, message=message, now=now))
+
+    async def _store(self, connection: AsyncConnection, *, message: inbox.Received, now: datetime) -> None:
+        await inbox.store(await driver(connection), message=message, sealer=self._sealer, now=now)
+
+    async def step(self, *, limit: int) -> int:
+        """Judges one batch of stored messages; returns how many. A batch that fails is judged one by one, so that one
+        poisonous message delays no other."""
+        try:
+            return await run(self._engine, lambda connection: self._judge_batch(connection, limit))
+        except Exception as error:  # noqa: BLE001 -- the process edge: found out one by one below
+            log.warning("inbox.batch_failed", error=type(error).__name__)
+            return await self._judge_singly(limit)
+
+    async def _judge_singly(self, limit: int) -> int:
+        due = await run(self._engine, lambda connection: self._list_due(connection, limit))
+        for ledger_id, message_id in due:
+            one = partial(self._judge_one, ledger_id=ledger_id, message_id=message_id)
+            try:
+                await run(self._engine, one)
+            except Exception as error:  # noqa: BLE001 -- the process edge: the message is put aside
+                reason = type(error).__name__
+                log.error("inbox.message_failed", message_id=message_id, error=reason)
+                aside = partial(self._put_aside, ledger_id=ledger_id, message_id=message_id, reason=reason)
+                await run(self._engine, aside)
+        return len(due)
+
+    async def _list_due(self, connection: AsyncConnection, limit: int) -> list[tuple[int, int]]:
+        return await inbox.list_due(await driver(connection), now=self._now(), limit=limit)
+
+    async def _judge_one(self, connection: AsyncConnection, *, ledger_id: int, message_id: int) -> None:
+        messages = await inbox.claim_one(
+            await driver(connection), sealer=self._sealer, ledger_id=ledger_id, message_id=message_id
+        )
+        await self._judge_messages(connection, messages)
+
+    async def _put_aside(self, connection: AsyncConnection, *, ledger_id: int, message_id: int, reason: str) -> None:
+        """Counts a failed try; after the last one the message is parked as poison for a person."""
+        session = await driver(connection)
+        now = self._now()
+        for message in await inbox.claim_one(session, sealer=self._sealer, ledger_id=ledger_id, message_id=message_id):
+            if message.tries + 1 < TRIES_MAX:
+                await inbox.postpone(session, message=message, due_at=now + RETRY_AFTER)
+                continue
+            await inbox.settle(session, verdicts=[_verdict(message, "poison", reason, None)], now=now)
+            await self._review(session, ledger_id, "poison-message", [(message, None, reason)])
+
+    async def _judge_batch(self, connection: AsyncConnection, limit: int) -> int:
+        messages = await inbox.claim(await driver(connection), sealer=self._sealer, now=self._now(), limit=limit)
+        await self._judge_messages(connection, messages)
+        return len(messages)
+
+    async def _judge_messages(self, connection: AsyncConnection, messages: Sequence[Message]) -> None:
+        session = await driver(connection)
+        ledgers = await find_ledgers(connection, ids={one.ledger_id for one in messages})
+        for ledger_id, group in groupby(messages, key=lambda one: one.ledger_id):
+            await self._judge_ledger(session, ledgers[ledger_id], list(group))
+
+    async def _judge_ledger(self, session: Driver, ledger: Ledger, messages: Sequence[Message]) -> None:
+        owners = await inbox.find_owners(session, ledger_id=ledger.id, token_hashes=[m.token_hash for m in messages])
+        payouts = await writing.lock_payouts(session, ledger_id=ledger.id, payout_ids=list(owners.values()))
+        party_ids = [payout.party_id for payout in payouts.values()]
+        msisdns = await read_msisdns(session, ledger_id=ledger.id, party_ids=party_ids, keys=self._party_keys)
+        judged = []
+        for message in messages:
+            payout = payouts.get(owners.get(message.token_hash, 0))
+            judged.append(self._judge(message, payout, msisdns))
+        reports = [one.report for one in judged if one.report is not None]
+        recorded = iter(
+            await record(
+                session, ledger=ledger, reports=reports, directory=self._directory, ids=self._ids, now=self._now()
+            )
+        )
+        verdicts = [one.verdict if one.report is None else _conclude(one.verdict, next(recorded)) for one in judged]
+        await inbox.settle(session, verdicts=verdicts, now=self._now())
+        await self._open_reviews(session, ledger, judged)
+        for verdict in verdicts:
+            log.info(
+                "callback.judged", message_id=verdict.message_id, verdict=verdict.verdict, payout_id=verdict.payout_id
+            )
+
+    def _judge(self, message: Message, payout: LockedPayout | None, msisdns: Mapping[int, Msisdn]) -> _Judged:
+        if payout is None or payout.rail != message.rail or message.rail not in self._rails:
+            return _Judged(message, None, _verdict(message, "orphan", "no attempt of ours has this path", None))
+        read = self._rails[message.rail].read_payout_callback(message.kind, message.raw)
+        if isinstance(read, CallbackUnreadable):
+            return _Judged(message, None, _verdict(message, "unreadable", read.reason, payout.id))
+        mismatch = find_mismatch(read, payout, msisdns[payout.party_id])
+        outcome = (
+            read.outcome if mismatch is None else OutcomeUnknown(f"a callback contradicts the request: {mismatch}")
+        )
+        report = Report(payout_id=payout.id, outcome=outcome, source=Source.CALLBACK, actor=ACTOR)
+        word = "matched" if mismatch is None else "mismatch"
+        return _Judged(message, report, _verdict(message, word, mismatch, payout.id))
+
+    async def _open_reviews(self, session: Driver, ledger: Ledger, judged: Sequence[_Judged]) -> None:
+        queues = {"mismatch": "amount-mismatch", "unreadable": "poison-message", "orphan": "callback-orphan"}
+        for verdict, queue in queues.items():
+            cases = [
+                (one.message, one.verdict.payout_id, one.verdict.detail or verdict)
+                for one in judged
+                if one.verdict.verdict == verdict
+            ]
+            await self._review(session, ledger.id, queue, cases)
+
+    async def _review(
+        self, session: Driver, ledger_id: int, queue: str, cases: Sequence[tuple[Message, int | None, str]]
+    ) -> None:
+        await writing.open_reviews(
+            session,
+            ledger_id=ledger_id,
+            queue=queue,
+            cases=[(payout_id, reason) for _, payout_id, reason in cases],
+            inbox_ids=[message.id for message, _, _ in cases],
+            ids=self._ids,
+            now=self._now(),
+        )
+
+
+def find_mismatch(callback: PayoutCallback, payout: LockedPayout, msisdn: Msisdn) -> str | None:
+    """What in a callback contradicts the intent it is about; None where all it carries agrees. Pure.
+
+    `callback.reference` is None where the gateway put an id of its own (v1 of the B2C API, and documented v3 samples).
+    """
+    if callback.reference not in (None, payout.provider_reference):
+        return "it names another reference of ours"
+    if callback.amount is not None and callback.amount != payout.amount:
+        return f"it says {callback.amount}, we asked for {payout.amount}"
+    if callback.msisdn is not None and callback.msisdn != msisdn:
+        return "it names another payee"
+    if callback.shortcode is not None and callback.shortcode != payout.shortcode:
+        return "it names another shortcode"
+    if isinstance(callback.outcome, Settled) and callback.outcome.amount != payout.amount:
+        return f"it settles {callback.outcome.amount}, we asked for {payout.amount}"
+    return None
+
+
+def _verdict(message: Message, verdict: str, detail: str | None, payout_id: int | None) -> Verdict:
+    return Verdict(message.ledger_id, message.id, verdict, detail, payout_id)
+
+
+def _conclude(verdict: Verdict, recorded: Recorded) -> Verdict:
+    """The verdict on a message once its outcome is recorded: what it did, or why it did nothing."""
+    if verdict.verdict != "matched":
+        return verdict
+    match recorded:
+        case Applied(state=state):
+            return Verdict(verdict.ledger_id, verdict.message_id, "applied", state.value, verdict.payout_id)
+        case Unchanged(standing=Standing.REPEATED):
+            return Verdict(
+                verdict.ledger_id, verdict.message_id, "repeated", recorded.standing.value, verdict.payout_id
+            )
+        case Unchanged(standing=Standing.OUTDATED):
+            return Verdict(
+                verdict.ledger_id, verdict.message_id, "outdated", recorded.standing.value, verdict.payout_id
+            )
+        case Unchanged():
+            return Verdict(
+                verdict.ledger_id, verdict.message_id, "conflict", recorded.standing.value, verdict.payout_id
+            )

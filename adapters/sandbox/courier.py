@@ -1,0 +1,118 @@
+"""Carries callbacks to the addresses their requests named: once each, never again, in tasks of its own.
+
+Addresses hold secret path tokens, so they appear in no log and in no diary.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+
+import httpx
+
+from adapters.sandbox.faults import Faults
+from adapters.sandbox.world import Delivery, World
+
+WITHHELD = "withheld"
+CONNECTIONS_MAX = 64
+
+
+@dataclass(frozen=True, slots=True)
+class Parcel:
+    """One callback: `kind` is "result" or "timeout"."""
+
+    request_number: int
+    kind: str
+    url: str = field(repr=False)
+    body: bytes = field(repr=False)
+
+
+class Dispatch:
+    """Callbacks that are ready and wait for `release`, which the rail calls when its answer is out."""
+
+    def __init__(self) -> None:
+        self._released = asyncio.Event()
+        self.task: asyncio.Task[None] | None = None
+
+    async def release(self) -> None:
+        """Lets the callbacks go. May be called again, without effect."""
+        self._released.set()
+
+    async def wait_until_released(self) -> None:
+        """Returns once `release` was called."""
+        await self._released.wait()
+
+    async def delivered(self) -> None:
+        """Returns once every callback was tried."""
+        if self.task is not None:
+            await asyncio.wait([self.task])
+
+
+class Courier:
+    """Owns the connections to callback receivers and the tasks that use them; started within a running loop."""
+
+    def __init__(self, *, world: World, faults: Faults, timeout_seconds: float) -> None:
+        self._world = world
+        self._faults = faults
+        self._timeout = httpx.Timeout(timeout_seconds, pool=None).as_dict()
+        # The transport alone: a client would log the address, follow redirects and obey proxy settings. Connections are
+        # not kept, because a callback sent into one that the receiver is closing would be lost.
+        limits = httpx.Limits(max_connections=CONNECTIONS_MAX, max_keepalive_connections=0)
+        self._transport = httpx.AsyncHTTPTransport(limits=limits)
+        self._tasks: set[asyncio.Task[None]] = set()
+
+    @property
+    def pending(self) -> int:
+        """How many requests still have callbacks to come."""
+        return len(self._tasks)
+
+    def prepare(self, parcels: Sequence[Parcel]) -> Dispatch:
+        """Takes the callbacks of one request, in their order; they leave when the dispatch is released."""
+        dispatch = Dispatch()
+        if parcels:
+            dispatch.task = asyncio.create_task(self._carry(parcels, dispatch))
+            self._tasks.add(dispatch.task)
+            dispatch.task.add_done_callback(self._tasks.discard)
+        return dispatch
+
+    async def idle(self) -> None:
+        """Returns once no callback is waiting or under way."""
+        while self._tasks:
+            await asyncio.wait(self._tasks)
+
+    async def abandon(self) -> None:
+        """Drops every callback not yet delivered."""
+        tasks = list(self._tasks)
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
+
+    async def close(self) -> None:
+        """Abandons what is left and closes the connections."""
+        await self.abandon()
+        await self._transport.aclose()
+
+    async def _carry(self, parcels: Sequence[Parcel], dispatch: Dispatch) -> None:
+        await dispatch.wait_until_released()
+        for parcel in parcels:
+            await asyncio.sleep(self._faults.delay_seconds())
+            copies = self._faults.copies()
+            if copies == 0:
+                self._note(parcel, WITHHELD)
+            for _ in range(copies):
+                self._note(parcel, await self._post(parcel))
+
+    async def _post(self, parcel: Parcel) -> str:
+        headers = {"Content-Type": "application/json"}
+        extensions = {"timeout": self._timeout}
+        request = httpx.Request("POST", parcel.url, headers=headers, content=parcel.body, extensions=extensions)
+        try:
+            response = await self._transport.handle_async_request(request)
+            await response.aclose()
+        except httpx.HTTPError as error:
+            return type(error).__name__
+        return str(response.status_code)
+
+    def _note(self, parcel: Parcel, outcome: str) -> None:
+        self._world.note_delivery(Delivery(parcel.request_number, parcel.kind, outcome))

@@ -1,0 +1,147 @@
+"""The sandbox as one server: every simulated rail and the control API on one port, in-process or as a command."""
+
+from __future__ import annotations
+
+import asyncio
+import random
+import signal
+from collections.abc import Callable
+from datetime import UTC, datetime
+
+from fastapi import FastAPI, Request, Response
+from fastapi.exception_handlers import http_exception_handler
+from starlette.exceptions import HTTPException
+
+from adapters.sandbox import magic, refusals
+from adapters.sandbox.control import CONTROL_PREFIX, Control
+from adapters.sandbox.daraja import B2C_PATHS, OAUTH_PATH, DarajaRail, method_refusal
+from adapters.sandbox.listener import Listener
+from adapters.sandbox.refusals import Refused
+from adapters.sandbox.settings import Clock, SandboxSettings
+from adapters.sandbox.simulation import Simulation
+from adapters.sandbox.world import World
+
+LOOPBACK = "127.0.0.1"
+STOP_SIGNALS = (signal.SIGINT, signal.SIGTERM)
+
+
+class SandboxServer:
+    """A sandbox to embed: `start`, use its base URL, read `world` for the truth, `stop`.
+
+    `clock` gives the aware present, `randomness` all identifiers and lots: the same seed, clock and requests give the
+    same bytes. Port 0 takes a free one. Binds to loopback unless told otherwise, for the control API has no password.
+    """
+
+    def __init__(
+        self,
+        settings: SandboxSettings,
+        *,
+        clock: Clock,
+        randomness: random.Random,
+        host: str = LOOPBACK,
+        port: int = 0,
+    ) -> None:
+        self._simulation = Simulation(settings, clock=clock, randomness=randomness)
+        self._listener = Listener(host=host, port=port)
+
+    @property
+    def world(self) -> World:
+        """The books and the diary: what really happened, whatever anyone was told."""
+        return self._simulation.world
+
+    @property
+    def certificate_pem(self) -> str:
+        """The X.509 certificate that SecurityCredential must be made with."""
+        return self._simulation.certificate.pem
+
+    async def start(self) -> str:
+        """Listens, and returns the base URL. Raises OSError when the address is taken."""
+        return await self._listener.start(_application(self._simulation, self._listener))
+
+    async def idle(self) -> None:
+        """Returns once no callback is waiting or under way."""
+        await self._simulation.courier.idle()
+
+    async def stop(self) -> None:
+        """Drops callbacks not yet delivered, cuts all connections and frees the port."""
+        await self._listener.stop()
+        await self._simulation.courier.close()
+
+
+async def serve(host: str, port: int, *, settings: SandboxSettings, announce: Callable[[str], None]) -> None:
+    """Runs a sandbox on the real clock until SIGINT or SIGTERM, announcing line by line where it is and what it takes.
+
+    Raises OSError when the address is taken.
+    """
+    server = SandboxServer(
+        settings, clock=lambda: datetime.now(UTC), randomness=random.SystemRandom(), host=host, port=port
+    )
+    base_url = await server.start()
+    for line in startup_lines(base_url, settings):
+        announce(line)
+    try:
+        await _stop_signal()
+    finally:
+        await server.stop()
+
+
+async def _stop_signal() -> None:
+    loop = asyncio.get_running_loop()
+    stop_asked = asyncio.Event()
+    for number in STOP_SIGNALS:
+        loop.add_signal_handler(number, stop_asked.set)
+    try:
+        await stop_asked.wait()
+    finally:
+        for number in STOP_SIGNALS:
+            loop.remove_signal_handler(number)
+
+
+def startup_lines(base_url: str, settings: SandboxSettings) -> list[str]:
+    """What to print at start: addresses, the test credentials that are accepted, the magic MSISDNs."""
+    return [
+        f"Daftari sandbox listens on {base_url}",
+        "",
+        f"  OAuth         GET  {base_url}{OAUTH_PATH}?grant_type=client_credentials",
+        *(f"  B2C {version.value}        POST {base_url}{path}" for version, path in B2C_PATHS.items()),
+        f"  truth         GET  {base_url}{CONTROL_PREFIX}/truth",
+        f"  certificate   GET  {base_url}{CONTROL_PREFIX}/certificate",
+        "",
+        "Test credentials (of this sandbox alone; never use real ones here)",
+        f"  consumer key        {settings.consumer_key}",
+        f"  consumer secret     {settings.consumer_secret}",
+        f"  initiator name      {settings.initiator_name}",
+        f"  initiator password  {settings.initiator_password}",
+        f"  shortcode           {settings.shortcode}",
+        "",
+        "Magic MSISDNs (any other valid number is paid and called back)",
+        *_magic_lines(),
+    ]
+
+
+def _magic_lines() -> list[str]:
+    return [f"  {magic.magic_msisdn(suffix)}  {behaviour.summary}" for suffix, behaviour in magic.MAGIC.items()]
+
+
+def _application(simulation: Simulation, listener: Listener) -> FastAPI:
+    app = FastAPI(title="Daftari sandbox", docs_url=None, redoc_url=None, openapi_url=None, redirect_slashes=False)
+    daraja = DarajaRail(simulation, listener)
+    app.include_router(daraja.router())
+    app.include_router(Control(simulation).router())
+
+    async def answer_refused(_request: Request, error: Exception) -> Response:
+        assert isinstance(error, Refused)
+        return daraja.refusal_response(error.refusal)
+
+    async def answer_unrouted(request: Request, error: Exception) -> Response:
+        assert isinstance(error, HTTPException)
+        path = request.url.path
+        if path.startswith(CONTROL_PREFIX):
+            return await http_exception_handler(request, error)
+        wrong_method = error.status_code == 405
+        refusal = method_refusal(request.method, path) if wrong_method else refusals.RESOURCE_NOT_FOUND
+        return daraja.refusal_response(refusal)
+
+    app.add_exception_handler(Refused, answer_refused)
+    app.add_exception_handler(HTTPException, answer_unrouted)
+    return app

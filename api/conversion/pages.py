@@ -1,0 +1,102 @@
+"""Pages of a list: how many, and where the next one starts. Tokens are opaque and fit only the request that got them.
+
+A token is a position and a digest over the position and the request's filters. The digest catches mistakes; it keeps no
+secret and needs no key: a forged position leads nowhere that the caller could not page to anyway.
+"""
+
+from __future__ import annotations
+
+import base64
+import binascii
+import hashlib
+from copy import deepcopy
+from dataclasses import dataclass
+from typing import TypeAlias
+
+from daftari.v1 import journal_pb2, payouts_pb2
+
+from ledger.errors import ChoiceInvalid, PageTokenInvalid
+
+PAGE_SIZE_MAX = 500
+PAGE_SIZE_DEFAULT = 50
+_DIGEST_SIZE = 9
+_TOKEN_LENGTH_MAX = 1024
+_INTEGER_MAX = 2**63 - 1
+_SEPARATOR = "\t"  # no code, path or number holds one
+
+ListRequest: TypeAlias = (
+    journal_pb2.ListLedgersRequest
+    | journal_pb2.ListAccountsRequest
+    | journal_pb2.ListStatementLinesRequest
+    | journal_pb2.ListEntriesRequest
+    | payouts_pb2.ListPayoutsRequest
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Page:
+    """Which page of a list is asked for: its size, and what the page before ended with (nothing for the first page)."""
+
+    size: int
+    position: tuple[str, ...]
+    filters: bytes
+
+    def text(self, part: int = 0) -> str:
+        """A part of the position; "" for the first page."""
+        return self.position[part] if self.position else ""
+
+    def number(self) -> int:
+        """The position as a number; 0 for the first page. Raises PageTokenInvalid."""
+        if not self.position:
+            return 0
+        digits = self.position[0]
+        if not digits.isdecimal() or int(digits) > _INTEGER_MAX:
+            raise _invalid()
+        return int(digits)
+
+    def next_token(self, *position: str | int) -> str:
+        """The token of the page that follows this position."""
+        payload = _SEPARATOR.join(str(part) for part in position).encode("ascii")
+        return base64.urlsafe_b64encode(_digest(self.filters, payload) + payload).decode().rstrip("=")
+
+
+def page_of(request: ListRequest, *, parts: int = 1) -> Page:
+    """The page a list request asks for. Raises ChoiceInvalid for its size, PageTokenInvalid for a token of another
+    request, of no form of ours, or with another number of parts."""
+    size = request.page_size or PAGE_SIZE_DEFAULT
+    if not 1 <= size <= PAGE_SIZE_MAX:
+        raise ChoiceInvalid(f"page_size is 1 to {PAGE_SIZE_MAX}, or 0 for {PAGE_SIZE_DEFAULT}", field="page_size")
+    filters = _filters(request)
+    return Page(size, _position(request.page_token, filters, parts) if request.page_token else (), filters)
+
+
+def _filters(request: ListRequest) -> bytes:
+    """All of the request but size and token. Stable within one version of the contract: tokens need live no longer."""
+    bare = deepcopy(request)
+    bare.ClearField("page_size")
+    bare.ClearField("page_token")
+    return request.DESCRIPTOR.full_name.encode() + b"\0" + bare.SerializeToString(deterministic=True)
+
+
+def _position(token: str, filters: bytes, parts: int) -> tuple[str, ...]:
+    if len(token) > _TOKEN_LENGTH_MAX:
+        raise _invalid()
+    try:
+        padded = token.encode("ascii") + b"=" * (-len(token) % 4)
+        raw = base64.b64decode(padded, altchars=b"-_", validate=True)
+        digest, payload = raw[:_DIGEST_SIZE], raw[_DIGEST_SIZE:]
+        position = tuple(payload.decode("ascii").split(_SEPARATOR))
+    except (UnicodeError, binascii.Error):
+        raise _invalid() from None
+    if digest != _digest(filters, payload) or len(position) != parts or not all(map(str.isprintable, position)):
+        raise _invalid()
+    return position
+
+
+def _digest(filters: bytes, payload: bytes) -> bytes:
+    counted = len(payload).to_bytes(4, "big") + payload + filters
+    return hashlib.blake2b(counted, digest_size=_DIGEST_SIZE).digest()
+
+
+def _invalid() -> PageTokenInvalid:
+    return PageTokenInvalid("not a page token of this very request; start again without one", field="page_token")

@@ -1,0 +1,39 @@
+"""Times and dates on the wire: google.protobuf.Timestamp to an aware UTC datetime and back, ISO dates. Naive never."""
+
+from __future__ import annotations
+
+import re
+from datetime import UTC, date, datetime, timedelta
+
+from google.protobuf.timestamp_pb2 import Timestamp
+
+from ledger.errors import TimeInvalid
+
+_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+# What an entry's id can tell apart; also far from where a time zone would push a date out of the calendar.
+_SECONDS_END = int(datetime(2089, 1, 1, tzinfo=UTC).timestamp())
+_DATE = re.compile(r"\d{4}-\d{2}-\d{2}", re.ASCII)
+
+
+def moment_of(stamp: Timestamp, *, field: str) -> datetime:
+    """The moment in UTC, cut to microseconds. Raises TimeInvalid outside 1970 to 2088 or for impossible nanoseconds."""
+    if not (0 <= stamp.seconds < _SECONDS_END and 0 <= stamp.nanos < 1_000_000_000):
+        raise TimeInvalid("a time lies from 1970 to 2088, with 0 to 999,999,999 nanoseconds", field=field)
+    return _EPOCH + timedelta(seconds=stamp.seconds, microseconds=stamp.nanos // 1000)
+
+
+def timestamp_of(moment: datetime) -> Timestamp:
+    """The wire's form of an aware moment."""
+    assert moment.tzinfo is not None, "a moment must be aware"
+    since = moment - _EPOCH
+    return Timestamp(seconds=since.days * 86_400 + since.seconds, nanos=since.microseconds * 1000)
+
+
+def date_of(text: str, *, field: str) -> date:
+    """Reads "2026-11-21". Raises TimeInvalid."""
+    try:
+        if _DATE.fullmatch(text):
+            return date.fromisoformat(text)
+    except ValueError:
+        pass
+    raise TimeInvalid("a date is written like 2026-11-21", field=field)

@@ -1,0 +1,67 @@
+"""What a key may be allowed to do, and which permission every RPC asks for. An RPC that is not listed is refused."""
+
+from __future__ import annotations
+
+import enum
+from collections.abc import Mapping
+from types import MappingProxyType
+
+
+class Permission(enum.Enum):
+    """A right that can be given to an API key."""
+
+    JOURNAL_READ = "journal.read"
+    JOURNAL_POST = "journal.post"
+    JOURNAL_REVERSE = "journal.reverse"
+    ACCOUNTS_OPEN = "accounts.open"
+    LEDGERS_CREATE = "ledgers.create"
+    PAYOUTS_REQUEST = "payouts.request"
+    PAYOUTS_CANCEL = "payouts.cancel"
+    PAYOUTS_READ = "payouts.read"
+
+
+_BY_SERVICE: Mapping[str, Mapping[str, Permission]] = {
+    "daftari.v1.JournalCommandService": {
+        "CreateLedger": Permission.LEDGERS_CREATE,
+        "OpenAccounts": Permission.ACCOUNTS_OPEN,
+        "CloseAccount": Permission.ACCOUNTS_OPEN,
+        "SetAccountBounds": Permission.ACCOUNTS_OPEN,
+        "PostEntry": Permission.JOURNAL_POST,
+        "PostEntries": Permission.JOURNAL_POST,
+        "StreamEntries": Permission.JOURNAL_POST,
+        "ReverseEntry": Permission.JOURNAL_REVERSE,
+    },
+    "daftari.v1.JournalQueryService": {
+        "GetLedger": Permission.JOURNAL_READ,
+        "ListLedgers": Permission.JOURNAL_READ,
+        "GetAccount": Permission.JOURNAL_READ,
+        "ListAccounts": Permission.JOURNAL_READ,
+        "GetBalance": Permission.JOURNAL_READ,
+        "ListStatementLines": Permission.JOURNAL_READ,
+        "GetTrialBalance": Permission.JOURNAL_READ,
+        "GetEntry": Permission.JOURNAL_READ,
+        "ListEntries": Permission.JOURNAL_READ,
+    },
+    "daftari.v1.PayoutCommandService": {
+        "RequestPayout": Permission.PAYOUTS_REQUEST,
+        "RequestPayouts": Permission.PAYOUTS_REQUEST,
+        "CancelPayout": Permission.PAYOUTS_CANCEL,
+    },
+    "daftari.v1.PayoutQueryService": {
+        "GetPayout": Permission.PAYOUTS_READ,
+        "ListPayouts": Permission.PAYOUTS_READ,
+        "WatchPayouts": Permission.PAYOUTS_READ,
+    },
+}
+
+# By full name as the wire carries it: "/daftari.v1.JournalCommandService/PostEntry".
+PERMISSIONS: Mapping[str, Permission] = MappingProxyType(
+    {
+        f"/{service}/{method}": permission
+        for service, methods in _BY_SERVICE.items()
+        for method, permission in methods.items()
+    }
+)
+
+# Answered without a key, so that load balancers and `grpcurl list` work; they tell nothing about the books.
+OPEN_SERVICES = frozenset({"grpc.health.v1.Health", "grpc.reflection.v1alpha.ServerReflection"})

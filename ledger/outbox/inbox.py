@@ -1,0 +1,137 @@
+"""Raw messages of providers: stored verbatim before anyone judges them, claimed in sets, judged once. Interprets nothing.
+
+The bytes are sealed: they hold numbers of people and, in one documented case, a credential of ours.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import LiteralString
+
+from ledger.database import Driver
+from ledger.sealing import Sealer
+
+_STORE = """
+INSERT INTO inbox (ledger_id, id, provider, kind, token_hash, raw, remote_address, received_at, due_at)
+VALUES (%s, %s, %s, %s, %s, %s, %s, %s, %s)
+"""
+_CLAIM = """
+SELECT ledger_id, id, provider, kind, token_hash, raw, tries FROM inbox
+WHERE judged_at IS NULL AND due_at <= %s ORDER BY due_at, ledger_id, id LIMIT %s FOR NO KEY UPDATE SKIP LOCKED
+"""
+_DUE = (
+    "SELECT ledger_id, id FROM inbox WHERE judged_at IS NULL AND due_at <= %s ORDER BY due_at, ledger_id, id LIMIT %s"
+)
+_CLAIM_ONE = """
+SELECT ledger_id, id, provider, kind, token_hash, raw, tries FROM inbox
+WHERE judged_at IS NULL AND ledger_id = %s AND id = %s FOR NO KEY UPDATE SKIP LOCKED
+"""
+_OWNERS = """
+SELECT a.token_hash, i.payout_id FROM attempts AS a
+JOIN instructions AS i ON i.ledger_id = a.ledger_id AND i.id = a.instruction_id
+WHERE a.ledger_id = %s AND a.token_hash = ANY(%s)
+"""
+_SETTLE = """
+UPDATE inbox AS m SET judged_at = %s, verdict = v.verdict, detail = v.detail, payout_id = v.payout_id
+FROM unnest(%s::int[], %s::bigint[], %s::text[], %s::text[], %s::bigint[]) AS v (ledger_id, id, verdict, detail, payout_id)
+WHERE m.ledger_id = v.ledger_id AND m.id = v.id
+"""
+_POSTPONE = "UPDATE inbox SET tries = tries + 1, due_at = %s WHERE ledger_id = %s AND id = %s"
+
+
+@dataclass(frozen=True, slots=True, repr=False)
+class Received:
+    """A message as it came in. Its raw bytes may hold anything, so nothing of it is ever shown."""
+
+    ledger_id: int
+    id: int
+    rail: str
+    kind: str
+    token_hash: bytes
+    raw: bytes
+    remote_address: str | None
+
+
+@dataclass(frozen=True, slots=True, repr=False)
+class Message:
+    """A stored message to be judged, under the lock of our transaction."""
+
+    ledger_id: int
+    id: int
+    rail: str
+    kind: str
+    token_hash: bytes
+    raw: bytes
+    tries: int
+
+
+@dataclass(frozen=True, slots=True)
+class Verdict:
+    """What a message turned out to be, in words that quote nothing of it."""
+
+    ledger_id: int
+    message_id: int
+    verdict: str
+    detail: str | None
+    payout_id: int | None
+
+
+async def store(driver: Driver, *, message: Received, sealer: Sealer, now: datetime) -> None:
+    """Keeps a message; due at once."""
+    sealed = sealer.seal(message.raw, bound_to=_place(message.ledger_id, message.id))
+    values = (message.rail, message.kind, message.token_hash, sealed, message.remote_address, now, now)
+    await driver.execute(_STORE, (message.ledger_id, message.id, *values))
+
+
+async def claim(driver: Driver, *, sealer: Sealer, now: datetime, limit: int) -> list[Message]:
+    """Locks up to `limit` messages that await judgement until the transaction ends, grouped by ledger, oldest first."""
+    return sorted(await _fetch(driver, sealer, _CLAIM, (now, limit)), key=lambda one: one.ledger_id)
+
+
+async def claim_one(driver: Driver, *, sealer: Sealer, ledger_id: int, message_id: int) -> list[Message]:
+    """Locks one message that awaits judgement; nothing if another worker has it."""
+    return await _fetch(driver, sealer, _CLAIM_ONE, (ledger_id, message_id))
+
+
+async def list_due(driver: Driver, *, now: datetime, limit: int) -> list[tuple[int, int]]:
+    """The (ledger id, message id) of messages that await judgement, oldest first, unlocked."""
+    cursor = await driver.execute(_DUE, (now, limit))
+    return [(ledger_id, message_id) for ledger_id, message_id in await cursor.fetchall()]
+
+
+async def _fetch(driver: Driver, sealer: Sealer, query: LiteralString, parameters: tuple[object, ...]) -> list[Message]:
+    rows = await (await driver.execute(query, parameters)).fetchall()
+    return [
+        Message(*row[:4], bytes(row[4]), sealer.open(bytes(row[5]), bound_to=_place(row[0], row[1])), row[6])
+        for row in rows
+    ]
+
+
+def _place(ledger_id: int, message_id: int) -> bytes:
+    return ledger_id.to_bytes(4) + message_id.to_bytes(8)
+
+
+async def find_owners(driver: Driver, *, ledger_id: int, token_hashes: Sequence[bytes]) -> dict[bytes, int]:
+    """The payouts whose attempts were given these paths."""
+    cursor = await driver.execute(_OWNERS, (ledger_id, list(token_hashes)))
+    return {bytes(token_hash): payout_id for token_hash, payout_id in await cursor.fetchall()}
+
+
+async def settle(driver: Driver, *, verdicts: Sequence[Verdict], now: datetime) -> None:
+    """Writes the verdicts down, each for good."""
+    if not verdicts:
+        return
+    columns = [
+        list(column)
+        for column in zip(
+            *((v.ledger_id, v.message_id, v.verdict, v.detail, v.payout_id) for v in verdicts), strict=True
+        )
+    ]
+    await driver.execute(_SETTLE, (now, *columns))
+
+
+async def postpone(driver: Driver, *, message: Message, due_at: datetime) -> None:
+    """Counts a failed try and lets the message rest."""
+    await driver.execute(_POSTPONE, (due_at, message.ledger_id, message.id))

@@ -1,0 +1,119 @@
+"""The instruction queue: enqueue with the money, claim under a lease, finish, put back. Never decides what an answer means.
+
+`due_at` is the time to run or, once claimed, the end of the lease; a claim whose last attempt has no answer is *lost*: it
+may have reached the provider, so it is never sent again. Fencing: only the holder of the lease token may put one back.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+
+from ledger.database import Driver
+from ledger.ids import IdSource
+
+_ENQUEUE = """
+INSERT INTO instructions (ledger_id, id, kind, payout_id, due_at)
+SELECT %s, i.id, 'payout.submit', i.payout_id, %s FROM unnest(%s::bigint[], %s::bigint[]) AS i (id, payout_id)
+"""
+# The oldest due first; rows another worker is claiming are skipped, not waited for.
+_CLAIM = """
+WITH due AS (
+    SELECT ledger_id, id FROM instructions WHERE done_at IS NULL AND due_at <= %(now)s
+    ORDER BY due_at, ledger_id, id LIMIT %(limit)s FOR UPDATE SKIP LOCKED
+), claimed AS (
+    UPDATE instructions AS i SET attempts = i.attempts + 1, lease_token = %(token)s, due_at = %(lease_until)s
+    FROM due WHERE i.ledger_id = due.ledger_id AND i.id = due.id
+    RETURNING i.ledger_id, i.id, i.payout_id, i.attempts
+)
+SELECT c.ledger_id, c.id, c.payout_id, c.attempts, last.number IS NOT NULL AS lost
+FROM claimed AS c LEFT JOIN attempts AS last
+  ON last.ledger_id = c.ledger_id AND last.instruction_id = c.id AND last.number = c.attempts - 1 AND last.finished_at IS NULL
+ORDER BY c.ledger_id, c.payout_id
+"""
+_START = """
+INSERT INTO attempts (ledger_id, instruction_id, number, token_hash, started_at)
+SELECT %s, a.*, %s FROM unnest(%s::bigint[], %s::int[], %s::bytea[]) AS a
+"""
+_FINISH = """
+UPDATE attempts AS a SET finished_at = %s, answer = f.answer, detail = f.detail
+FROM unnest(%s::bigint[], %s::int[], %s::text[], %s::text[]) AS f (instruction_id, number, answer, detail)
+WHERE a.ledger_id = %s AND a.instruction_id = f.instruction_id AND a.number = f.number AND a.finished_at IS NULL
+"""
+_PUT_BACK = """
+UPDATE instructions AS i SET due_at = p.due_at, lease_token = NULL
+FROM unnest(%s::bigint[], %s::timestamptz[]) AS p (id, due_at)
+WHERE i.ledger_id = %s AND i.id = p.id AND i.lease_token = %s AND i.done_at IS NULL
+"""
+_COMPLETE = """
+UPDATE instructions SET done_at = %s, lease_token = NULL
+WHERE ledger_id = %s AND payout_id = ANY(%s) AND done_at IS NULL
+"""
+
+
+@dataclass(frozen=True, slots=True)
+class Claimed:
+    """An instruction under our lease. `attempt` numbers this try; `lost` says the try before it has no answer."""
+
+    ledger_id: int
+    id: int
+    payout_id: int
+    attempt: int
+    lost: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Finished:
+    """What became of one try, in words that hold no secret."""
+
+    instruction_id: int
+    attempt: int
+    answer: str
+    detail: str
+
+
+async def enqueue(driver: Driver, *, ledger_id: int, payout_ids: Sequence[int], ids: IdSource, now: datetime) -> None:
+    """Adds one submission per payout, due at once, in the transaction that reserves the money."""
+    await driver.execute(_ENQUEUE, (ledger_id, now, [ids.next(now) for _ in payout_ids], list(payout_ids)))
+
+
+async def claim(driver: Driver, *, now: datetime, lease: timedelta, token: int, limit: int) -> list[Claimed]:
+    """Claims up to `limit` due instructions of all ledgers, by ledger and payout. The caller commits before any call."""
+    parameters = {"now": now, "lease_until": now + lease, "token": token, "limit": limit}
+    cursor = await driver.execute(_CLAIM, parameters)
+    return [Claimed(*row) for row in await cursor.fetchall()]
+
+
+async def start_attempts(
+    driver: Driver, *, ledger_id: int, attempts: Sequence[tuple[Claimed, bytes]], now: datetime
+) -> None:
+    """Stores the tries about to be made, each with the hash of its callback token."""
+    columns = (
+        [one.id for one, _ in attempts],
+        [one.attempt for one, _ in attempts],
+        [hashed for _, hashed in attempts],
+    )
+    await driver.execute(_START, (ledger_id, now, *columns))
+
+
+async def finish_attempts(driver: Driver, *, ledger_id: int, finished: Sequence[Finished], now: datetime) -> None:
+    """Stores what became of tries; one that has its answer already keeps it."""
+    columns = [
+        list(column)
+        for column in zip(*((f.instruction_id, f.attempt, f.answer, f.detail) for f in finished), strict=True)
+    ]
+    if finished:
+        await driver.execute(_FINISH, (now, *columns, ledger_id))
+
+
+async def put_back(driver: Driver, *, ledger_id: int, token: int, due: Sequence[tuple[int, datetime]]) -> None:
+    """Makes instructions claimable again at their times; those whose lease another worker took meanwhile stay with it."""
+    if due:
+        await driver.execute(_PUT_BACK, ([one for one, _ in due], [when for _, when in due], ledger_id, token))
+
+
+async def complete(driver: Driver, *, ledger_id: int, payout_ids: Sequence[int], now: datetime) -> None:
+    """Ends the instructions of payouts that need no further submission."""
+    if payout_ids:
+        await driver.execute(_COMPLETE, (now, ledger_id, list(payout_ids)))

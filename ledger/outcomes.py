@@ -1,0 +1,339 @@
+"""The one door for what happened outside: records outcomes as a set, posts what they mean, opens reviews for contradictions.
+
+The payouts' rows are locked in id order, the pure table in payouts/payout.py says what each outcome does, and the entries
+are posted in the same transaction. A repeat posts nothing and says so; nothing is ever silently dropped.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from datetime import date, datetime
+from typing import TypeAlias
+
+from ledger.database import Driver
+from ledger.errors import PayoutNotCancellable
+from ledger.ids import IdSource, encode
+from ledger.journal.accounts import AccountDirectory
+from ledger.journal.books import Ledger
+from ledger.journal.chart import partner_account
+from ledger.journal.decide import Posted, PostRequest
+from ledger.journal.entry import Source
+from ledger.journal.post import business_date, link_whole_reversals, post_entries
+from ledger.money import Money
+from ledger.outbox import queue
+from ledger.outbox.instruction import Acknowledged, Failed, NotSent, OutcomeUnknown, Rejected, Settled
+from ledger.payouts import writing
+from ledger.payouts.payout import TRANSITIONS, Effect, Event, Move, PayoutMoney, Standing, State, effect_entry
+from ledger.payouts.rails import find_routes
+from ledger.payouts.writing import LockedPayout
+from ledger.text import check_text
+
+
+@dataclass(frozen=True, slots=True)
+class Started:
+    """An attempt is about to be made; the money may leave from now on."""
+
+
+@dataclass(frozen=True, slots=True)
+class Cancelled:
+    """Somebody took the payout back before it was sent."""
+
+    reason: str
+
+
+Outcome: TypeAlias = Started | Acknowledged | NotSent | OutcomeUnknown | Rejected | Settled | Failed | Cancelled
+
+
+_EVENTS: dict[type[Outcome], Event] = {
+    Started: Event.STARTED,
+    Acknowledged: Event.ACKNOWLEDGED,
+    NotSent: Event.NOT_SENT,
+    OutcomeUnknown: Event.UNCLEAR,
+    Rejected: Event.REJECTED,
+    Settled: Event.SETTLED,
+    Failed: Event.FAILED,
+    Cancelled: Event.CANCELLED,
+}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Report:
+    """One outcome of one payout, who reports it and what it rests on."""
+
+    payout_id: int
+    outcome: Outcome
+    source: Source
+    actor: str
+
+
+@dataclass(frozen=True, slots=True)
+class Applied:
+    """The payout moved on; `entry_id` is what it posted, None where money did not move."""
+
+    state: State
+    entry_id: int | None
+
+
+@dataclass(frozen=True, slots=True)
+class Unchanged:
+    """The payout stays in its state; the standing says why. A CONFLICT has opened a review."""
+
+    state: State
+    standing: Standing
+
+
+Recorded: TypeAlias = Applied | Unchanged
+
+
+@dataclass(slots=True)
+class _Step:
+    report: Report
+    payout: LockedPayout
+    move: Move
+    left: State
+    charge: Money | None = None
+    entry_id: int | None = None
+
+
+async def record(
+    driver: Driver,
+    *,
+    ledger: Ledger,
+    reports: Sequence[Report],
+    directory: AccountDirectory,
+    ids: IdSource,
+    now: datetime,
+) -> list[Recorded]:
+    """Records outcomes in order and returns what became of each, inside the caller's transaction.
+
+    Reports of one payout are applied one after another; those of different payouts together, as one set.
+    """
+    results: dict[int, Recorded] = {}
+    for wave in _waves(reports):
+        results |= await _record_wave(driver, ledger, wave, directory, ids, now)
+    return [results[index] for index in range(len(reports))]
+
+
+def _waves(reports: Sequence[Report]) -> list[list[tuple[int, Report]]]:
+    """The n-th report of every payout together: as many waves as the busiest payout has reports."""
+    waves: list[list[tuple[int, Report]]] = []
+    seen: dict[int, int] = {}
+    for index, report in enumerate(reports):
+        depth = seen[report.payout_id] = seen.get(report.payout_id, -1) + 1
+        if depth == len(waves):
+            waves.append([])
+        waves[depth].append((index, report))
+    return waves
+
+
+async def _record_wave(
+    driver: Driver,
+    ledger: Ledger,
+    wave: Sequence[tuple[int, Report]],
+    directory: AccountDirectory,
+    ids: IdSource,
+    now: datetime,
+) -> dict[int, Recorded]:
+    reports = [report for _, report in wave]
+    locked = await writing.lock_payouts(driver, ledger_id=ledger.id, payout_ids=[one.payout_id for one in reports])
+    taken = await writing.find_receipts(driver, ledger_id=ledger.id, receipts=_receipts(reports, locked))
+    steps: dict[int, _Step] = {}
+    results: dict[int, Recorded] = {}
+    conflicts: list[tuple[int, str]] = []
+    for index, report in wave:
+        payout = locked[report.payout_id]
+        judged = judge(report.outcome, payout, receipt_owner=_owner_of(report.outcome, payout, taken))
+        if isinstance(judged, Move):
+            steps[index] = _Step(report, payout, judged, payout.state)
+        else:
+            results[index] = Unchanged(payout.state, judged)
+            if judged is Standing.CONFLICT:
+                conflicts.append((payout.id, f"{event_of(report.outcome).value} while {payout.state.value}"))
+    await _apply(driver, ledger, list(steps.values()), directory, ids, now)
+    conflicts += [
+        (step.payout.id, "settled after it was released")
+        for step in steps.values()
+        if step.move.effect is Effect.LATE_SUCCESS
+    ]
+    await writing.open_reviews(
+        driver, ledger_id=ledger.id, queue="provider-conflict", cases=conflicts, ids=ids, now=now
+    )
+    await writing.add_references(driver, ledger_id=ledger.id, references=_references(reports, locked), now=now)
+    return results | {index: Applied(step.move.target, step.entry_id) for index, step in steps.items()}
+
+
+def judge(outcome: Outcome, payout: LockedPayout, *, receipt_owner: int | None) -> Move | Standing:
+    """What an outcome does to a payout. Pure. A success under a receipt that another payout has, or under another receipt
+    than the one that settled this payout, is a contradiction whatever the state."""
+    if isinstance(outcome, Settled):
+        if receipt_owner not in (None, payout.id):
+            return Standing.CONFLICT
+        if payout.receipt is not None and payout.receipt != outcome.receipt:
+            return Standing.CONFLICT
+        if outcome.amount != payout.amount:
+            return Standing.CONFLICT
+    return TRANSITIONS[event_of(outcome)][payout.state]
+
+
+def event_of(outcome: Outcome) -> Event:
+    """The event of the state table an outcome stands for."""
+    return _EVENTS[type(outcome)]
+
+
+def _owner_of(outcome: Outcome, payout: LockedPayout, taken: dict[tuple[str, str], int]) -> int | None:
+    """Whom a success's receipt belongs to; within a set the first claimant keeps it."""
+    if not isinstance(outcome, Settled):
+        return None
+    return taken.setdefault((payout.rail, outcome.receipt), payout.id)
+
+
+def _receipts(reports: Iterable[Report], locked: dict[int, LockedPayout]) -> list[tuple[str, str]]:
+    return [
+        (locked[report.payout_id].rail, report.outcome.receipt)
+        for report in reports
+        if isinstance(report.outcome, Settled)
+    ]
+
+
+def _references(reports: Iterable[Report], locked: dict[int, LockedPayout]) -> list[tuple[str, str, str, int]]:
+    found = []
+    for report in reports:
+        outcome, payout = report.outcome, locked[report.payout_id]
+        if isinstance(outcome, Acknowledged | OutcomeUnknown | Settled | Failed):
+            found += [(payout.rail, kind, value, payout.id) for kind, value in outcome.references]
+        if isinstance(outcome, Settled):
+            found.append((payout.rail, writing.RECEIPT, outcome.receipt, payout.id))
+    return found
+
+
+async def _apply(
+    driver: Driver,
+    ledger: Ledger,
+    steps: Sequence[_Step],
+    directory: AccountDirectory,
+    ids: IdSource,
+    now: datetime,
+) -> None:
+    if not steps:
+        return
+    moving = [step for step in steps if step.move.effect is not Effect.NONE]
+    if moving:
+        await _post(driver, ledger, moving, directory, ids, now)
+    changes = [_change(step, now) for step in steps]
+    await writing.write_changes(driver, ledger_id=ledger.id, changes=changes, now=now)
+    submitted = [step.payout.id for step in steps if step.move.target not in (State.RESERVED, State.SUBMITTING)]
+    await queue.complete(driver, ledger_id=ledger.id, payout_ids=submitted, now=now)
+
+
+async def _post(
+    driver: Driver,
+    ledger: Ledger,
+    steps: Sequence[_Step],
+    directory: AccountDirectory,
+    ids: IdSource,
+    now: datetime,
+) -> None:
+    await _find_charges(driver, ledger, steps)
+    routes = {(r.rail, r.shortcode, r.currency): r.accounts for r in await find_routes(driver, ledger_id=ledger.id)}
+    requests = []
+    for step in steps:
+        payout, outcome = step.payout, step.report.outcome
+        money = PayoutMoney(
+            public_id=encode("pay", payout.id),
+            funding=partner_account(partner=payout.partner, currency=payout.amount.currency).path,
+            accounts=routes[(payout.rail, payout.shortcode, payout.amount.currency)],
+            amount=payout.amount,
+            fee=payout.fee,
+            reserve_entry_id=payout.reserve_entry_id,
+        )
+        entry = effect_entry(
+            step.move.effect,
+            money,
+            state=step.left,
+            at=min(outcome.completed_at, now) if isinstance(outcome, Settled) else now,
+            source=step.report.source,
+            reference=outcome.receipt if isinstance(outcome, Settled) else None,
+            charge=step.charge,
+        )
+        requests.append(PostRequest(entry, step.report.actor))
+    posted = await post_entries(driver, ledger=ledger, requests=requests, directory=directory, ids=ids, now=now)
+    for step, verdict in zip(steps, posted, strict=True):
+        # The rows are locked and each effect happens once, so only a closed or capped account can refuse: nothing of the
+        # set is recorded then, and its messages stay in their queues.
+        if not isinstance(verdict, Posted):
+            raise OutcomeNotPostable(f"the entry of payout {encode('pay', step.payout.id)} was refused: {verdict}")
+        step.entry_id = verdict.entry_id
+    reversing = [s.entry_id for s, r in zip(steps, requests, strict=True) if r.entry.reverses_id and s.entry_id]
+    await link_whole_reversals(driver, ledger_id=ledger.id, entry_ids=reversing)
+
+
+class OutcomeNotPostable(Exception):
+    """The books refused the entry of an outcome: an account it needs is closed or capped. Reopen it; the outcome waits."""
+
+
+async def _find_charges(driver: Driver, ledger: Ledger, steps: Sequence[_Step]) -> None:
+    charged = [s for s in steps if isinstance(s.report.outcome, Settled)]
+    wanted = [(s.payout.rail, s.payout.amount, _day(s.report.outcome, ledger)) for s in charged]
+    charges = await writing.find_charges(driver, ledger_id=ledger.id, payments=wanted)
+    for step, charge in zip(charged, charges, strict=True):
+        step.charge = charge
+
+
+def _day(outcome: Outcome, ledger: Ledger) -> date:
+    assert isinstance(outcome, Settled)
+    return business_date(outcome.completed_at, ledger.zone)
+
+
+def _change(step: _Step, now: datetime) -> writing.Change:
+    outcome = step.report.outcome
+    failed = outcome if isinstance(outcome, Failed | Rejected) else None
+    settled = outcome if isinstance(outcome, Settled) else None
+    return writing.Change(
+        payout_id=step.payout.id,
+        state=step.move.target,
+        event=event_of(outcome).value,
+        entry_id=step.entry_id,
+        detail=_detail(outcome),
+        receipt=settled.receipt if settled else None,
+        completed_at=min(settled.completed_at, now) if settled else None,
+        provider_charge=step.charge.minor_units if step.charge else None,
+        failure_code=failed.code if failed else None,
+        failure_text=failed.description[:200] if failed else None,
+    )
+
+
+def _detail(outcome: Outcome) -> str | None:
+    match outcome:
+        case NotSent(reason=text) | OutcomeUnknown(reason=text) | Cancelled(reason=text):
+            return text[:200]
+        case Rejected(code=code, description=text) | Failed(code=code, description=text):
+            return f"{code}: {text}"[:200]
+        case Settled(receipt=receipt):
+            return receipt
+        case _:
+            return None
+
+
+async def cancel_payout(
+    driver: Driver,
+    *,
+    ledger: Ledger,
+    payout_id: int,
+    reason: str,
+    actor: str,
+    directory: AccountDirectory,
+    ids: IdSource,
+    now: datetime,
+) -> None:
+    """Takes back a payout that has not been sent; repeating it changes nothing. Raises PayoutNotCancellable once it may
+    have left. The caller has made sure that the payout exists and is its own."""
+    check_text(reason, field="reason", length_max=200)
+    report = Report(payout_id=payout_id, outcome=Cancelled(reason), source=Source.API, actor=actor)
+    (recorded,) = await record(driver, ledger=ledger, reports=[report], directory=directory, ids=ids, now=now)
+    if isinstance(recorded, Unchanged) and recorded.standing is not Standing.REPEATED:
+        raise PayoutNotCancellable(
+            f"the payout is {recorded.state.value} and may have left; watch it for its outcome",
+            field="payout_id",
+            state=recorded.state.value,
+        )

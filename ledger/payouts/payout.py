@@ -1,0 +1,237 @@
+"""The payout: its states, the one table of its transitions, and the entry each transition posts. Pure.
+
+Evidence about a payout believed not sent is still evidence: RESERVED settles, releases or parks like SUBMITTING does.
+
+    RESERVED ──start──▶ SUBMITTING ──acknowledged──▶ SUBMITTED
+       │ ▲                │  │                          │
+       │ └───not sent─────┘  └──────lost, unclear───────┤
+       ▼                                                ▼
+    CANCELLED      SETTLED / RELEASED ◀──evidence── UNKNOWN       RELEASED, CANCELLED ──late success──▶ CONFLICTED
+
+Money rests with the partner, in transit, in *unknown*, or is gone; each move between these is one entry, and each kind of
+entry happens at most once per payout.
+"""
+
+from __future__ import annotations
+
+import enum
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import datetime
+
+from ledger.journal.entry import JournalEntry, Posting, Source, Subject, credit, debit
+from ledger.money import Money
+
+SUBJECT_KIND = "payout"
+
+
+class State(enum.Enum):
+    """Where a payout stands; SETTLED, RELEASED and CANCELLED are final unless the provider contradicts itself."""
+
+    RESERVED = "RESERVED"
+    SUBMITTING = "SUBMITTING"
+    SUBMITTED = "SUBMITTED"
+    UNKNOWN = "UNKNOWN"
+    SETTLED = "SETTLED"
+    RELEASED = "RELEASED"
+    CANCELLED = "CANCELLED"
+    CONFLICTED = "CONFLICTED"
+
+
+class Event(enum.Enum):
+    """What may happen to a payout; the value is the word partners see."""
+
+    STARTED = "submission_started"
+    ACKNOWLEDGED = "acknowledged"
+    NOT_SENT = "not_sent"
+    UNCLEAR = "outcome_unknown"
+    REJECTED = "rejected"
+    SETTLED = "settled"
+    FAILED = "failed"
+    CANCELLED = "cancelled"
+
+
+class Effect(enum.Enum):
+    """What a transition does to the money; the value is the kind of its entry."""
+
+    NONE = ""
+    SETTLE = "payout.settled"
+    RELEASE = "payout.released"
+    PARK = "payout.unknown"
+    LATE_SUCCESS = "payout.late_success"
+
+
+@dataclass(frozen=True, slots=True)
+class Move:
+    """A transition: the state it leads to and what it does to the money."""
+
+    target: State
+    effect: Effect = Effect.NONE
+
+
+class Standing(enum.Enum):
+    """What an event means where no transition is drawn."""
+
+    REPEATED = "the payout shows this already"
+    OUTDATED = "stronger evidence is in the books already"
+    CONFLICT = "contradicts what the books show; a person decides"
+
+
+_SETTLE, _RELEASE = Move(State.SETTLED, Effect.SETTLE), Move(State.RELEASED, Effect.RELEASE)
+_PARK = Move(State.UNKNOWN, Effect.PARK)
+_LATE = Move(State.CONFLICTED, Effect.LATE_SUCCESS)
+_REPEATED, _OUTDATED, _CONFLICT = Standing.REPEATED, Standing.OUTDATED, Standing.CONFLICT
+
+_R, _ING, _ED, _U = State.RESERVED, State.SUBMITTING, State.SUBMITTED, State.UNKNOWN
+_S, _REL, _CAN, _CON = State.SETTLED, State.RELEASED, State.CANCELLED, State.CONFLICTED
+
+# The one table: every state against every event. A test walks all of it.
+TRANSITIONS: dict[Event, dict[State, Move | Standing]] = {
+    Event.STARTED: {_R: Move(_ING), _ING: _OUTDATED, _ED: _OUTDATED, _U: _OUTDATED, _S: _OUTDATED, _REL: _OUTDATED,
+                    _CAN: _OUTDATED, _CON: _OUTDATED},
+    Event.ACKNOWLEDGED: {_R: Move(_ED), _ING: Move(_ED), _ED: _REPEATED, _U: _OUTDATED, _S: _OUTDATED, _REL: _OUTDATED,
+                         _CAN: _CONFLICT, _CON: _OUTDATED},
+    Event.NOT_SENT: {_R: _REPEATED, _ING: Move(_R), _ED: _OUTDATED, _U: _OUTDATED, _S: _OUTDATED, _REL: _OUTDATED,
+                     _CAN: _OUTDATED, _CON: _OUTDATED},
+    Event.UNCLEAR: {_R: _PARK, _ING: _PARK, _ED: _PARK, _U: _REPEATED, _S: _OUTDATED, _REL: _OUTDATED,
+                    _CAN: _CONFLICT, _CON: _OUTDATED},
+    Event.REJECTED: {_R: _RELEASE, _ING: _RELEASE, _ED: _CONFLICT, _U: _RELEASE, _S: _CONFLICT, _REL: _REPEATED,
+                     _CAN: _REPEATED, _CON: _OUTDATED},
+    Event.SETTLED: {_R: _SETTLE, _ING: _SETTLE, _ED: _SETTLE, _U: _SETTLE, _S: _REPEATED, _REL: _LATE, _CAN: _LATE,
+                    _CON: _REPEATED},
+    Event.FAILED: {_R: _RELEASE, _ING: _RELEASE, _ED: _RELEASE, _U: _RELEASE, _S: _CONFLICT, _REL: _REPEATED,
+                   _CAN: _REPEATED, _CON: _OUTDATED},
+    Event.CANCELLED: {_R: Move(_CAN, Effect.RELEASE), _ING: _OUTDATED, _ED: _OUTDATED, _U: _OUTDATED, _S: _OUTDATED,
+                      _REL: _OUTDATED, _CAN: _REPEATED, _CON: _OUTDATED},
+}  # fmt: skip
+
+# Where the reserved money rests in each state that still holds it.
+IN_TRANSIT_STATES = frozenset({State.RESERVED, State.SUBMITTING, State.SUBMITTED})
+
+
+@dataclass(frozen=True, slots=True)
+class RailAccounts:
+    """The paths of the accounts a payout touches, for one shortcode and currency."""
+
+    float_account: str
+    in_transit: str
+    unknown: str
+    charges_owed: str
+    charge_expense: str
+    deferred_fee: str
+    fee_income: str
+    shortage: str
+
+
+@dataclass(frozen=True, slots=True)
+class PayoutMoney:
+    """The figures and accounts of one payout's entries. `public_id` is its subject in the journal; amounts share one
+    currency; `fee` is what the partner pays on top, zero for none."""
+
+    public_id: str
+    funding: str
+    accounts: RailAccounts
+    amount: Money
+    fee: Money
+    reserve_entry_id: int
+
+    @property
+    def subject(self) -> Subject:
+        """The payout as the subject of its entries."""
+        return Subject(SUBJECT_KIND, self.public_id)
+
+
+def reserve_entry(payout: PayoutMoney, *, at: datetime, reference: str) -> JournalEntry:
+    """Request accepted: the partner's money goes in transit, our fee is deferred until the service is complete."""
+    lines = [
+        debit(payout.funding, payout.amount + payout.fee),
+        credit(payout.accounts.in_transit, payout.amount),
+        *_fee_lines(credit, payout.accounts.deferred_fee, payout.fee),
+    ]
+    return _entry("payout.reserved", payout, lines, at=at, source=Source.API, reference=reference)
+
+
+def effect_entry(
+    effect: Effect,
+    payout: PayoutMoney,
+    *,
+    state: State,
+    at: datetime,
+    source: Source,
+    reference: str | None,
+    charge: Money | None,
+) -> JournalEntry:
+    """The entry a transition posts. `state` is the one left behind: it says where the money rests. `charge` is the
+    provider's, accrued on success by tariff; `at` is when it happened outside."""
+    resting = payout.accounts.unknown if state is State.UNKNOWN else payout.accounts.in_transit
+    if effect is Effect.SETTLE:
+        lines = _settlement(payout, resting, charge)
+    elif effect is Effect.RELEASE:
+        lines = _release(payout, resting)
+    elif effect is Effect.PARK:
+        lines = [debit(resting, payout.amount), credit(payout.accounts.unknown, payout.amount)]
+    else:
+        assert effect is Effect.LATE_SUCCESS, effect
+        lines = [debit(payout.accounts.shortage, payout.amount), credit(payout.accounts.float_account, payout.amount)]
+        lines += _charge_lines(payout, charge)
+    undoes_reserve = effect is Effect.RELEASE and state in IN_TRANSIT_STATES
+    return _entry(
+        effect.value,
+        payout,
+        lines,
+        at=at,
+        source=source,
+        reference=reference,
+        reverses_id=payout.reserve_entry_id if undoes_reserve else None,
+    )
+
+
+def _settlement(payout: PayoutMoney, resting: str, charge: Money | None) -> list[Posting]:
+    return [
+        debit(resting, payout.amount),
+        credit(payout.accounts.float_account, payout.amount),
+        *_fee_lines(debit, payout.accounts.deferred_fee, payout.fee),
+        *_fee_lines(credit, payout.accounts.fee_income, payout.fee),
+        *_charge_lines(payout, charge),
+    ]
+
+
+def _release(payout: PayoutMoney, resting: str) -> list[Posting]:
+    # Line for line the opposite of the reserve, so that the two can be linked as original and reversal.
+    return [
+        credit(payout.funding, payout.amount + payout.fee),
+        debit(resting, payout.amount),
+        *_fee_lines(debit, payout.accounts.deferred_fee, payout.fee),
+    ]
+
+
+def _charge_lines(payout: PayoutMoney, charge: Money | None) -> list[Posting]:
+    if charge is None or charge.minor_units == 0:
+        return []
+    return [debit(payout.accounts.charge_expense, charge), credit(payout.accounts.charges_owed, charge)]
+
+
+def _fee_lines(side: Callable[[str, Money], Posting], account: str, fee: Money) -> list[Posting]:
+    return [side(account, fee)] if fee.minor_units else []
+
+
+def _entry(
+    kind: str,
+    payout: PayoutMoney,
+    lines: list[Posting],
+    *,
+    at: datetime,
+    source: Source,
+    reference: str | None,
+    reverses_id: int | None = None,
+) -> JournalEntry:
+    return JournalEntry(
+        kind=kind,
+        postings=tuple(lines),
+        effective_at=at,
+        source=source,
+        subject=payout.subject,
+        once=True,
+        reference=reference,
+        reverses_id=reverses_id,
+    )

@@ -1,0 +1,297 @@
+"""Requesting payouts, as a set: claim the key, reserve the money, write the payout and its instruction, in one transaction.
+
+A refused item leaves nothing behind; its neighbours are judged without it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import TypeAlias
+
+from ledger.database import Driver
+from ledger.errors import (
+    CurrencyMismatch,
+    LedgerError,
+    PartnerReferenceReused,
+    PartnerSuspended,
+    RailNotFound,
+    TextInvalid,
+)
+from ledger.idempotency import KeyClaim, StoredKey, find_keys, key_reused
+from ledger.ids import IdSource, encode
+from ledger.journal.accounts import AccountDirectory
+from ledger.journal.books import Ledger
+from ledger.journal.decide import Posted, PostRequest, Refused, Replayed
+from ledger.journal.post import post_entries
+from ledger.money import Money
+from ledger.msisdn import Msisdn
+from ledger.outbox import queue
+from ledger.parties import PartyKeys, find_or_add
+from ledger.partners import Partner
+from ledger.payouts.limits import RailLimits, check_payable
+from ledger.payouts.payout import PayoutMoney, reserve_entry
+from ledger.payouts.rails import PayoutRoute, choose_route, find_routes
+from ledger.text import check_text
+
+PURPOSES = ("business", "salary", "promotion")
+# Unique constraints a racing request of the same key, reference or payee may break: the set is then run once more.
+RACING_CONSTRAINTS = frozenset(
+    {"idempotency_keys_pkey", "payouts_partner_reference_is_unique", "parties_msisdn_is_unique"}
+)
+Limits: TypeAlias = Mapping[str, Mapping[str, RailLimits]]
+
+_REFERENCES = """
+SELECT partner_id, partner_reference FROM payouts
+WHERE ledger_id = %s AND (partner_id, partner_reference) IN (SELECT * FROM unnest(%s::bigint[], %s::text[]))
+"""
+_WRITE = """
+WITH keys AS (
+    INSERT INTO idempotency_keys (ledger_id, client_id, key, method, request_hash, result_id, created_at)
+    SELECT %(ledger)s, k.*, %(now)s
+    FROM unnest(%(client)s::bigint[], %(key)s::text[], %(method)s::text[], %(hash)s::bytea[], %(id)s::bigint[]) AS k
+), requested AS (
+    INSERT INTO payouts (ledger_id, id, partner_id, partner_reference, party_id, currency, amount, fee, purpose, remarks,
+        rail, shortcode, provider_reference, reserve_entry_id, state, version, created_at, updated_at)
+    SELECT %(ledger)s, p.*, 'RESERVED', 1, %(now)s, %(now)s
+    FROM unnest(%(id)s::bigint[], %(partner)s::bigint[], %(reference)s::text[], %(party)s::bigint[], %(currency)s::text[],
+        %(amount)s::bigint[], %(fee)s::bigint[], %(purpose)s::text[], %(remarks)s::text[], %(rail)s::text[],
+        %(shortcode)s::text[], %(provider_reference)s::text[], %(entry)s::bigint[]) AS p
+)
+INSERT INTO payout_events (ledger_id, payout_id, version, state, event, entry_id, recorded_at)
+SELECT %(ledger)s, e.id, 1, 'RESERVED', 'requested', e.entry, %(now)s
+FROM unnest(%(id)s::bigint[], %(entry)s::bigint[]) AS e (id, entry)
+"""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PayoutRequest:
+    """One payout to request. Empty `remarks` become the partner's reference, an empty `shortcode` the only fitting one."""
+
+    key: KeyClaim
+    actor: str
+    partner: Partner
+    partner_reference: str
+    msisdn: Msisdn
+    amount: Money
+    purpose: str
+    remarks: str
+    shortcode: str
+
+    def __post_init__(self) -> None:
+        check_text(self.partner_reference, field="partner_reference", length_max=64)
+        if self.purpose not in PURPOSES:
+            raise TextInvalid(f"a purpose is one of {', '.join(PURPOSES)}", field="purpose")
+        if self.remarks:
+            check_text(self.remarks, field="remarks", length_max=100)
+
+
+@dataclass(frozen=True, slots=True)
+class Requested:
+    """The payout is reserved and queued (once the transaction commits), or was by the same request before."""
+
+    payout_id: int
+    replayed: bool
+
+
+RequestResult: TypeAlias = Requested | Refused
+
+
+@dataclass(frozen=True, slots=True)
+class _Draft:
+    index: int
+    id: int
+    request: PayoutRequest
+    route: PayoutRoute
+
+
+async def request_payouts(
+    driver: Driver,
+    *,
+    ledger: Ledger,
+    requests: Sequence[PayoutRequest],
+    limits: Limits,
+    party_keys: PartyKeys,
+    directory: AccountDirectory,
+    ids: IdSource,
+    now: datetime,
+) -> list[RequestResult]:
+    """Reserves what may be reserved and returns a verdict per request, in order, inside the caller's transaction.
+
+    `limits` are what the running rails carry, by rail and currency. Raises only what the database raises; a violation of
+    RACING_CONSTRAINTS means that another process won a race and the set should be run again.
+    """
+    keys = await find_keys(driver, ledger_id=ledger.id, claims=[request.key for request in requests])
+    references = await _find_references(driver, ledger.id, requests)
+    routes = await find_routes(driver, ledger_id=ledger.id)
+    judged = _judge(requests, keys, references, routes, limits, ids, now)
+    drafts = [one for one in judged if isinstance(one, _Draft)]
+    posted = await _reserve(driver, ledger, drafts, directory, ids, now)
+    kept = [(draft, verdict) for draft, verdict in zip(drafts, posted, strict=True) if isinstance(verdict, Posted)]
+    if kept:
+        await _write(driver, ledger, kept, party_keys, ids, now)
+    refusals = {d.index: v for d, v in zip(drafts, posted, strict=True) if isinstance(v, Refused)}
+    return _verdicts(judged, refusals)
+
+
+def _judge(
+    requests: Sequence[PayoutRequest],
+    keys: Mapping[tuple[int, str], StoredKey],
+    references: set[tuple[int, str]],
+    routes: Sequence[PayoutRoute],
+    limits: Limits,
+    ids: IdSource,
+    now: datetime,
+) -> list[_Draft | Requested | Refused | int]:
+    """A draft to reserve, a replay, a refusal, or the index of the same request earlier in this set."""
+    judged: list[_Draft | Requested | Refused | int] = []
+    claimed: dict[tuple[int, str], int] = {}
+    used = set(references)
+    for index, request in enumerate(requests):
+        stored = keys.get(request.key.identity)
+        earlier = claimed.get(request.key.identity)
+        if stored is not None:
+            matches = stored.matches(request.key)
+            judged.append(Requested(stored.result_id, True) if matches else Refused(key_reused(request.key)))
+        elif earlier is not None:
+            same = requests[earlier].key.same_request(request.key)
+            judged.append(earlier if same else Refused(key_reused(request.key)))
+        else:
+            one = _draft(index, request, used, routes, limits, ids.next(now))
+            judged.append(one)
+            if isinstance(one, _Draft):
+                claimed[request.key.identity] = index
+                used.add((request.partner.id, request.partner_reference))
+    return judged
+
+
+def _draft(
+    index: int,
+    request: PayoutRequest,
+    used: set[tuple[int, str]],
+    routes: Sequence[PayoutRoute],
+    limits: Limits,
+    payout_id: int,
+) -> _Draft | Refused:
+    try:
+        _check_partner(request, used)
+        route = choose_route(routes, currency=request.amount.currency, shortcode=request.shortcode, rails=limits)
+        bounds = limits[route.rail].get(route.currency)
+        if bounds is None:
+            raise RailNotFound(f"{route.rail} does not carry {route.currency}", field="amount.currency")
+        check_payable(request.amount, bounds, rail=route.rail)
+    except LedgerError as refusal:
+        return Refused(refusal)
+    return _Draft(index, payout_id, request, route)
+
+
+def _check_partner(request: PayoutRequest, used: set[tuple[int, str]]) -> None:
+    partner = request.partner
+    if partner.suspended:
+        raise PartnerSuspended(f"partner {partner.code} is suspended; nothing was done", partner=partner.code)
+    if request.amount.currency != partner.payout_fee.currency:
+        raise CurrencyMismatch(
+            f"partner {partner.code} is funded in {partner.payout_fee.currency}", field="amount.currency"
+        )
+    if (partner.id, request.partner_reference) in used:
+        raise PartnerReferenceReused(
+            f"reference {request.partner_reference} names another payout of {partner.code}; use GetPayout to see it",
+            field="partner_reference",
+            partner_reference=request.partner_reference,
+        )
+
+
+def _money_of(draft: _Draft) -> PayoutMoney:
+    request = draft.request
+    return PayoutMoney(
+        public_id=encode("pay", draft.id),
+        funding=request.partner.funding_account,
+        accounts=draft.route.accounts,
+        amount=request.amount,
+        fee=request.partner.payout_fee,
+        reserve_entry_id=0,
+    )
+
+
+async def _reserve(
+    driver: Driver,
+    ledger: Ledger,
+    drafts: Sequence[_Draft],
+    directory: AccountDirectory,
+    ids: IdSource,
+    now: datetime,
+) -> list[Posted | Replayed | Refused]:
+    reserves = [
+        PostRequest(
+            reserve_entry(_money_of(draft), at=now, reference=draft.request.partner_reference), draft.request.actor
+        )
+        for draft in drafts
+    ]
+    if not reserves:
+        return []
+    return await post_entries(driver, ledger=ledger, requests=reserves, directory=directory, ids=ids, now=now)
+
+
+async def _find_references(driver: Driver, ledger_id: int, requests: Sequence[PayoutRequest]) -> set[tuple[int, str]]:
+    columns = ([one.partner.id for one in requests], [one.partner_reference for one in requests])
+    cursor = await driver.execute(_REFERENCES, (ledger_id, *columns))
+    return set(await cursor.fetchall())
+
+
+async def _write(
+    driver: Driver,
+    ledger: Ledger,
+    kept: Sequence[tuple[_Draft, Posted]],
+    party_keys: PartyKeys,
+    ids: IdSource,
+    now: datetime,
+) -> None:
+    requests = [draft.request for draft, _ in kept]
+    parties = await find_or_add(
+        driver, ledger_id=ledger.id, msisdns={one.msisdn for one in requests}, keys=party_keys, ids=ids, now=now
+    )
+    payout_ids = [draft.id for draft, _ in kept]
+    parameters = {
+        "ledger": ledger.id,
+        "now": now,
+        "id": payout_ids,
+        "entry": [posted.entry_id for _, posted in kept],
+        "client": [one.key.client_id for one in requests],
+        "key": [one.key.key for one in requests],
+        "method": [one.key.method for one in requests],
+        "hash": [one.key.request_hash for one in requests],
+        "partner": [one.partner.id for one in requests],
+        "reference": [one.partner_reference for one in requests],
+        "party": [parties[one.msisdn] for one in requests],
+        "currency": [one.amount.currency for one in requests],
+        "amount": [one.amount.minor_units for one in requests],
+        "fee": [one.partner.payout_fee.minor_units for one in requests],
+        "purpose": [one.purpose for one in requests],
+        "remarks": [one.remarks or one.partner_reference for one in requests],
+        "rail": [draft.route.rail for draft, _ in kept],
+        "shortcode": [draft.route.shortcode for draft, _ in kept],
+        "provider_reference": [provider_reference(payout_id) for payout_id in payout_ids],
+    }
+    await driver.execute(_WRITE, parameters)
+    await queue.enqueue(driver, ledger_id=ledger.id, payout_ids=payout_ids, ids=ids, now=now)
+
+
+def provider_reference(payout_id: int) -> str:
+    """The id the provider is to know the payout by, chosen with the payout and never changed: 17 plain characters."""
+    return encode("dft", payout_id).replace("_", "-")
+
+
+def _verdicts(
+    judged: Sequence[_Draft | Requested | Refused | int], refusals: Mapping[int, Refused]
+) -> list[RequestResult]:
+    verdicts: list[RequestResult] = []
+    for one in judged:
+        if isinstance(one, int):
+            first = verdicts[one]
+            verdicts.append(Requested(first.payout_id, True) if isinstance(first, Requested) else first)
+        elif isinstance(one, _Draft):
+            verdicts.append(refusals.get(one.index) or Requested(one.id, False))
+        else:
+            verdicts.append(one)
+    return verdicts

@@ -1,0 +1,182 @@
+"""The SQL of payout changes, each for a whole set: locking, changing, and what hangs on a payout. Decides nothing."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import date, datetime
+
+from ledger.database import Driver
+from ledger.ids import IdSource
+from ledger.money import Money
+from ledger.payouts.payout import State
+
+RECEIPT = "receipt"
+
+_LOCK = """
+SELECT p.id, p.state, p.currency, p.amount, p.fee, p.rail, p.shortcode, p.provider_reference, p.reserve_entry_id, p.receipt,
+       p.party_id, partner.code, p.purpose, p.remarks
+FROM payouts AS p JOIN partners AS partner ON partner.ledger_id = p.ledger_id AND partner.id = p.partner_id
+WHERE p.ledger_id = %s AND p.id = ANY(%s) ORDER BY p.id FOR NO KEY UPDATE OF p
+"""
+_CHANGE = """
+WITH change AS (
+    SELECT * FROM unnest(%(id)s::bigint[], %(state)s::text[], %(event)s::text[], %(entry)s::bigint[], %(detail)s::text[],
+        %(receipt)s::text[], %(completed)s::timestamptz[], %(charge)s::bigint[], %(code)s::text[], %(text)s::text[])
+        AS c (id, state, event, entry_id, detail, receipt, completed_at, charge, failure_code, failure_text)
+), changed AS (
+    UPDATE payouts AS p SET state = c.state, version = p.version + 1, updated_at = %(now)s,
+        receipt = coalesce(c.receipt, p.receipt), completed_at = coalesce(c.completed_at, p.completed_at),
+        provider_charge = coalesce(c.charge, p.provider_charge),
+        failure_code = coalesce(c.failure_code, p.failure_code), failure_text = coalesce(c.failure_text, p.failure_text)
+    FROM change AS c WHERE p.ledger_id = %(ledger)s AND p.id = c.id
+    RETURNING p.id, p.version, c.state, c.event, c.entry_id, c.detail
+)
+INSERT INTO payout_events (ledger_id, payout_id, version, state, event, entry_id, detail, recorded_at)
+SELECT %(ledger)s, changed.*, %(now)s FROM changed
+"""
+_RECEIPTS = """
+SELECT provider, value, payout_id FROM provider_references
+WHERE ledger_id = %s AND kind = 'receipt' AND (provider, value) IN (SELECT * FROM unnest(%s::text[], %s::text[]))
+"""
+_REFERENCES = """
+INSERT INTO provider_references (ledger_id, provider, kind, value, payout_id, created_at)
+SELECT %s, r.*, %s FROM unnest(%s::text[], %s::text[], %s::text[], %s::bigint[]) AS r ON CONFLICT DO NOTHING
+"""
+_REVIEWS = """
+INSERT INTO reviews (ledger_id, id, queue, payout_id, inbox_id, reason, opened_at)
+SELECT %s, r.id, %s, r.payout_id, r.inbox_id, r.reason, %s
+FROM unnest(%s::bigint[], %s::bigint[], %s::bigint[], %s::text[]) AS r (id, payout_id, inbox_id, reason)
+"""
+# The band of the newest tariff in force on the day; none where the provider charges nothing we know of.
+_CHARGES = """
+SELECT w.position, t.charge
+FROM unnest(%(position)s::int[], %(provider)s::text[], %(currency)s::text[], %(day)s::date[], %(amount)s::bigint[])
+         AS w (position, provider, currency, day, amount)
+JOIN provider_tariffs AS t ON t.ledger_id = %(ledger)s AND t.provider = w.provider AND t.service = 'payout'
+     AND t.currency = w.currency AND w.amount BETWEEN t.from_amount AND t.to_amount
+WHERE t.valid_from = (SELECT max(v.valid_from) FROM provider_tariffs AS v
+    WHERE v.ledger_id = %(ledger)s AND v.provider = w.provider AND v.service = 'payout' AND v.currency = w.currency
+      AND v.valid_from <= w.day)
+"""
+
+
+@dataclass(frozen=True, slots=True)
+class LockedPayout:
+    """What judging and posting need of a payout, read under its lock."""
+
+    id: int
+    state: State
+    amount: Money
+    fee: Money
+    rail: str
+    shortcode: str
+    provider_reference: str
+    reserve_entry_id: int
+    receipt: str | None
+    party_id: int
+    partner: str
+    purpose: str
+    remarks: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Change:
+    """A payout's next state with everything that is stored beside it; None leaves a column as it is."""
+
+    payout_id: int
+    state: State
+    event: str
+    entry_id: int | None
+    detail: str | None
+    receipt: str | None
+    completed_at: datetime | None
+    provider_charge: int | None
+    failure_code: str | None
+    failure_text: str | None
+
+
+async def lock_payouts(driver: Driver, *, ledger_id: int, payout_ids: Sequence[int]) -> dict[int, LockedPayout]:
+    """Locks payouts in id order, so that two sets never wait for each other, and reads them."""
+    cursor = await driver.execute(_LOCK, (ledger_id, sorted(set(payout_ids))))
+    return {
+        row[0]: LockedPayout(row[0], State(row[1]), Money(row[2], row[3]), Money(row[2], row[4]), *row[5:])
+        for row in await cursor.fetchall()
+    }
+
+
+async def write_changes(driver: Driver, *, ledger_id: int, changes: Sequence[Change], now: datetime) -> None:
+    """Moves locked payouts on and keeps an event of each."""
+    parameters = {
+        "ledger": ledger_id,
+        "now": now,
+        "id": [one.payout_id for one in changes],
+        "state": [one.state.value for one in changes],
+        "event": [one.event for one in changes],
+        "entry": [one.entry_id for one in changes],
+        "detail": [one.detail for one in changes],
+        "receipt": [one.receipt for one in changes],
+        "completed": [one.completed_at for one in changes],
+        "charge": [one.provider_charge for one in changes],
+        "code": [one.failure_code for one in changes],
+        "text": [one.failure_text for one in changes],
+    }
+    cursor = await driver.execute(_CHANGE, parameters)
+    assert cursor.rowcount == len(changes), "a locked payout vanished"
+
+
+async def find_receipts(
+    driver: Driver, *, ledger_id: int, receipts: Sequence[tuple[str, str]]
+) -> dict[tuple[str, str], int]:
+    """The payouts that have these (rail, receipt) pairs already."""
+    if not receipts:
+        return {}
+    cursor = await driver.execute(_RECEIPTS, (ledger_id, [one for one, _ in receipts], [one for _, one in receipts]))
+    return {(provider, value): payout_id for provider, value, payout_id in await cursor.fetchall()}
+
+
+async def add_references(
+    driver: Driver, *, ledger_id: int, references: Sequence[tuple[str, str, str, int]], now: datetime
+) -> None:
+    """Stores what the provider calls payouts: (rail, kind, value, payout id); known ones stay with their first payout."""
+    if references:
+        columns = [list(column) for column in zip(*sorted(set(references)), strict=True)]
+        await driver.execute(_REFERENCES, (ledger_id, now, *columns))
+
+
+async def open_reviews(
+    driver: Driver,
+    *,
+    ledger_id: int,
+    queue: str,
+    cases: Sequence[tuple[int | None, str]],
+    ids: IdSource,
+    now: datetime,
+    inbox_ids: Sequence[int | None] | None = None,
+) -> None:
+    """Puts cases, each a payout (if any) and a reason, into a named review queue."""
+    if not cases:
+        return
+    inbox = list(inbox_ids) if inbox_ids is not None else [None] * len(cases)
+    columns = ([ids.next(now) for _ in cases], [one for one, _ in cases], inbox, [reason for _, reason in cases])
+    await driver.execute(_REVIEWS, (ledger_id, queue, now, *columns))
+
+
+async def find_charges(
+    driver: Driver, *, ledger_id: int, payments: Sequence[tuple[str, Money, date]]
+) -> list[Money | None]:
+    """What the provider charges for each (rail, amount, business date) by the tariff in force; None where unknown."""
+    charges: list[Money | None] = [None] * len(payments)
+    if not payments:
+        return charges
+    parameters = {
+        "ledger": ledger_id,
+        "position": list(range(len(payments))),
+        "provider": [rail for rail, _, _ in payments],
+        "currency": [amount.currency for _, amount, _ in payments],
+        "day": [day for _, _, day in payments],
+        "amount": [amount.minor_units for _, amount, _ in payments],
+    }
+    for position, charge in await (await driver.execute(_CHARGES, parameters)).fetchall():
+        charges[position] = Money(payments[position][1].currency, charge)
+    return charges

@@ -1,0 +1,132 @@
+"""The parts that reckon: tariff, amounts on the wire, identifiers, the books by themselves."""
+
+from __future__ import annotations
+
+import json
+import random
+from datetime import UTC, datetime, timedelta
+from decimal import Decimal
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from adapters.sandbox import identifiers, wire
+from adapters.sandbox.identifiers import Identifiers
+from adapters.sandbox.settings import SandboxSettings
+from adapters.sandbox.tariff import b2c_charge_cents
+from adapters.sandbox.world import Balances, Payment, World
+from tests.adapters.sandbox.rig import MOMENT
+
+CENTS = st.integers(-(10**17), 10**17)
+
+
+@pytest.mark.parametrize(
+    ("shillings", "cents"),
+    [
+        (10, 0), (100, 0), (101, 500), (1_500, 500), (1_501, 900), (5_000, 900), (5_001, 1_100), (20_000, 1_100),
+        (20_001, 1_300), (150_000, 1_300), (250_000, 1_300),
+    ],
+)  # fmt: skip
+def test_a_charge_changes_at_the_edges_of_its_bands(shillings: int, cents: int) -> None:
+    assert b2c_charge_cents(shillings) == cents
+
+
+@given(CENTS)
+def test_a_balance_on_the_wire_is_exact(cents: int) -> None:
+    text = wire.encode({"balance": wire.balance_number(cents)}).decode()
+
+    assert json.loads(text, parse_float=Decimal)["balance"] * 100 == cents
+    assert "E" not in text
+
+
+@pytest.mark.parametrize(
+    ("cents", "text"), [(0, "0.0"), (5, "0.05"), (120_431_050, "1204310.5"), (-48_600, "-486.0"), (-1, "-0.01")]
+)
+def test_a_balance_looks_as_documented(cents: int, text: str) -> None:
+    assert wire.encode(wire.balance_number(cents)) == text.encode()
+
+
+@given(st.recursive(st.none() | st.integers() | st.text(), lambda inner: st.lists(inner) | st.dictionaries(st.text(), inner)))
+def test_what_is_encoded_can_be_read_back(document: wire.Document) -> None:
+    assert json.loads(wire.encode(document)) == document
+
+
+def test_broken_shillings_are_cut_off_toward_zero() -> None:
+    assert [wire.whole_shillings(cents) for cents in (199, -199, 0)] == [1, -1, 0]
+
+
+@pytest.mark.parametrize(
+    ("moment", "prefix"),
+    [
+        (datetime(2017, 1, 1, 9, tzinfo=UTC), "LA1"),
+        (datetime(2026, 9, 1, 9, tzinfo=UTC), "UI1"),
+        (datetime(2026, 12, 31, 9, tzinfo=UTC), "ULV"),
+        (datetime(2026, 9, 10, 20, 59, tzinfo=UTC), "UIA"),
+        (datetime(2026, 9, 10, 21, 0, tzinfo=UTC), "UIB"),
+    ],
+)
+def test_a_receipt_begins_with_its_nairobi_date(moment: datetime, prefix: str) -> None:
+    assert Identifiers(random.Random(1)).receipt(moment).startswith(prefix)
+
+
+def test_receipts_do_not_repeat() -> None:
+    made = Identifiers(random.Random(1))
+
+    assert len({made.receipt(MOMENT) for _ in range(2_000)}) == 2_000
+
+
+def test_times_are_written_in_nairobi_time() -> None:
+    assert identifiers.dotted_time(MOMENT) == "01.09.2026 10:15:36"
+    assert identifiers.compact_time(MOMENT) == 20260901101536
+
+
+@given(st.lists(st.one_of(st.integers(10, 250_000), st.integers(-(10**9), -1)), max_size=30))
+def test_balances_are_opening_and_movements(changes: list[int]) -> None:
+    """Positive changes are payments of whole shillings where funds allow, negative ones credits in cents."""
+    world = World(SandboxSettings(opening_utility_cents=10_000_000, opening_working_cents=77))
+    utility, charges = 10_000_000, 0
+
+    for number, change in enumerate(changes):
+        if change < 0:
+            world.credit_utility(amount_cents=-change, receipt=str(number), now=MOMENT)
+            utility += -change
+        elif world.can_pay(change * 100):
+            world.pay(payment(shillings=change), receipt=str(number), now=MOMENT)
+            utility -= change * 100
+            charges -= b2c_charge_cents(change)
+
+    assert world.balances == Balances(utility, 77, charges)
+    assert utility >= 0
+
+
+def test_the_repeat_rule_looks_at_person_and_amount_within_its_window() -> None:
+    world = World(SandboxSettings())
+    world.pay(payment(shillings=100), receipt="1", now=MOMENT)
+
+    def alike(seconds: int, msisdn: str = "254700000017", cents: int = 10_000) -> bool:
+        now = MOMENT + timedelta(seconds=seconds)
+        return world.paid_alike_within(window_seconds=120, msisdn=msisdn, amount_cents=cents, now=now)
+
+    assert (alike(119), alike(120)) == (True, False)
+    assert not alike(1, msisdn="254700000018")
+    assert not alike(1, cents=10_100)
+
+
+def test_no_number_shows_in_a_repr() -> None:
+    world = World(SandboxSettings())
+    movement = world.pay(payment(shillings=100), receipt="1", now=MOMENT)
+
+    assert "254700000017" not in repr(movement)
+
+
+def payment(*, shillings: int) -> Payment:
+    """A payment with its charge by the tariff."""
+    return Payment(
+        originator_conversation_id="dft-1",
+        conversation_id="AG_20260901_0",
+        msisdn="254700000017",
+        amount_cents=shillings * 100,
+        charge_cents=b2c_charge_cents(shillings),
+        reference="",
+    )

@@ -1,0 +1,5 @@
+"""Fixtures come from plugins, one per subject: tests/fix_*.py."""
+
+from __future__ import annotations
+
+pytest_plugins = ["tests.fix_database"]
