@@ -94,6 +94,11 @@ class EmbeddedServer:
         self._stopping = threading.Event()
 
     @property
+    def directory(self) -> Path:
+        """The server's directory, symbolic links resolved."""
+        return self._directory
+
+    @property
     def running(self) -> bool:
         """Whether our child lives. It may be recovering still: start() and a Restarted event tell that it answers."""
         return self._process is not None and self._process.poll() is None

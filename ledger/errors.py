@@ -3,7 +3,7 @@
 LedgerError
 ├── InvalidInput            (INVALID)        the request itself is wrong; a field is named
 │   ├── AmountInvalid, CurrencyUnknown, CurrencyMismatch, MsisdnInvalid, PathInvalid, ZoneInvalid, TextInvalid,
-│   ├── TimeInvalid, PageTokenInvalid, ReversalInvalid, SetTooLarge, ChartInvalid, ChoiceInvalid
+│   ├── TimeInvalid, PageTokenInvalid, CursorInvalid, ReversalInvalid, SetTooLarge, ChartInvalid, ChoiceInvalid
 │   └── EntryTooShort, EntryTooLong, EntryDoesNotBalance, KindReserved, AmountNotPayable
 ├── NotFound                (NOT_FOUND)
 │   └── LedgerNotFound, AccountNotFound, EntryNotFound, PayoutNotFound, PartnerNotFound, KeyNotFound, RailNotFound
@@ -120,6 +120,10 @@ class TimeInvalid(InvalidInput):
 
 class PageTokenInvalid(InvalidInput):
     """Not a page token this service issued for this request."""
+
+
+class CursorInvalid(InvalidInput):
+    """Not a cursor this service issued."""
 
 
 class SetTooLarge(InvalidInput):

@@ -32,9 +32,6 @@ from ledger.database import connect
 from ledger.embedded import EmbeddedServer
 from ledger.embedded_directory import Address
 
-# A PostgreSQL installed on the system, the oldest we support if there are several; None when there is none.
-SYSTEM_BINARIES = min(Path("/usr/lib/postgresql").glob("*/bin"), default=None)
-
 
 @dataclass(frozen=True, slots=True)
 class Database:

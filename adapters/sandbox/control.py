@@ -118,7 +118,7 @@ class Control:
         }
 
     async def put_in_faults(self, wanted: FaultsWanted) -> Json:
-        """Takes effect from the next request, and for callbacks from the next to leave. 422 for an unknown behaviour
+        """Takes effect from the next request; callbacks already under way are left alone. 422 for an unknown behaviour
         or rates that add up to more than 1; then nothing changes."""
         rates = _checked_rates(wanted.rates or {})
         scripted = [_checked_script(fault) for fault in wanted.scripted]

@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 
 import httpx
 
-from adapters.sandbox.faults import Faults
+from adapters.sandbox.faults import Faults, Journey
 from adapters.sandbox.world import Delivery, World
 
 WITHHELD = "withheld"
@@ -71,7 +71,9 @@ class Courier:
         """Takes the callbacks of one request, in their order; they leave when the dispatch is released."""
         dispatch = Dispatch()
         if parcels:
-            dispatch.task = asyncio.create_task(self._carry(parcels, dispatch))
+            # Lots are drawn now, in the order of requests: a seed gives the same faults however tasks interleave.
+            journeys = [(parcel, self._faults.journey()) for parcel in parcels]
+            dispatch.task = asyncio.create_task(self._carry(journeys, dispatch))
             self._tasks.add(dispatch.task)
             dispatch.task.add_done_callback(self._tasks.discard)
         return dispatch
@@ -93,14 +95,13 @@ class Courier:
         await self.abandon()
         await self._transport.aclose()
 
-    async def _carry(self, parcels: Sequence[Parcel], dispatch: Dispatch) -> None:
+    async def _carry(self, journeys: Sequence[tuple[Parcel, Journey]], dispatch: Dispatch) -> None:
         await dispatch.wait_until_released()
-        for parcel in parcels:
-            await asyncio.sleep(self._faults.delay_seconds())
-            copies = self._faults.copies()
-            if copies == 0:
+        for parcel, journey in journeys:
+            await asyncio.sleep(journey.delay_seconds)
+            if journey.copies == 0:
                 self._note(parcel, WITHHELD)
-            for _ in range(copies):
+            for _ in range(journey.copies):
                 self._note(parcel, await self._post(parcel))
 
     async def _post(self, parcel: Parcel) -> str:

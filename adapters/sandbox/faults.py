@@ -41,6 +41,14 @@ class CallbackFaults:
     duplicate_rate: float = 0.0
 
 
+@dataclass(frozen=True, slots=True)
+class Journey:
+    """What one callback meets on its way: how long it waits, and how many copies of it leave (none: it is lost)."""
+
+    delay_seconds: float
+    copies: int
+
+
 class Faults:
     """Scripted faults come first, then the magic numbers, then the rates."""
 
@@ -73,16 +81,14 @@ class Faults:
         behaviour = magic.behaviour_of(msisdn)
         return self._drawn() if behaviour is magic.SUCCESS else behaviour
 
-    def delay_seconds(self) -> float:
-        """How long the next callback waits."""
-        return self.callbacks.delay_seconds + self._random.uniform(0, self.callbacks.jitter_seconds)
-
-    def copies(self) -> int:
-        """How often the next callback is sent: 0, 1 or 2 times."""
+    def journey(self) -> Journey:
+        """What the next callback will meet."""
+        delay_seconds = self.callbacks.delay_seconds + self._random.uniform(0, self.callbacks.jitter_seconds)
         lot = self._random.random()
         if lot < self.callbacks.drop_rate:
-            return 0
-        return 2 if lot < self.callbacks.drop_rate + self.callbacks.duplicate_rate else 1
+            return Journey(delay_seconds, copies=0)
+        doubled = lot < self.callbacks.drop_rate + self.callbacks.duplicate_rate
+        return Journey(delay_seconds, copies=2 if doubled else 1)
 
     def _use_up(self, index: int) -> None:
         fault = self.scripted.pop(index)

@@ -13,8 +13,10 @@ from ledger.errors import LedgerError
 from ledger.journal.accounts import Account, AccountSpec
 from ledger.journal.balances import Balance
 from ledger.journal.books import Ledger
+from ledger.journal.entry import check_path
 from ledger.journal.statements import StatementLine
 from ledger.journal.trial_balance import TrialBalance, TrialBalanceLine
+from ledger.money import exponent_of
 from ledger.text import check_text
 
 NUMBER_LENGTH_MAX = 20
@@ -41,6 +43,13 @@ def spec_of(message: pb.AccountSpec, *, field: str) -> AccountSpec:
     except LedgerError as error:
         inside = {word: f"{field}.{name}" for word, name in ACCOUNT_FIELDS.items()}
         raise located(error, within=field, names=inside) from None
+
+
+def account_name_of(path: str, currency: str, *, field: str) -> tuple[str, str]:
+    """An account's path (in the request's `field`) and currency. Raises PathInvalid, CurrencyUnknown."""
+    check_path(path, field=field)
+    exponent_of(currency)
+    return path, currency
 
 
 def account_message(account: Account) -> pb.Account:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
 from datetime import datetime
 
 from daftari.v1 import journal_pb2 as pb
@@ -14,10 +13,11 @@ from api.conversion.times import moment_of, timestamp_of
 from ledger.errors import EntryNotFound, EntryTooLong, LedgerError
 from ledger.ids import decode, encode
 from ledger.journal.decide import Posted
-from ledger.journal.entries import ENTRY_PREFIX, EntryView
-from ledger.journal.entry import POSTINGS_MAX, JournalEntry, Posting, Source, Subject
+from ledger.journal.entries import ENTRY_PREFIX, EntryView, PostingView
+from ledger.journal.entry import POSTINGS_MAX, JournalEntry, Posting, Source, Subject, check_path
 from ledger.journal.entry_search import EntryFilter
 from ledger.journal.reserved import check_not_reserved
+from ledger.money import exponent_of
 
 # Where the words of the ledger's refusals stand in a request or an item that carries an entry.
 ENTRY_FIELDS = {"request_id": "request_id", "effective_at": "entry.effective_time"}
@@ -48,9 +48,10 @@ def entry_of(draft: pb.EntryDraft, *, now: datetime) -> JournalEntry:
 def content_of(draft: pb.EntryDraft, entry: JournalEntry) -> bytes:
     """What the draft asks for, in a form that never changes: two requests under one key are the same when this is.
 
-    Fields joined by U+001F, in this order: version of this form, kind, effective time (microseconds since 1970; empty where
-    the draft names none), subject kind and id, reference, narrative, number of postings, four fields per posting (account,
-    side, currency, minor units), then facts by name. Output-only and unknown fields of the message do not count.
+    Fields joined by U+001F, in this order: version of this form, kind, effective time (microseconds since 1970; empty
+    where the draft names none), subject kind and id, reference, narrative, number of postings, four fields per posting
+    (account, side, currency, minor units), then facts by name. Output-only and unknown fields of the message do not
+    count.
     """
     stamp, subject = draft.effective_time, entry.subject
     micros = str(stamp.seconds * 1_000_000 + stamp.nanos // 1000) if _has_time(draft) else ""
@@ -95,7 +96,11 @@ def entry_id_text(entry_id: int) -> str:
 
 
 def filter_of(request: pb.ListEntriesRequest) -> EntryFilter:
-    """Which entries a list request wants. Raises TextInvalid, TimeInvalid."""
+    """Which entries a list request wants. Raises TextInvalid, TimeInvalid, PathInvalid, CurrencyUnknown."""
+    if request.account:
+        check_path(request.account, field="account")
+    if request.currency:
+        exponent_of(request.currency)
     since = (
         moment_of(request.record_time_from, field="record_time_from") if request.HasField("record_time_from") else None
     )
@@ -112,26 +117,29 @@ def filter_of(request: pb.ListEntriesRequest) -> EntryFilter:
     )
 
 
-def posted_message(entry: JournalEntry, posted: Posted, *, actor: str) -> pb.JournalEntry:
-    """An entry that was just posted."""
-    message = pb.JournalEntry(
-        id=encode(ENTRY_PREFIX, posted.entry_id),
+def posted_view(entry: JournalEntry, posted: Posted, *, actor: str) -> EntryView:
+    """An entry that was just posted, as a reader would find it."""
+    return EntryView(
+        id=posted.entry_id,
         kind=entry.kind,
-        effective_time=timestamp_of(entry.effective_at),
-        record_time=timestamp_of(posted.recorded_at),
-        business_date=posted.business_date.isoformat(),
-        reference=entry.reference or "",
-        narrative=entry.narrative or "",
-        facts=entry.facts,
-        source=entry.source.value,
+        lines=tuple(
+            [
+                PostingView(number, posting, line.account_version, line.balance_after)
+                for number, (posting, line) in enumerate(zip(entry.postings, posted.lines, strict=True), start=1)
+            ]
+        ),
+        effective_at=entry.effective_at,
+        recorded_at=posted.recorded_at,
+        business_date=posted.business_date,
+        source=entry.source,
         actor=actor,
-        reverses=encode(ENTRY_PREFIX, entry.reverses_id) if entry.reverses_id else "",
+        subject=entry.subject,
+        reference=entry.reference,
+        narrative=entry.narrative,
+        facts=entry.facts or {},
+        reverses_id=entry.reverses_id,
+        reversed_by=(),
     )
-    if entry.subject is not None:
-        message.subject.kind, message.subject.id = entry.subject.kind, entry.subject.id
-    for posting, line in zip(entry.postings, posted.lines, strict=True):
-        _add_posting(message, posting, account_version=line.account_version, balance_after=line.balance_after)
-    return message
 
 
 def entry_message(view: EntryView) -> pb.JournalEntry:
@@ -148,24 +156,17 @@ def entry_message(view: EntryView) -> pb.JournalEntry:
         source=view.source.value,
         actor=view.actor,
         reverses=encode(ENTRY_PREFIX, view.reverses_id) if view.reverses_id else "",
-        reversed_by=_texts(view.reversed_by),
+        reversed_by=[encode(ENTRY_PREFIX, entry_id) for entry_id in view.reversed_by],
     )
     if view.subject is not None:
         message.subject.kind, message.subject.id = view.subject.kind, view.subject.id
     for line in view.lines:
-        _add_posting(message, line.posting, account_version=line.account_version, balance_after=line.balance_after)
+        posting = line.posting
+        message.postings.add(
+            account=posting.account,
+            side=SIDE_NUMBERS[posting.side],
+            amount=money_message(posting.money.currency, posting.money.minor_units),
+            balance_after_minor_units=line.balance_after,
+            account_version=line.account_version,
+        )
     return message
-
-
-def _texts(entry_ids: Iterable[int]) -> list[str]:
-    return [encode(ENTRY_PREFIX, entry_id) for entry_id in entry_ids]
-
-
-def _add_posting(message: pb.JournalEntry, posting: Posting, *, account_version: int, balance_after: int) -> None:
-    message.postings.add(
-        account=posting.account,
-        side=SIDE_NUMBERS[posting.side],
-        amount=money_message(posting.money.currency, posting.money.minor_units),
-        balance_after_minor_units=balance_after,
-        account_version=account_version,
-    )

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from types import MappingProxyType
 
-from ledger.errors import LedgerError
+from ledger.errors import LedgerError, SetTooLarge
 
 _HEAD = re.compile(r"[^.\[]*")
 SAME_NAMES: Mapping[str, str] = MappingProxyType({})
@@ -24,6 +25,19 @@ def located(error: LedgerError, *, within: str, names: Mapping[str, str] = SAME_
         field = names[head] + error.field[len(head) :]
     else:
         field = ".".join(part for part in (within, error.field) if part)
-    relocated = type(error)(error.message, field=field, **error.facts)
-    relocated.__cause__ = error.__cause__
-    return relocated
+    return type(error)(error.message, field=field, **error.facts)
+
+
+@contextmanager
+def request_fields(*, within: str = "", names: Mapping[str, str] = SAME_NAMES) -> Iterator[None]:
+    """Refusals raised inside name their fields as the request does; see located()."""
+    try:
+        yield
+    except LedgerError as error:
+        raise located(error, within=within, names=names) from error.__cause__
+
+
+def check_set_size(count: int, *, maximum: int, field: str) -> None:
+    """Raises SetTooLarge before any work is spent on a set that is too large."""
+    if count > maximum:
+        raise SetTooLarge(f"send at most {maximum:,} in one call; this one holds {count:,}", field=field)

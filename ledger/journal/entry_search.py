@@ -109,15 +109,15 @@ async def _candidates(connection: AsyncConnection, search: _Search) -> Select[An
     matching = search.matching
     if search.walks_account:
         return await _account_history(connection, search)
-    query = select(_entries.id, _entries.id.label("position"), *_judged).order_by(_entries.id.desc())
+    query = select(_entries.id, _entries.id.label("position"), *_judged)
     if matching.subject_id is not None:
-        subject = (_entries.subject_kind == matching.subject_kind) & (_entries.subject_id == matching.subject_id)
+        conditions += [_entries.subject_kind == matching.subject_kind, _entries.subject_id == matching.subject_id]
         # A subject has few entries. Materialized, or a plan might walk the whole ledger in id order to find them.
-        own = select(_entries.id).where(*conditions, subject).cte("own").prefix_with("MATERIALIZED")
-        conditions.append(_entries.id.in_(select(own.c.id)))
-    elif matching.reference is not None:
+        own = query.where(*conditions).cte("own").prefix_with("MATERIALIZED")
+        return select(own).order_by(own.c.id.desc()).limit(CANDIDATES_MAX)
+    if matching.reference is not None:
         conditions.append(_entries.reference == matching.reference)
-    return query.where(*conditions).limit(CANDIDATES_MAX)
+    return query.where(*conditions).order_by(_entries.id.desc()).limit(CANDIDATES_MAX)
 
 
 async def _account_history(connection: AsyncConnection, search: _Search) -> Select[Any]:

@@ -34,7 +34,7 @@ from ledger.journal.reserved import REVERSAL_KIND, is_reserved
 from ledger.money import Money, format_minor_units
 from ledger.text import check_text
 
-_columns = tables.reversal_columns.c
+_columns = tables.reversal_links.c
 
 
 @dataclass(frozen=True, slots=True)
@@ -169,8 +169,8 @@ async def _lock(session: Driver, ledger: Ledger, original: EntryView, directory:
 
 
 async def _answer(session: Driver, ledger_id: int, key: KeyClaim) -> Replayed | None:
-    """The answer this key has already. Asked under the lock: a racing request with it has left its answer by now, or has
-    not begun. Raises IdempotencyKeyReused."""
+    """The answer this key has already. Asked under the lock: a racing request with it has left its answer by now, or
+    has not begun. Raises IdempotencyKeyReused."""
     stored = (await find_keys(session, ledger_id=ledger_id, claims=[key])).get(key.identity)
     if stored is None:
         return None

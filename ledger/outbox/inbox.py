@@ -104,7 +104,15 @@ async def list_due(driver: Driver, *, now: datetime, limit: int) -> list[tuple[i
 async def _fetch(driver: Driver, sealer: Sealer, query: LiteralString, parameters: tuple[object, ...]) -> list[Message]:
     rows = await (await driver.execute(query, parameters)).fetchall()
     return [
-        Message(*row[:4], bytes(row[4]), sealer.open(bytes(row[5]), bound_to=_place(row[0], row[1])), row[6])
+        Message(
+            row[0],
+            row[1],
+            row[2],
+            row[3],
+            bytes(row[4]),
+            sealer.open(bytes(row[5]), bound_to=_place(row[0], row[1])),
+            row[6],
+        )
         for row in rows
     ]
 

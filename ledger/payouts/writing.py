@@ -35,6 +35,11 @@ WITH change AS (
 INSERT INTO payout_events (ledger_id, payout_id, version, state, event, entry_id, detail, recorded_at)
 SELECT %(ledger)s, changed.*, %(now)s FROM changed
 """
+# Served by payouts_open: only payouts still under way are in it.
+_SILENT = """
+SELECT ledger_id, id FROM payouts WHERE state = 'SUBMITTED' AND updated_at < %s
+ORDER BY ledger_id, id LIMIT %s FOR NO KEY UPDATE SKIP LOCKED
+"""
 _RECEIPTS = """
 SELECT provider, value, payout_id FROM provider_references
 WHERE ledger_id = %s AND kind = 'receipt' AND (provider, value) IN (SELECT * FROM unnest(%s::text[], %s::text[]))
@@ -103,6 +108,14 @@ async def lock_payouts(driver: Driver, *, ledger_id: int, payout_ids: Sequence[i
         row[0]: LockedPayout(row[0], State(row[1]), Money(row[2], row[3]), Money(row[2], row[4]), *row[5:])
         for row in await cursor.fetchall()
     }
+
+
+async def find_silent(driver: Driver, *, before: datetime, limit: int) -> dict[int, list[int]]:
+    """Submitted payouts without news since `before`, locked, by ledger; those somebody else works on are left out."""
+    silent: dict[int, list[int]] = {}
+    for ledger_id, payout_id in await (await driver.execute(_SILENT, (before, limit))).fetchall():
+        silent.setdefault(ledger_id, []).append(payout_id)
+    return silent
 
 
 async def write_changes(driver: Driver, *, ledger_id: int, changes: Sequence[Change], now: datetime) -> None:

@@ -207,6 +207,11 @@ class Rig:
         truth: dict[str, Any] = (await self.http.get("/sandbox/truth")).json()
         return truth
 
+    async def callbacks_done(self) -> None:
+        """Returns once every callback was tried."""
+        async with asyncio.timeout(DEADLINE_SECONDS):
+            await self.server.idle()
+
     async def start_over(self) -> None:
         """A clean sandbox and an empty receiver."""
         await self.http.post("/sandbox/reset")
@@ -225,6 +230,9 @@ async def running(settings: SandboxSettings, *, seed: int = SEED) -> AsyncIterat
         rig.callback_base = await rig.receiver.start()
         rig.security_credential = rig.encrypted(settings.initiator_password)
         await rig.authenticate()
-        yield rig
-        await server.stop()
-        await rig.receiver.stop()
+        try:
+            yield rig
+        finally:
+            rig.receiver.open_for_answers.set()
+            await server.stop()
+            await rig.receiver.stop()

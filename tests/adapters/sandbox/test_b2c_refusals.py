@@ -88,7 +88,7 @@ async def test_v1_needs_no_originator_conversation_id(rig: Rig) -> None:
 async def test_hosts_on_the_list_may_be_called_back(settings: SandboxSettings) -> None:
     async with running(replace(settings, callback_hosts=frozenset({"pay.invalid"}))) as rig:
         response = await rig.pay(ResultURL="https://pay.invalid/result")
-        await rig.server.idle()
+        await rig.callbacks_done()
 
     assert response.status_code == 200
     assert [delivery.outcome for delivery in rig.server.world.deliveries] == ["ConnectError"]

@@ -47,7 +47,11 @@ def test_a_balance_looks_as_documented(cents: int, text: str) -> None:
     assert wire.encode(wire.balance_number(cents)) == text.encode()
 
 
-@given(st.recursive(st.none() | st.integers() | st.text(), lambda inner: st.lists(inner) | st.dictionaries(st.text(), inner)))
+@given(
+    st.recursive(
+        st.none() | st.integers() | st.text(), lambda inner: st.lists(inner) | st.dictionaries(st.text(), inner)
+    )
+)
 def test_what_is_encoded_can_be_read_back(document: wire.Document) -> None:
     assert json.loads(wire.encode(document)) == document
 

@@ -129,7 +129,7 @@ async def test_a_magic_number_does_what_its_row_says(rig: Rig, suffix: str) -> N
     request = rig.request(PartyB=magic_msisdn(suffix))
 
     heard = await hear(rig, request)
-    await rig.server.idle()
+    await rig.callbacks_done()
 
     (seen,) = rig.server.world.requests
     told = tuple(described(callback, request) for callback in rig.receiver.received)
@@ -257,7 +257,7 @@ async def test_a_behaviour_that_tells_a_result_nobody_decided_cannot_be_built() 
 
 async def hear(rig: Rig, request: dict[str, object]) -> int | str:
     """Sends the request; what an impatient client hears of it."""
-    timeout = httpx.Timeout(10, read=IMPATIENCE_SECONDS if MAGIC_HANGS(request) else 10)
+    timeout = httpx.Timeout(10, read=IMPATIENCE_SECONDS if hangs(request) else 10)
     headers = {"Authorization": f"Bearer {rig.access_token}"}
     try:
         response = await rig.http.post("/mpesa/b2c/v3/paymentrequest", json=request, headers=headers, timeout=timeout)
@@ -268,7 +268,7 @@ async def hear(rig: Rig, request: dict[str, object]) -> int | str:
     return response.status_code
 
 
-def MAGIC_HANGS(request: dict[str, object]) -> bool:
+def hangs(request: dict[str, object]) -> bool:
     return magic.behaviour_of(str(request["PartyB"])).answer is Answer.HUNG
 
 

@@ -1,0 +1,1 @@
+"""What the outside world reaches over HTTP: provider callbacks and health."""

@@ -1,0 +1,150 @@
+"""The door of the gRPC surface: every call passes here first and its errors last. Knows no service and no money.
+
+In this order: the caller's request id, the deadline, the key, the permission. Then the method; then any exception
+becomes a status with google.rpc details. Health and reflection pass without a key.
+"""
+
+from __future__ import annotations
+
+import re
+import secrets
+from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable
+from contextlib import aclosing
+from typing import Any, TypeAlias
+
+import grpc
+import grpc.aio
+import structlog
+
+from api.authentication import Authenticator, Metadata, key_in
+from api.caller import Call, Caller, enter_call
+from api.conversion.refusals import CODES, status_of
+from api.failures import refusal_of
+from api.permissions import OPEN_SERVICES, PERMISSIONS, Permission
+from ledger.errors import Denied, TooLate
+
+REQUEST_ID = "x-request-id"
+# What the wire calls the serialized google.rpc.Status in trailing metadata.
+STATUS_DETAILS = "grpc-status-details-bin"
+
+_REQUEST_ID_FORM = re.compile(r"[A-Za-z0-9._:-]{1,64}", re.ASCII)
+_log = structlog.get_logger("daftari.api")
+
+# Messages differ per method, so what flows through the door is untyped; the services' own signatures are not.
+_Handler: TypeAlias = "grpc.RpcMethodHandler[Any, Any]"
+_Context: TypeAlias = "grpc.aio.ServicerContext[Any, Any]"
+_Method: TypeAlias = Callable[[Any, Any], Any]
+
+
+class Door(grpc.aio.ServerInterceptor):
+    """Authenticates, authorises, and tells errors. A method's guarded handler is made once and kept, so it must be the
+    only interceptor; `monotonic` is the clock that the deadlines of `Call` are on."""
+
+    def __init__(self, authenticator: Authenticator, *, monotonic: Callable[[], float]) -> None:
+        self._authenticator = authenticator
+        self._monotonic = monotonic
+        self._handlers: dict[str, _Handler] = {}
+
+    async def intercept_service(
+        self,
+        continuation: Callable[[grpc.HandlerCallDetails], Awaitable[_Handler | None]],
+        handler_call_details: grpc.HandlerCallDetails,
+    ) -> _Handler | None:
+        """The method's handler behind the door. Names that nobody serves are not kept: any caller may invent them."""
+        method = handler_call_details.method
+        handler = self._handlers.get(method)
+        if handler is None:
+            handler = await continuation(handler_call_details)
+            if handler is not None and method.split("/")[1] not in OPEN_SERVICES:
+                handler = self._handlers[method] = self._guarded(handler, method)
+        return handler
+
+    def _guarded(self, handler: _Handler, name: str) -> _Handler:
+        codecs = {
+            "request_deserializer": handler.request_deserializer,
+            "response_serializer": handler.response_serializer,
+        }
+        permission = PERMISSIONS.get(name)
+        if handler.unary_unary is not None:
+            guarded = self._one_answer(handler.unary_unary, name, permission)
+            return grpc.unary_unary_rpc_method_handler(guarded, **codecs)
+        if handler.unary_stream is not None:
+            guarded = self._many_answers(handler.unary_stream, name, permission)
+            return grpc.unary_stream_rpc_method_handler(guarded, **codecs)
+        assert handler.stream_stream is not None, "no method streams requests towards a single answer"
+        guarded = self._many_answers(handler.stream_stream, name, permission)
+        return grpc.stream_stream_rpc_method_handler(guarded, **codecs)
+
+    def _one_answer(self, method: _Method, name: str, permission: Permission | None) -> _Method:
+        async def guarded(request: Any, context: _Context) -> Any:
+            try:
+                call, _ = await self._admit(context, permission)
+                enter_call(call)
+                return await method(request, context)
+            except Exception as error:
+                await _tell(context, error, name)
+                raise
+
+        return guarded
+
+    def _many_answers(self, method: _Method, name: str, permission: Permission | None) -> _Method:
+        async def guarded(request: Any, context: _Context) -> AsyncGenerator[Any, None]:
+            try:
+                call, key = await self._admit(context, permission)
+                enter_call(call)
+                # A stream of requests has __anext__, a single request is a message.
+                requests = self._watched(request, key, permission) if hasattr(request, "__anext__") else request
+                async with aclosing(method(requests, context)) as answers:
+                    async for answer in self._watched(answers, key, permission):
+                        yield answer
+            except Exception as error:
+                await _tell(context, error, name)
+                raise
+
+        return guarded
+
+    async def _watched(
+        self, messages: AsyncIterator[Any], key: str, permission: Permission | None
+    ) -> AsyncGenerator[Any, None]:
+        """The messages of a stream, each let through only while the key is good: streams outlive revocations."""
+        async for message in messages:
+            await self._authorise(key, permission)
+            yield message
+
+    async def _admit(self, context: _Context, permission: Permission | None) -> tuple[Call, str]:
+        """The call, and its key for later. Raises TooLate, NotAuthenticated, Denied."""
+        metadata = tuple(context.invocation_metadata() or ())
+        request_id = _request_id(metadata)
+        context.set_trailing_metadata(((REQUEST_ID, request_id),))
+        remaining: float | None = context.time_remaining()
+        if remaining is not None and remaining <= 0:
+            raise TooLate("the deadline had passed when the call arrived; nothing was done")
+        key = key_in(metadata)
+        caller = await self._authorise(key, permission)
+        deadline = None if remaining is None else self._monotonic() + remaining
+        return Call(caller, request_id, deadline), key
+
+    async def _authorise(self, key: str, permission: Permission | None) -> Caller:
+        caller = await self._authenticator.caller_of(key)
+        if permission is None or permission.value not in caller.permissions:
+            needed = permission.value if permission is not None else "none that exists"
+            raise Denied(f"the key lacks the permission {needed}", permission=needed)
+        return caller
+
+
+def _request_id(metadata: Metadata) -> str:
+    """The caller's own, echoed where it is plain and short, or a fresh one."""
+    for name, value in metadata:
+        if name == REQUEST_ID and isinstance(value, str) and _REQUEST_ID_FORM.fullmatch(value):
+            return value
+    return secrets.token_hex(8)
+
+
+async def _tell(context: _Context, error: Exception, method: str) -> None:
+    """Ends the call with the status the error amounts to; raises what grpc.aio raises to that end."""
+    trailing = tuple(context.trailing_metadata() or ())
+    request_id = _request_id(trailing)
+    refusal = refusal_of(error, request_id=request_id)
+    _log.info("call.refused", method=method, reason=refusal.reason, request_id=request_id)
+    details = (STATUS_DETAILS, status_of(refusal).SerializeToString())
+    await context.abort(CODES[refusal.category], refusal.message, (*trailing, details))

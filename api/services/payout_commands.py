@@ -1,0 +1,174 @@
+"""PayoutCommandService: convert, one ledger call, convert."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from datetime import datetime
+from functools import partial
+
+import grpc.aio
+from daftari.v1 import payouts_pb2 as pb
+from daftari.v1 import payouts_pb2_grpc
+from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
+
+from api.books import LedgerDirectory
+from api.caller import Caller, current_call
+from api.conversion.payouts import payout_id_of, payout_message, request_of
+from api.conversion.refusals import item_error
+from api.failures import refusal_of
+from api.gathering import LedgerGatherers
+from ledger import outcomes, partners
+from ledger.database import driver, run, transaction
+from ledger.errors import Denied, LedgerError, PartnerNotFound, SetTooLarge
+from ledger.ids import IdSource
+from ledger.journal.accounts import AccountDirectory
+from ledger.journal.books import Ledger
+from ledger.journal.decide import Refused
+from ledger.parties import PartyKeys
+from ledger.partners import Partner
+from ledger.payouts import queries
+from ledger.payouts.queries import Payout
+from ledger.payouts.request import PayoutRequest, Requested, RequestResult
+
+PAYOUTS_PER_CALL_MAX = 1000
+PayoutRequester = LedgerGatherers[PayoutRequest, RequestResult]
+
+
+class PayoutCommands(payouts_pb2_grpc.PayoutCommandServiceServicer):
+    """Requests payouts through the gatherer, so that concurrent callers share a transaction."""
+
+    def __init__(
+        self,
+        engine: AsyncEngine,
+        *,
+        ledgers: LedgerDirectory,
+        requester: PayoutRequester,
+        party_keys: PartyKeys,
+        directory: AccountDirectory,
+        ids: IdSource,
+        now: Callable[[], datetime],
+    ) -> None:
+        self._engine = engine
+        self._ledgers = ledgers
+        self._requester = requester
+        self._party_keys = party_keys
+        self._directory = directory
+        self._ids = ids
+        self._now = now
+
+    async def RequestPayout(
+        self,
+        request: pb.RequestPayoutRequest,
+        context: grpc.aio.ServicerContext[pb.RequestPayoutRequest, pb.RequestPayoutResponse],
+    ) -> pb.RequestPayoutResponse:
+        call = current_call()
+        ledger = await self._ledgers.find(request.ledger, caller=call.caller)
+        partner = await self._partner(ledger, request.partner, call.caller)
+        wanted = self._wanted(request.payout, partner, call.caller, "payout")
+        verdict = await self._requester.submit(ledger, wanted, deadline=call.deadline)
+        if isinstance(verdict, Refused):
+            raise verdict.error.within("payout")
+        payouts = await self._first_answers(ledger, [verdict])
+        return _response(verdict, payouts)
+
+    async def RequestPayouts(
+        self,
+        request: pb.RequestPayoutsRequest,
+        context: grpc.aio.ServicerContext[pb.RequestPayoutsRequest, pb.RequestPayoutsResponse],
+    ) -> pb.RequestPayoutsResponse:
+        call = current_call()
+        if not 1 <= len(request.payouts) <= PAYOUTS_PER_CALL_MAX:
+            raise SetTooLarge(f"request 1 to {PAYOUTS_PER_CALL_MAX} payouts in one call", field="payouts")
+        ledger = await self._ledgers.find(request.ledger, caller=call.caller)
+        partner = await self._partner(ledger, request.partner, call.caller)
+        wanted = [self._wanted_or_refusal(draft, partner, call.caller) for draft in request.payouts]
+        verdicts = iter(
+            await self._requester.submit_all(
+                ledger, [one for one in wanted if isinstance(one, PayoutRequest)], deadline=call.deadline
+            )
+        )
+        judged = [next(verdicts) if isinstance(one, PayoutRequest) else one for one in wanted]
+        payouts = await self._first_answers(ledger, [one for one in judged if isinstance(one, Requested)])
+        results = [
+            _result(draft.request_id, verdict, payouts, call.request_id)
+            for draft, verdict in zip(request.payouts, judged, strict=True)
+        ]
+        return pb.RequestPayoutsResponse(results=results)
+
+    async def CancelPayout(
+        self,
+        request: pb.CancelPayoutRequest,
+        context: grpc.aio.ServicerContext[pb.CancelPayoutRequest, pb.CancelPayoutResponse],
+    ) -> pb.CancelPayoutResponse:
+        caller = current_call().caller
+        ledger = await self._ledgers.find(request.ledger, caller=caller)
+        payout_id = payout_id_of(request.payout_id)
+
+        async def cancel(connection: AsyncConnection) -> Payout:
+            read = partial(
+                queries.get_payout, connection, ledger_id=ledger.id, partner_id=caller.partner_id, payout_id=payout_id
+            )
+            await read()
+            await outcomes.cancel_payout(
+                await driver(connection),
+                ledger=ledger,
+                payout_id=payout_id,
+                reason=request.reason,
+                actor=caller.name,
+                directory=self._directory,
+                ids=self._ids,
+                now=self._now(),
+            )
+            return await read()
+
+        return pb.CancelPayoutResponse(payout=payout_message(await run(self._engine, cancel)))
+
+    async def _partner(self, ledger: Ledger, code: str, caller: Caller) -> Partner:
+        """The partner to pay for: a partner's key speaks for itself alone. Raises PartnerNotFound, Denied."""
+        async with transaction(self._engine) as connection:
+            if caller.partner_id is None:
+                if not code:
+                    raise PartnerNotFound("name the partner whose money it is", field="partner")
+                return await partners.find_partner(connection, ledger_id=ledger.id, code=code)
+            own = await partners.find_partners(connection, ledger_id=ledger.id, ids=[caller.partner_id])
+        partner = own[caller.partner_id]
+        if code not in ("", partner.code):
+            raise Denied("a partner's key requests payouts for that partner alone", field="partner")
+        return partner
+
+    def _wanted(self, draft: pb.PayoutDraft, partner: Partner, caller: Caller, field: str) -> PayoutRequest:
+        return request_of(
+            draft,
+            partner=partner,
+            client_id=caller.client_id,
+            actor=caller.name,
+            party_keys=self._party_keys,
+            field=field,
+        )
+
+    def _wanted_or_refusal(self, draft: pb.PayoutDraft, partner: Partner, caller: Caller) -> PayoutRequest | Refused:
+        try:
+            return self._wanted(draft, partner, caller, "")
+        except LedgerError as error:
+            return Refused(error)
+
+    async def _first_answers(self, ledger: Ledger, requested: Sequence[Requested]) -> dict[int, Payout]:
+        """The payouts as their requests were first answered, whatever became of them since."""
+        async with transaction(self._engine) as connection:
+            found = await queries.get_payouts(
+                connection, ledger_id=ledger.id, partner_id=None, payout_ids=[one.payout_id for one in requested]
+            )
+        return {payout_id: payout.as_first_answered() for payout_id, payout in found.items()}
+
+
+def _response(verdict: Requested, payouts: dict[int, Payout]) -> pb.RequestPayoutResponse:
+    return pb.RequestPayoutResponse(payout=payout_message(payouts[verdict.payout_id]), replayed=verdict.replayed)
+
+
+def _result(
+    key: str, verdict: RequestResult | BaseException, payouts: dict[int, Payout], request_id: str
+) -> pb.PayoutResult:
+    if isinstance(verdict, Requested):
+        return pb.PayoutResult(request_id=key, requested=_response(verdict, payouts))
+    error = verdict.error if isinstance(verdict, Refused) else refusal_of(verdict, request_id=request_id)
+    return pb.PayoutResult(request_id=key, error=item_error(error))

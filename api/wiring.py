@@ -1,0 +1,138 @@
+"""The composition root: one object holding everything a process is made of. The only place that chooses clock and chance."""
+
+from __future__ import annotations
+
+import random
+import time
+from collections.abc import AsyncIterator, Mapping
+from contextlib import AsyncExitStack, asynccontextmanager
+from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
+
+from sqlalchemy.ext.asyncio import AsyncEngine
+
+from adapters.daraja.client import open_rail
+from adapters.daraja.credentials import DarajaSettings
+from adapters.daraja.tariff import B2C_TARIFF_2023_08
+from adapters.dispatch import Dispatcher, DispatchSettings
+from adapters.inbound import Inbound
+from adapters.provider import PayoutRail
+from adapters.tariffs import TariffBand
+from adapters.transport import HttpLimits, Secret
+from api.profile import Profile, open_profile
+from api.settings import Settings
+from ledger.errors import TextInvalid
+from ledger.ids import IdSource
+from ledger.journal.accounts import AccountDirectory
+from ledger.parties import PartyKeys
+from ledger.payouts.request import Limits
+from ledger.payouts.tariffs import Band
+from ledger.sealing import Sealer
+
+
+@dataclass(frozen=True, slots=True)
+class Application:
+    """What services, doors and commands share. Every part takes its clock, ids and keys from here."""
+
+    settings: Settings
+    profile: Profile
+    rails: Mapping[str, PayoutRail]
+    party_keys: PartyKeys
+    sealer: Sealer
+    directory: AccountDirectory = field(default_factory=AccountDirectory)
+    ids: IdSource = field(default_factory=lambda: IdSource(random.SystemRandom()))
+
+    @property
+    def engine(self) -> AsyncEngine:
+        """The application role's connections."""
+        return self.profile.engine
+
+    @staticmethod
+    def now() -> datetime:
+        """The wall clock, aware, UTC."""
+        return datetime.now(UTC)
+
+    @property
+    def payout_limits(self) -> Limits:
+        """What the running rails carry, by rail and currency."""
+        return {name: rail.capabilities.payout_limits for name, rail in self.rails.items()}
+
+    def dispatcher(self) -> Dispatcher:
+        """The outbound door."""
+        settings = DispatchSettings(
+            public_url=self.settings.public_url.rstrip("/"),
+            lease=timedelta(seconds=self.settings.lease_seconds),
+            calls_max=self.settings.worker_calls_max,
+        )
+        return Dispatcher(
+            engine=self.engine,
+            rails=self.rails,
+            party_keys=self.party_keys,
+            directory=self.directory,
+            ids=self.ids,
+            now=self.now,
+            settings=settings,
+        )
+
+    def inbound(self) -> Inbound:
+        """The inbound door."""
+        return Inbound(
+            engine=self.engine,
+            rails=self.rails,
+            party_keys=self.party_keys,
+            sealer=self.sealer,
+            directory=self.directory,
+            ids=self.ids,
+            now=self.now,
+        )
+
+
+@asynccontextmanager
+async def open_application(settings: Settings, *, name: str) -> AsyncIterator[Application]:
+    """Everything opened, and closed again at the end."""
+    async with AsyncExitStack() as stack:
+        profile = await stack.enter_async_context(open_profile(settings, application_name=f"daftari-{name}"))
+        rails = open_rails(settings)
+        for rail in rails.values():
+            stack.push_async_callback(rail.close)
+        sealer = Sealer(profile.secret, purpose="inbox messages")
+        yield Application(settings, profile, rails, PartyKeys(profile.secret), sealer)
+
+
+def open_rails(settings: Settings) -> dict[str, PayoutRail]:
+    """The rails that are configured. Raises TextInvalid where one is half configured."""
+    if not settings.daraja_base_url:
+        return {}
+    if settings.daraja_certificate is None:
+        raise TextInvalid("set DAFTARI_DARAJA_CERTIFICATE to Safaricom's certificate file", field="daraja_certificate")
+    rail = open_rail(
+        DarajaSettings(
+            base_url=settings.daraja_base_url,
+            consumer_key=Secret(settings.daraja_consumer_key.get_secret_value()),
+            consumer_secret=Secret(settings.daraja_consumer_secret.get_secret_value()),
+            initiator_name=settings.daraja_initiator_name,
+            initiator_password=Secret(settings.daraja_initiator_password.get_secret_value()),
+            certificate=settings.daraja_certificate.read_bytes(),
+            shortcode=settings.daraja_shortcode,
+            api_version=settings.daraja_api_version,
+        ),
+        monotonic=time.monotonic,
+        limits=HttpLimits(read_seconds=settings.rail_timeout_seconds),
+    )
+    return {rail.capabilities.rail: rail}
+
+
+def shipped_tariffs() -> list[Band]:
+    """The published payout tariffs of every rail, for opening books."""
+    return [_band(band) for band in B2C_TARIFF_2023_08]
+
+
+def _band(band: TariffBand) -> Band:
+    return Band(
+        band.provider,
+        band.currency,
+        band.valid_from,
+        band.from_minor_units,
+        band.to_minor_units,
+        band.charge_minor_units,
+    )

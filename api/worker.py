@@ -1,0 +1,91 @@
+"""The worker role: carries instructions out, judges callbacks, and calls silence unknown. One step at a time, for ever.
+
+Nothing here depends on being woken: a step that finds work repeats at once, an idle worker rests a moment. An error of one
+step is logged and the step is tried again; the work itself stays in its queue.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+from collections.abc import Awaitable, Callable
+from datetime import timedelta
+from functools import partial
+
+import structlog
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from api.wiring import Application
+from ledger.database import driver, run
+from ledger.journal.books import find_ledgers
+from ledger.journal.entry import Source
+from ledger.outbox.instruction import OutcomeUnknown
+from ledger.outcomes import Report, record
+from ledger.payouts import writing
+
+log = structlog.get_logger(__name__)
+
+JUDGED_PER_STEP_MAX = 256
+SILENT_PER_STEP_MAX = 256
+_ERROR_REST_SECONDS = 1.0
+_SILENCE_REST_SECONDS = 1.0
+
+
+class Worker:
+    """The three loops of the worker role over one application."""
+
+    def __init__(self, application: Application) -> None:
+        self._application = application
+        self._dispatcher = application.dispatcher()
+        self._inbound = application.inbound()
+        self._stopping = asyncio.Event()
+
+    async def run(self) -> None:
+        """Works until stop() is called; the step under way is finished first, so that no call's answer is dropped."""
+        poll = self._application.settings.worker_poll_seconds
+        await asyncio.gather(
+            self._loop("dispatch", self._dispatcher.step, poll),
+            self._loop("judge", partial(self._inbound.step, limit=JUDGED_PER_STEP_MAX), poll),
+            self._loop("silence", self.call_silence_unknown, max(poll, _SILENCE_REST_SECONDS)),
+        )
+
+    def stop(self) -> None:
+        """Asks the loops to end."""
+        self._stopping.set()
+
+    async def _loop(self, name: str, step: Callable[[], Awaitable[int]], rest_seconds: float) -> None:
+        while not self._stopping.is_set():
+            try:
+                rest = 0.0 if await step() else rest_seconds
+            except Exception:  # noqa: BLE001 -- the process edge: the work is still in its queue
+                log.exception("worker.step_failed", step=name)
+                rest = _ERROR_REST_SECONDS
+            if rest:
+                with contextlib.suppress(TimeoutError):
+                    await asyncio.wait_for(self._stopping.wait(), rest)
+
+    async def call_silence_unknown(self) -> int:
+        """Moves submitted payouts that had no result for too long to *unknown*; returns how many."""
+        return await run(self._application.engine, self._call_silence_unknown)
+
+    async def _call_silence_unknown(self, connection: AsyncConnection) -> int:
+        application = self._application
+        session = await driver(connection)
+        now = application.now()
+        patience = timedelta(seconds=application.settings.result_deadline_seconds)
+        silent = await writing.find_silent(session, before=now - patience, limit=SILENT_PER_STEP_MAX)
+        ledgers = await find_ledgers(connection, ids=set(silent))
+        reason = OutcomeUnknown(f"no result within {patience.total_seconds():.0f} seconds")
+        for ledger_id, payout_ids in silent.items():
+            reports = [
+                Report(payout_id=one, outcome=reason, source=Source.API, actor="daftari.worker") for one in payout_ids
+            ]
+            await record(
+                session,
+                ledger=ledgers[ledger_id],
+                reports=reports,
+                directory=application.directory,
+                ids=application.ids,
+                now=now,
+            )
+        return sum(len(payout_ids) for payout_ids in silent.values())
