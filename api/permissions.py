@@ -20,6 +20,9 @@ class Permission(enum.Enum):
     PAYOUTS_READ = "payouts.read"
 
 
+# What a partner's key may do unless said otherwise: its own payouts, nothing of the books.
+PARTNER_PERMISSIONS = (Permission.PAYOUTS_REQUEST, Permission.PAYOUTS_CANCEL, Permission.PAYOUTS_READ)
+
 _BY_SERVICE: Mapping[str, Mapping[str, Permission]] = {
     "daftari.v1.JournalCommandService": {
         "CreateLedger": Permission.LEDGERS_CREATE,

@@ -48,10 +48,10 @@ async def open_profile(settings: Settings, *, application_name: str) -> AsyncIte
             secret = _given_secret(settings)
             description = "PostgreSQL given by DAFTARI_DATABASE_URL"
         else:
-            directory = reachable_directory(settings.data_directory)
+            directory = reachable_directory(settings.data_directory / "postgres")
             address = await stack.enter_async_context(_embedded(settings, directory))
             url = address.url(role=provision.APPLICATION, database=DATABASE)
-            secret = _given_secret(settings) if settings.secret is not None else _kept_secret(directory)
+            secret = _given_secret(settings) if settings.secret is not None else _kept_secret(settings.data_directory)
             description = f"embedded PostgreSQL in {directory}"
         engine = connect(url, pool_size=settings.database_pool_size, application_name=application_name)
         stack.push_async_callback(engine.dispose)
@@ -62,12 +62,11 @@ async def open_profile(settings: Settings, *, application_name: str) -> AsyncIte
 
 @asynccontextmanager
 async def _embedded(settings: Settings, directory: Path) -> AsyncIterator[Address]:
-    home = directory / "postgres"
-    running = running_address(home)
+    running = running_address(directory)
     if running is not None:
         yield running
         return
-    server = EmbeddedServer(home, binaries=settings.postgres_bin)
+    server = EmbeddedServer(directory, binaries=settings.postgres_bin)
     await server.start()
     supervision = asyncio.create_task(
         server.supervise(report=lambda event: log.warning("postgres.event", event_text=repr(event)))
@@ -111,6 +110,7 @@ def _given_secret(settings: Settings) -> bytes:
 def _kept_secret(directory: Path) -> bytes:
     path = directory / "secret"
     if not path.exists():
+        directory.mkdir(parents=True, exist_ok=True)
         with contextlib.suppress(FileExistsError):
             descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
             with os.fdopen(descriptor, "w") as file:

@@ -1,4 +1,4 @@
-"""The gRPC server of a process: services behind the door, health, reflection, limits, graceful stop. Knows no service."""
+"""The gRPC server of a process: services behind the door, health, reflection, limits, graceful stop. Knows no RPC."""
 
 from __future__ import annotations
 
@@ -67,8 +67,8 @@ class GrpcServer:
         reflection.enable_server_reflection([*self._names, _HEALTH, reflection.SERVICE_NAME], self._server)
 
     async def start(self, address: str, *, tls: Tls | None) -> int:
-        """Listens on "host:port" (port 0 for any) and returns the port. Raises PlaintextRefused, and RuntimeError where the
-        address cannot be had."""
+        """Listens on "host:port" (port 0 for any) and returns the port. Raises PlaintextRefused, and RuntimeError where
+        the address cannot be had."""
         port = self._bind(address, tls)
         await self._server.start()
         for name in ("", *self._names):

@@ -15,53 +15,64 @@ class Settings(BaseSettings):
     model_config = SettingsConfigDict(env_prefix="DAFTARI_", extra="ignore", frozen=True)
 
     database_url: SecretStr | None = Field(
-        None, description="PostgreSQL 15-18 to use as the application role; wins over the embedded one"
+        default=None, description="PostgreSQL 15-18 to use as the application role; wins over the embedded one"
     )
-    admin_url: SecretStr | None = Field(None, description="An administrator's URL, for `daftari database prepare` only")
+    admin_url: SecretStr | None = Field(
+        default=None, description="An administrator's URL, for `daftari database prepare` only"
+    )
     migrator_password: SecretStr | None = Field(
-        None, description="Password `daftari database prepare` sets for daftari_migrator"
+        default=None, description="Password `daftari database prepare` sets for daftari_migrator"
     )
-    app_password: SecretStr | None = Field(None, description="Password `daftari database prepare` sets for daftari_app")
+    app_password: SecretStr | None = Field(
+        default=None, description="Password `daftari database prepare` sets for daftari_app"
+    )
     reader_password: SecretStr | None = Field(
-        None, description="Password `daftari database prepare` sets for daftari_reader"
+        default=None, description="Password `daftari database prepare` sets for daftari_reader"
     )
     data_directory: Path = Field(
-        Path(".daftari"), description="Where the embedded PostgreSQL and the installation's secret live"
+        default=Path(".daftari"), description="Where the embedded PostgreSQL and the installation's secret live"
     )
-    postgres_bin: Path | None = Field(None, description="Directory of PostgreSQL binaries for the embedded server")
-    database_pool_size: int = Field(16, ge=2, le=200, description="Connections one process opens at most")
+    postgres_bin: Path | None = Field(
+        default=None, description="Directory of PostgreSQL binaries for the embedded server"
+    )
+    database_pool_size: int = Field(default=16, ge=2, le=200, description="Connections one process opens at most")
     secret: SecretStr | None = Field(
-        None, description="64 hexadecimal digits that seal MSISDNs; required with a database URL"
+        default=None, description="64 hexadecimal digits that seal MSISDNs; required with a database URL"
     )
 
-    grpc_listen: str = Field("127.0.0.1:50051", description="HOST:PORT of the gRPC services")
-    tls_certificate: Path | None = Field(None, description="PEM chain for gRPC; required off loopback")
-    tls_key: Path | None = Field(None, description="PEM key for gRPC; required off loopback")
-    http_listen: str = Field("127.0.0.1:8080", description="HOST:PORT of the callback edge")
+    grpc_listen: str = Field(default="127.0.0.1:50051", description="HOST:PORT of the gRPC services")
+    tls_certificate: Path | None = Field(default=None, description="PEM chain for gRPC; required off loopback")
+    tls_key: Path | None = Field(default=None, description="PEM key for gRPC; required off loopback")
+    http_listen: str = Field(default="127.0.0.1:8080", description="HOST:PORT of the callback edge")
     public_url: str = Field(
-        "http://127.0.0.1:8080", description="Where providers reach the callback edge, without a trailing slash"
+        default="",
+        description="Where providers reach the callback edge; empty for the address of the edge in this process",
     )
 
     daraja_base_url: str = Field(
-        "", description="Daraja's host; empty leaves the rail off. https://api.safaricom.co.ke in production"
+        default="", description="Daraja's host; empty leaves the rail off. https://api.safaricom.co.ke in production"
     )
-    daraja_consumer_key: SecretStr = Field(SecretStr(""), description="OAuth consumer key")
-    daraja_consumer_secret: SecretStr = Field(SecretStr(""), description="OAuth consumer secret")
-    daraja_initiator_name: str = Field("", description="API operator's user name")
-    daraja_initiator_password: SecretStr = Field(SecretStr(""), description="API operator's password")
+    daraja_consumer_key: SecretStr = Field(default=SecretStr(""), description="OAuth consumer key")
+    daraja_consumer_secret: SecretStr = Field(default=SecretStr(""), description="OAuth consumer secret")
+    daraja_initiator_name: str = Field(default="", description="API operator's user name")
+    daraja_initiator_password: SecretStr = Field(default=SecretStr(""), description="API operator's password")
     daraja_certificate: Path | None = Field(
-        None, description="Safaricom's certificate for the SecurityCredential, PEM or DER"
+        default=None, description="Safaricom's certificate for the SecurityCredential, PEM or DER"
     )
-    daraja_shortcode: str = Field("", description="The shortcode that pays out")
-    daraja_api_version: Literal["v3", "v1"] = Field("v3", description="B2C API version; v1 only where v3 is refused")
+    daraja_shortcode: str = Field(default="", description="The shortcode that pays out")
+    daraja_api_version: Literal["v3", "v1"] = Field(
+        default="v3", description="B2C API version; v1 only where v3 is refused"
+    )
 
-    worker_poll_seconds: float = Field(0.2, gt=0, description="How long an idle worker rests when nothing wakes it")
-    worker_calls_max: int = Field(32, ge=1, le=1000, description="Calls to a rail under way at once")
+    worker_poll_seconds: float = Field(
+        default=0.2, gt=0, description="How long an idle worker rests when nothing wakes it"
+    )
+    worker_calls_max: int = Field(default=32, ge=1, le=1000, description="Calls to a rail under way at once")
     lease_seconds: float = Field(
-        180, gt=0, description="How long a claimed instruction stays claimed; far above the slowest call"
+        default=180, gt=0, description="How long a claimed instruction stays claimed; far above the slowest call"
     )
     result_deadline_seconds: float = Field(
-        900, gt=0, description="Without a result for this long a submitted payout is unknown"
+        default=900, gt=0, description="Without a result for this long a submitted payout is unknown"
     )
-    rail_timeout_seconds: float = Field(30, gt=0, description="How long one call to a rail may take")
-    log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = Field("INFO", description="Lowest level logged")
+    rail_timeout_seconds: float = Field(default=30, gt=0, description="How long one call to a rail may take")
+    log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = Field(default="INFO", description="Lowest level logged")

@@ -57,10 +57,10 @@ class Application:
         """What the running rails carry, by rail and currency."""
         return {name: rail.capabilities.payout_limits for name, rail in self.rails.items()}
 
-    def dispatcher(self) -> Dispatcher:
-        """The outbound door."""
+    def dispatcher(self, *, public_url: str) -> Dispatcher:
+        """The outbound door; providers reach our callback edge under `public_url`."""
         settings = DispatchSettings(
-            public_url=self.settings.public_url.rstrip("/"),
+            public_url=public_url.rstrip("/"),
             lease=timedelta(seconds=self.settings.lease_seconds),
             calls_max=self.settings.worker_calls_max,
         )

@@ -34,9 +34,9 @@ _SILENCE_REST_SECONDS = 1.0
 class Worker:
     """The three loops of the worker role over one application."""
 
-    def __init__(self, application: Application) -> None:
+    def __init__(self, application: Application, *, public_url: str) -> None:
         self._application = application
-        self._dispatcher = application.dispatcher()
+        self._dispatcher = application.dispatcher(public_url=public_url)
         self._inbound = application.inbound()
         self._stopping = asyncio.Event()
 

@@ -11,6 +11,7 @@ from contextlib import asynccontextmanager
 from typing import Any, TypeAlias, TypeVar
 
 import psycopg
+from psycopg.conninfo import make_conninfo
 from psycopg.rows import TupleRow
 from sqlalchemy import URL, event, make_url
 from sqlalchemy.exc import DBAPIError, DisconnectionError
@@ -65,6 +66,13 @@ def connect(url: str | URL, *, pool_size: int, application_name: str) -> AsyncEn
 def driver_url(url: str | URL) -> URL:
     """The URL for psycopg 3, whichever of PostgreSQL's scheme names it came with."""
     return make_url(url).set(drivername="postgresql+psycopg")
+
+
+def conninfo(url: str | URL) -> str:
+    """The URL in libpq's own form, password included: psycopg.connect takes it."""
+    target = make_url(url)
+    named = target.translate_connect_args(username="user", database="dbname")
+    return make_conninfo(**named, **{name: ",".join(values) for name, values in target.normalized_query.items()})
 
 
 def _refuse_dead_connection(connection: Any, _record: object, _proxy: object) -> None:

@@ -50,9 +50,10 @@ class Partner:
 
 @dataclass(frozen=True, slots=True)
 class KeyHolder:
-    """Whom a key speaks for: an operator of every ledger (ledger_id None), of one ledger, or one partner."""
+    """Whom a key speaks for: an operator of every ledger (ledger_id None), of one ledger, or one partner. `client_id` is
+    the same for all keys of a partner, and for keys of one name elsewhere: request ids are unique per client."""
 
-    key_id: int
+    client_id: int
     name: str
     ledger_id: int | None
     partner_id: int | None
@@ -125,6 +126,7 @@ async def create_key(
     key_id = ids.next(now)
     values = {
         "id": key_id,
+        "client_id": partner_id or await _client_of(connection, name=name, ledger_id=ledger_id) or key_id,
         "ledger_id": ledger_id,
         "partner_id": partner_id,
         "name": name,
@@ -135,6 +137,14 @@ async def create_key(
     }
     await connection.execute(insert(tables.api_keys).values(values))
     return f"{identifiers.encode('dft', key_id)}_{secret.hex()}"
+
+
+async def _client_of(connection: AsyncConnection, *, name: str, ledger_id: int | None) -> int | None:
+    """The client of an earlier key of the same name and scope: a new key of it replaces or accompanies the old one."""
+    scope = _keys.ledger_id.is_(None) if ledger_id is None else _keys.ledger_id == ledger_id
+    query = select(_keys.client_id).where(scope, _keys.name == name, _keys.partner_id.is_(None)).limit(1)
+    found: int | None = await connection.scalar(query)
+    return found
 
 
 async def revoke_key(connection: AsyncConnection, *, key_id: int, now: datetime) -> None:
@@ -176,7 +186,7 @@ async def authenticate(connection: AsyncConnection, *, key: str, now: datetime) 
         or (row.expires_at is not None and row.expires_at <= now)
     ):
         raise NotAuthenticated("the API key is missing or not valid; send `authorization: Bearer dft_...`")
-    return KeyHolder(row.id, row.name, row.ledger_id, row.partner_id, frozenset(row.permissions))
+    return KeyHolder(row.client_id, row.name, row.ledger_id, row.partner_id, frozenset(row.permissions))
 
 
 def _bytes_of(secret: str) -> bytes:

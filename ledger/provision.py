@@ -14,9 +14,9 @@ from typing import LiteralString
 
 import psycopg
 from psycopg import sql
-from sqlalchemy import URL
+from sqlalchemy import URL, make_url
 
-from ledger.database import Driver, driver_url
+from ledger.database import Driver, conninfo
 from ledger.errors import UnsafeDatabase
 
 OWNER = "daftari_owner"
@@ -47,7 +47,7 @@ async def provision(admin_url: str | URL, *, database: str, passwords: Passwords
         async with _membership(admin):
             await _create_database(admin, database)
             # Inside, for the membership is also what lets an administrator who is no superuser in again.
-            async with _session(driver_url(admin_url).set(database=database)) as inside:
+            async with _session(make_url(admin_url).set(database=database)) as inside:
                 await inside.execute(_statement("SET ROLE {}", OWNER))
                 await restrict_database(inside, database=database)
 
@@ -62,8 +62,7 @@ async def administration(admin_url: str | URL) -> AsyncIterator[Driver]:
 
 @asynccontextmanager
 async def _session(url: str | URL) -> AsyncIterator[Driver]:
-    target = driver_url(url).set(drivername="postgresql").render_as_string(hide_password=False)
-    async with await psycopg.AsyncConnection.connect(target, autocommit=True) as session:
+    async with await psycopg.AsyncConnection.connect(conninfo(url), autocommit=True) as session:
         yield session
 
 

@@ -157,6 +157,7 @@ api_keys = Table(
     "api_keys",
     metadata,
     Column("id", BigInteger, primary_key=True),
+    Column("client_id", BigInteger),
     Column("ledger_id", Integer),
     Column("partner_id", BigInteger),
     Column("name", Text),

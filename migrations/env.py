@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection, Mapping
+
 from alembic import context
+from alembic.runtime.migration import MigrationContext, MigrationInfo
 from sqlalchemy import Connection, NullPool, create_engine, text
 
 from ledger.provision import APPLICATION, MIGRATOR, OWNER, READER
@@ -22,17 +25,24 @@ def _prepare(connection: Connection) -> None:
     connection.commit()
 
 
+def _let_everyone_see_the_revision(
+    ctx: MigrationContext, step: MigrationInfo, heads: Collection[str], run_args: Mapping[str, object]
+) -> None:
+    """Called by Alembic, by these names, in the transaction of each migration. The application compares it with its own before it serves, the migrator before it becomes the owner."""
+    assert ctx.connection is not None
+    ctx.connection.execute(text(f"GRANT SELECT ON alembic_version TO {MIGRATOR}, {APPLICATION}, {READER}"))
+
+
 def _run() -> None:
     url = context.config.attributes.get("url")
     assert url is not None, "run `daftari migrate`: migrations have no settings of their own"
     with create_engine(url, poolclass=NullPool).connect() as connection:
         _prepare(connection)
-        context.configure(connection=connection, transaction_per_migration=True)
+        context.configure(
+            connection=connection, transaction_per_migration=True, on_version_apply=_let_everyone_see_the_revision
+        )
         with context.begin_transaction():
             context.run_migrations()
-        # Everyone compares it with their own: the application before it serves, the migrator before it becomes owner.
-        connection.execute(text(f"GRANT SELECT ON alembic_version TO {MIGRATOR}, {APPLICATION}, {READER}"))
-        connection.commit()
 
 
 _run()

@@ -3,11 +3,12 @@
 The server is the embedded one, or the one DAFTARI_DATABASE_URL names: there the URL of a superuser on a plain server.
 
 Fixtures:
-    database         Database, one clone shared by the whole session: tests keep apart by ledgers of their own
-    fresh_database   Database, a clone for this test alone, dropped afterwards
-    engine           AsyncEngine on `database` as the application role
-    fresh_engine     AsyncEngine on `fresh_database` as the application role
-    postgres         Postgres, the server itself: clone() and drop() for tests that need several databases
+    database             Database, one clone shared by the whole session: tests keep apart by ledgers of their own
+    fresh_database       Database, a clone for this test alone, dropped afterwards
+    unmigrated_database  Database, provisioned and empty, for this test alone
+    engine               AsyncEngine on `database` as the application role
+    fresh_engine         AsyncEngine on `fresh_database` as the application role
+    postgres             Postgres, the server itself: clone() and drop() for tests that need several databases
 """
 
 from __future__ import annotations
@@ -28,15 +29,15 @@ from sqlalchemy import URL, make_url
 from sqlalchemy.ext.asyncio import AsyncEngine
 
 from ledger import migrate, provision
-from ledger.database import connect
+from ledger.database import connect, conninfo
 from ledger.embedded import EmbeddedServer
 from ledger.embedded_directory import Address
 
 
 @dataclass(frozen=True, slots=True)
 class Database:
-    """One migrated database, as each role sees it. `owner` logs in as the migrator and becomes the owner; `admin` is
-    a superuser."""
+    """One migrated database, as each role sees it: ledger.database.connect(), or conninfo() for plain psycopg, take
+    these URLs. `owner` logs in as the migrator and becomes the owner; `admin` is a superuser."""
 
     name: str
     app: URL
@@ -68,9 +69,15 @@ class Postgres:
         async with provision.administration(self.admin.set(database=name)) as admin:
             await provision.restrict_database(admin, database=name)  # a clone takes no privileges over
 
+    def unmigrated(self) -> Database:
+        """A new provisioned database without any table. The caller drops it."""
+        name = f"{self.template}_{next(self._numbers)}"
+        asyncio.run(provision.provision(self.admin, database=name, passwords=self.passwords))
+        return self.database(name)
+
     def drop(self, name: str) -> None:
         """Drops a database whoever is connected to it."""
-        with psycopg.connect(libpq(self.admin), autocommit=True) as admin:
+        with psycopg.connect(conninfo(self.admin), autocommit=True) as admin:
             admin.execute(sql.SQL("DROP DATABASE {} WITH (FORCE)").format(sql.Identifier(name)))
 
     def database(self, name: str) -> Database:
@@ -85,11 +92,6 @@ class Postgres:
             owner=migrator.update_query_dict({"options": f"-c role={provision.OWNER}"}),
             admin=base,
         )
-
-
-def libpq(url: URL) -> str:
-    """The URL as psycopg.connect takes it, password included."""
-    return url.set(drivername="postgresql").render_as_string(hide_password=False)
 
 
 def passwords_from(address: Address) -> provision.Passwords:
@@ -137,6 +139,14 @@ def database(postgres: Postgres) -> Iterator[Database]:
 def fresh_database(postgres: Postgres) -> Iterator[Database]:
     """A database for one test."""
     own = postgres.clone()
+    yield own
+    postgres.drop(own.name)
+
+
+@pytest.fixture
+def unmigrated_database(postgres: Postgres) -> Iterator[Database]:
+    """A provisioned database without any table, for one test."""
+    own = postgres.unmigrated()
     yield own
     postgres.drop(own.name)
 

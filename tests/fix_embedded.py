@@ -20,15 +20,16 @@ from pathlib import Path
 import psycopg
 import pytest
 
+from ledger.database import conninfo
 from ledger.embedded import EmbeddedServer
-from tests.fix_database import libpq
 
 # A PostgreSQL installed on the system, the oldest if there are several; None when there is none.
 SYSTEM_BINARIES = min(Path("/usr/lib/postgresql").glob("*/bin"), default=None)
 
 
 @contextmanager
-def _directory() -> Iterator[Path]:
+def new_directory() -> Iterator[Path]:
+    """An empty directory that every user can pass through, removed afterwards."""
     place = Path(tempfile.mkdtemp(prefix="daftari-embedded-"))
     place.chmod(0o755)
     try:
@@ -40,13 +41,13 @@ def _directory() -> Iterator[Path]:
 @pytest.fixture
 def open_directory() -> Iterator[Path]:
     """See above."""
-    with _directory() as place:
+    with new_directory() as place:
         yield place
 
 
 @pytest.fixture(scope="session")
 def _made_once() -> Iterator[Path]:
-    with _directory() as place:
+    with new_directory() as place:
         server = EmbeddedServer(place / "data")
         asyncio.run(server.start())
         asyncio.run(server.stop())
@@ -63,7 +64,7 @@ def server_data(_made_once: Path, open_directory: Path) -> Path:
 @pytest.fixture(scope="session")
 def idle_server(_made_once: Path) -> Iterator[EmbeddedServer]:
     """See above."""
-    with _directory() as place:
+    with new_directory() as place:
         subprocess.run(["cp", "-a", str(_made_once), str(place / "data")], check=True)
         server = EmbeddedServer(place / "data")
         asyncio.run(server.start())
@@ -82,13 +83,13 @@ async def embedded_server(server_data: Path) -> AsyncIterator[EmbeddedServer]:
 
 def run(server: EmbeddedServer, statement: str) -> None:
     """Executes a statement as the superuser."""
-    with psycopg.connect(libpq(server.url()), autocommit=True) as session:
+    with psycopg.connect(conninfo(server.url()), autocommit=True) as session:
         session.execute(statement.encode())
 
 
 def ask(server: EmbeddedServer, question: str) -> str:
     """The one value that a query by the superuser answers, as text."""
-    with psycopg.connect(libpq(server.url()), autocommit=True) as session:
+    with psycopg.connect(conninfo(server.url()), autocommit=True) as session:
         row = session.execute(question.encode()).fetchone()
     assert row is not None
     return str(row[0])

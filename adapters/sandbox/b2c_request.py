@@ -72,15 +72,15 @@ def parse(body: bytes) -> Fields:
     return document
 
 
-def read(fields: Fields, body: bytes, version: Version, settings: SandboxSettings) -> B2CRequest:
+def read(fields: Fields, *, body: bytes, version: Version, settings: SandboxSettings) -> B2CRequest:
     """Checks every field in the documents' order. Raises Refused with 400.002.02 naming the first bad one."""
     originator = _text(fields, "OriginatorConversationID", ORIGINATOR_LENGTH_MAX) if version is Version.V3 else None
     _require(_text(fields, "InitiatorName", 100) == settings.initiator_name, "InitiatorName")
     credential = _text(fields, "SecurityCredential", 4096)
     _require(fields.get("CommandID") in COMMANDS, "CommandID")
     shillings = _amount(fields.get("Amount"))
-    _require(_digits(fields.get("PartyA")) == settings.shortcode, "PartyA")
-    msisdn = _digits(fields.get("PartyB"))
+    _require(_number_or_text(fields.get("PartyA")) == settings.shortcode, "PartyA")
+    msisdn = _number_or_text(fields.get("PartyB"))
     _require(_KENYAN_MSISDN.fullmatch(msisdn) is not None, "PartyB")
     _require(len(_text(fields, "Remarks", 100)) in REMARKS_LENGTHS, "Remarks")
     return B2CRequest(
@@ -111,23 +111,23 @@ def _text(fields: Fields, name: str, length_max: int) -> str:
     return value
 
 
-def _digits(value: object) -> str:
-    return str(value) if isinstance(value, int | str) and not isinstance(value, bool) else ""
+def _number_or_text(value: object) -> str:
+    return str(value) if isinstance(value, int | str) else ""
 
 
 def _amount(value: object) -> int:
     # 10, "10" and 10.0 are whole; 10.5, "10.00", "1e3" and true are not amounts Daraja takes.
     if isinstance(value, Decimal) and value.adjusted() < AMOUNT_DIGITS_MAX and value == value.to_integral_value():
         value = int(value)
-    text = _digits(value)
+    text = _number_or_text(value)
     _require(_WHOLE_AMOUNT.fullmatch(text) is not None and int(text) > 0, "Amount")
     return int(text)
 
 
 def _occasion(fields: Fields) -> str:
-    value = fields.get("Occassion") or fields.get("Occasion") or ""
-    _require(isinstance(value, str) and len(value) <= OCCASION_LENGTH_MAX, "Occassion")
-    return str(value)
+    occasion = _number_or_text(fields.get("Occassion") or fields.get("Occasion") or "")
+    _require(len(occasion) <= OCCASION_LENGTH_MAX, "Occassion")
+    return occasion
 
 
 def _url(fields: Fields, name: str, settings: SandboxSettings) -> str:

@@ -85,12 +85,12 @@ class Tokens:
         self._token = ""
         self._expires_at: datetime | None = None
 
-    def put_in_force(self, token: str, now: datetime) -> None:
+    def put_in_force(self, token: str, *, now: datetime) -> None:
         """Replaces whatever token was valid until now."""
         self._token = token
         self._expires_at = now + timedelta(seconds=TOKEN_LIFETIME_SECONDS)
 
-    def accepts(self, token: str, now: datetime) -> bool:
+    def accepts(self, token: str, *, now: datetime) -> bool:
         """Whether this very token is in force at `now`."""
         in_time = self._expires_at is not None and now < self._expires_at
         return in_time and hmac.compare_digest(token.encode(), self._token.encode())

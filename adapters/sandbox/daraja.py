@@ -13,7 +13,7 @@ from adapters.sandbox import b2c_request, b2c_results, refusals
 from adapters.sandbox.b2c import B2CCore, Taken
 from adapters.sandbox.b2c_request import B2CRequest, Version
 from adapters.sandbox.credentials import TOKEN_LIFETIME_SECONDS
-from adapters.sandbox.listener import Listener
+from adapters.sandbox.listener import RoughListener
 from adapters.sandbox.magic import SUCCESS, Answer, Behaviour, Timing
 from adapters.sandbox.refusals import Refusal, Refused, json_response
 from adapters.sandbox.settings import ExpiresIn
@@ -35,7 +35,7 @@ ERROR_ANSWERS: dict[Answer, Refusal] = {
 class DarajaRail:
     """The gateway: who may pass, in which words they are refused, and what they hear when they passed."""
 
-    def __init__(self, simulation: Simulation, listener: Listener) -> None:
+    def __init__(self, simulation: Simulation, listener: RoughListener) -> None:
         self._simulation = simulation
         self._listener = listener
         self._core = B2CCore(simulation)
@@ -56,7 +56,7 @@ class DarajaRail:
         if not self._knows(key, secret):
             return Response(status_code=400)
         token = self._simulation.identifiers.access_token()
-        self._simulation.tokens.put_in_force(token, self._simulation.clock())
+        self._simulation.tokens.put_in_force(token, now=self._simulation.clock())
         as_text = self._simulation.settings.expires_in is ExpiresIn.TEXT
         lifetime = str(TOKEN_LIFETIME_SECONDS) if as_text else TOKEN_LIFETIME_SECONDS
         return json_response({"access_token": token, "expires_in": lifetime})
@@ -94,11 +94,12 @@ class DarajaRail:
     def _admit(self, request: Request, body: bytes, version: Version) -> B2CRequest:
         """Everything the gateway checks before anyone behind it hears of the request."""
         token = _bearer_token(request)
-        if not self._simulation.tokens.accepts(token, self._simulation.clock()):
+        if not self._simulation.tokens.accepts(token, now=self._simulation.clock()):
             raise Refused(refusals.invalid_access_token(token))
         if not request.headers.get("content-type", "").lower().startswith("application/json"):
             raise Refused(refusals.invalid_field(version.first_field))
-        return b2c_request.read(b2c_request.parse(body), body, version, self._simulation.settings)
+        fields = b2c_request.parse(body)
+        return b2c_request.read(fields, body=body, version=version, settings=self._simulation.settings)
 
     def _behaviour(self, payment: B2CRequest, version: Version) -> Behaviour:
         behaviour = self._simulation.faults.choose(payment.msisdn)

@@ -15,13 +15,14 @@ from starlette.exceptions import HTTPException
 from adapters.sandbox import magic, refusals
 from adapters.sandbox.control import CONTROL_PREFIX, Control
 from adapters.sandbox.daraja import B2C_PATHS, OAUTH_PATH, DarajaRail, method_refusal
-from adapters.sandbox.listener import Listener
+from adapters.sandbox.listener import RoughListener
 from adapters.sandbox.refusals import Refused
 from adapters.sandbox.settings import Clock, SandboxSettings
 from adapters.sandbox.simulation import Simulation
 from adapters.sandbox.world import World
 
 LOOPBACK = "127.0.0.1"
+GRACE_SECONDS = 1  # connections are cut at stop; this is for handlers to notice
 STOP_SIGNALS = (signal.SIGINT, signal.SIGTERM)
 
 
@@ -42,7 +43,7 @@ class SandboxServer:
         port: int = 0,
     ) -> None:
         self._simulation = Simulation(settings, clock=clock, randomness=randomness)
-        self._listener = Listener(host=host, port=port)
+        self._listener = RoughListener(host=host, port=port, grace_seconds=GRACE_SECONDS)
 
     @property
     def world(self) -> World:
@@ -123,7 +124,7 @@ def _magic_lines() -> list[str]:
     return [f"  {magic.magic_msisdn(suffix)}  {behaviour.summary}" for suffix, behaviour in magic.MAGIC.items()]
 
 
-def _application(simulation: Simulation, listener: Listener) -> FastAPI:
+def _application(simulation: Simulation, listener: RoughListener) -> FastAPI:
     app = FastAPI(title="Daftari sandbox", docs_url=None, redoc_url=None, openapi_url=None, redirect_slashes=False)
     daraja = DarajaRail(simulation, listener)
     app.include_router(daraja.router())

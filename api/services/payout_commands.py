@@ -2,26 +2,23 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from datetime import datetime
+from collections.abc import Sequence
 from functools import partial
 
 import grpc.aio
 from daftari.v1 import payouts_pb2 as pb
 from daftari.v1 import payouts_pb2_grpc
-from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
+from sqlalchemy.ext.asyncio import AsyncConnection
 
-from api.books import LedgerDirectory
 from api.caller import Caller, current_call
 from api.conversion.payouts import payout_id_of, payout_message, request_of
 from api.conversion.refusals import item_error
+from api.core import Core
 from api.failures import refusal_of
 from api.gathering import LedgerGatherers
 from ledger import outcomes, partners
 from ledger.database import driver, run, transaction
 from ledger.errors import Denied, LedgerError, PartnerNotFound, SetTooLarge
-from ledger.ids import IdSource
-from ledger.journal.accounts import AccountDirectory
 from ledger.journal.books import Ledger
 from ledger.journal.decide import Refused
 from ledger.parties import PartyKeys
@@ -37,24 +34,10 @@ PayoutRequester = LedgerGatherers[PayoutRequest, RequestResult]
 class PayoutCommands(payouts_pb2_grpc.PayoutCommandServiceServicer):
     """Requests payouts through the gatherer, so that concurrent callers share a transaction."""
 
-    def __init__(
-        self,
-        engine: AsyncEngine,
-        *,
-        ledgers: LedgerDirectory,
-        requester: PayoutRequester,
-        party_keys: PartyKeys,
-        directory: AccountDirectory,
-        ids: IdSource,
-        now: Callable[[], datetime],
-    ) -> None:
-        self._engine = engine
-        self._ledgers = ledgers
+    def __init__(self, core: Core, *, requester: PayoutRequester, party_keys: PartyKeys) -> None:
+        self._core = core
         self._requester = requester
         self._party_keys = party_keys
-        self._directory = directory
-        self._ids = ids
-        self._now = now
 
     async def RequestPayout(
         self,
@@ -62,7 +45,7 @@ class PayoutCommands(payouts_pb2_grpc.PayoutCommandServiceServicer):
         context: grpc.aio.ServicerContext[pb.RequestPayoutRequest, pb.RequestPayoutResponse],
     ) -> pb.RequestPayoutResponse:
         call = current_call()
-        ledger = await self._ledgers.find(request.ledger, caller=call.caller)
+        ledger = await self._core.ledgers.find(request.ledger, caller=call.caller)
         partner = await self._partner(ledger, request.partner, call.caller)
         wanted = self._wanted(request.payout, partner, call.caller, "payout")
         verdict = await self._requester.submit(ledger, wanted, deadline=call.deadline)
@@ -79,7 +62,7 @@ class PayoutCommands(payouts_pb2_grpc.PayoutCommandServiceServicer):
         call = current_call()
         if not 1 <= len(request.payouts) <= PAYOUTS_PER_CALL_MAX:
             raise SetTooLarge(f"request 1 to {PAYOUTS_PER_CALL_MAX} payouts in one call", field="payouts")
-        ledger = await self._ledgers.find(request.ledger, caller=call.caller)
+        ledger = await self._core.ledgers.find(request.ledger, caller=call.caller)
         partner = await self._partner(ledger, request.partner, call.caller)
         wanted = [self._wanted_or_refusal(draft, partner, call.caller) for draft in request.payouts]
         verdicts = iter(
@@ -101,7 +84,7 @@ class PayoutCommands(payouts_pb2_grpc.PayoutCommandServiceServicer):
         context: grpc.aio.ServicerContext[pb.CancelPayoutRequest, pb.CancelPayoutResponse],
     ) -> pb.CancelPayoutResponse:
         caller = current_call().caller
-        ledger = await self._ledgers.find(request.ledger, caller=caller)
+        ledger = await self._core.ledgers.find(request.ledger, caller=caller)
         payout_id = payout_id_of(request.payout_id)
 
         async def cancel(connection: AsyncConnection) -> Payout:
@@ -115,17 +98,17 @@ class PayoutCommands(payouts_pb2_grpc.PayoutCommandServiceServicer):
                 payout_id=payout_id,
                 reason=request.reason,
                 actor=caller.name,
-                directory=self._directory,
-                ids=self._ids,
-                now=self._now(),
+                directory=self._core.directory,
+                ids=self._core.ids,
+                now=self._core.now(),
             )
             return await read()
 
-        return pb.CancelPayoutResponse(payout=payout_message(await run(self._engine, cancel)))
+        return pb.CancelPayoutResponse(payout=payout_message(await run(self._core.engine, cancel)))
 
     async def _partner(self, ledger: Ledger, code: str, caller: Caller) -> Partner:
         """The partner to pay for: a partner's key speaks for itself alone. Raises PartnerNotFound, Denied."""
-        async with transaction(self._engine) as connection:
+        async with transaction(self._core.engine) as connection:
             if caller.partner_id is None:
                 if not code:
                     raise PartnerNotFound("name the partner whose money it is", field="partner")
@@ -154,7 +137,7 @@ class PayoutCommands(payouts_pb2_grpc.PayoutCommandServiceServicer):
 
     async def _first_answers(self, ledger: Ledger, requested: Sequence[Requested]) -> dict[int, Payout]:
         """The payouts as their requests were first answered, whatever became of them since."""
-        async with transaction(self._engine) as connection:
+        async with transaction(self._core.engine) as connection:
             found = await queries.get_payouts(
                 connection, ledger_id=ledger.id, partner_id=None, payout_ids=[one.payout_id for one in requested]
             )

@@ -8,13 +8,12 @@ from collections.abc import AsyncIterator
 import grpc.aio
 from daftari.v1 import payouts_pb2 as pb
 from daftari.v1 import payouts_pb2_grpc
-from sqlalchemy.ext.asyncio import AsyncEngine
 
-from api.books import LedgerDirectory
 from api.caller import Caller, current_call
 from api.conversion.pages import page_of
 from api.conversion.payouts import cursor_of, cursor_text, event_message, payout_id_of, payout_message, states_of
 from api.conversion.times import moment_of
+from api.core import Core
 from ledger.database import driver, transaction
 from ledger.errors import PayoutNotFound
 from ledger.ids import first_id_at
@@ -31,9 +30,9 @@ _ID_MAX = 2**63 - 1
 class PayoutQueries(payouts_pb2_grpc.PayoutQueryServiceServicer):
     """Each method one read; WatchPayouts one read after another."""
 
-    def __init__(self, engine: AsyncEngine, *, ledgers: LedgerDirectory) -> None:
-        self._engine = engine
-        self._ledgers = ledgers
+    def __init__(self, core: Core) -> None:
+        self._engine = core.engine
+        self._ledgers = core.ledgers
 
     async def GetPayout(
         self, request: pb.GetPayoutRequest, context: grpc.aio.ServicerContext[pb.GetPayoutRequest, pb.GetPayoutResponse]

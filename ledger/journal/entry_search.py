@@ -11,7 +11,8 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import ColumnElement, Select, exists, func, select
+from sqlalchemy import ColumnElement, Select, Subquery, and_, exists, func, select
+from sqlalchemy.dialects.postgresql import aggregate_order_by
 from sqlalchemy.ext.asyncio import AsyncConnection
 from sqlalchemy.sql.base import ReadOnlyColumnCollection
 
@@ -83,12 +84,16 @@ async def find_entry_ids(
     """At most `limit` ids below `before` (0: from the newest). Fewer, with more left, when matches are rare. Raises
     AccountNotFound."""
     search = await _prepare(connection, ledger_id, matching, before)
-    candidates = await _candidates(connection, search)
-    ids = list((await connection.execute(_matches(search, candidates).limit(limit + 1))).scalars())
+    judged = _judge(await _candidates(connection, search))
+    full = _full_page(search, judged).limit(limit + 1)
+    ids = list((await connection.execute(full)).scalars())
     if len(ids) > limit:
         return FoundIds(tuple(ids[:limit]), ids[limit - 1])
-    seen = candidates.subquery()
-    count, oldest = (await connection.execute(select(func.count(), func.min(seen.c.id)).select_from(seen))).one()
+    # Asked again in one statement: what was looked at and what matched must be of one moment, or pages might overlap.
+    count, oldest, matched = (await connection.execute(_short_page(search, judged))).one()
+    ids = matched or []
+    if len(ids) > limit:
+        return FoundIds(tuple(ids[:limit]), ids[limit - 1])
     return FoundIds(tuple(ids), oldest if count == CANDIDATES_MAX else 0)
 
 
@@ -141,24 +146,28 @@ async def _account_history(connection: AsyncConnection, search: _Search) -> Sele
     return select(_entries.id, walk.c.position, *_judged).join_from(walk, tables.journal_entries, header)
 
 
-def _matches(search: _Search, candidates: Select[Any]) -> Select[Any]:
-    """Plan: candidates stream in from an index in their order, each is judged, and the walk ends with a full page."""
+def _judge(candidates: Select[Any]) -> Subquery:
     found = candidates.subquery("candidates").c
     newer_id = func.lag(found.id).over(order_by=found.position.desc()).label("newer_id")
-    judged = select(found.id, found.position, newer_id, *(found[column.name] for column in _judged)).subquery("judged")
-    return (
-        select(judged.c.id)
-        .where(judged.c.newer_id.is_distinct_from(judged.c.id), *_conditions(search, judged.c))
-        .order_by(judged.c.position.desc())
-    )
+    return select(found.id, found.position, newer_id, *(found[column.name] for column in _judged)).subquery("judged")
 
 
-def _conditions(
-    search: _Search, candidate: ReadOnlyColumnCollection[str, ColumnElement[Any]]
-) -> list[ColumnElement[bool]]:
+def _full_page(search: _Search, judged: Subquery) -> Select[Any]:
+    """Plan: candidates stream in from an index in their order, each is judged, and the walk ends with a full page."""
+    return select(judged.c.id).where(_matches(search, judged.c)).order_by(judged.c.position.desc())
+
+
+def _short_page(search: _Search, judged: Subquery) -> Select[int, Any, Any]:
+    """How many candidates there were, the oldest of them, and those that match. Plan: one pass over them."""
+    newest_first = func.array_agg(aggregate_order_by(judged.c.id, judged.c.position.desc()))
+    return select(func.count(), func.min(judged.c.id), newest_first.filter(_matches(search, judged.c)))
+
+
+def _matches(search: _Search, candidate: ReadOnlyColumnCollection[str, ColumnElement[Any]]) -> ColumnElement[bool]:
+    conditions = [candidate.newer_id.is_distinct_from(candidate.id)]
     wanted = {column.name: getattr(search.matching, column.name) for column in _judged}
-    conditions = [candidate[name] == value for name, value in wanted.items() if value is not None]
+    conditions += [candidate[name] == value for name, value in wanted.items() if value is not None]
     if search.account_id is not None and not search.walks_account:
         line = (_lines.ledger_id == search.ledger_id) & (_lines.entry_id == candidate.id)
         conditions.append(exists().where(line, _lines.account_id == search.account_id))
-    return conditions
+    return and_(*conditions)

@@ -13,9 +13,11 @@ CREATE TABLE partners (
     CONSTRAINT partners_code_is_unique UNIQUE (ledger_id, code)
 );
 
--- A directory across ledgers: a key with no ledger is an operator's. Only a hash of the secret is kept.
+-- A directory across ledgers: a key with no ledger is an operator's. Only a hash of the secret is kept. client_id is whose
+-- request ids the key's requests carry: it outlives the key, so that a repeat under the next key is still a repeat.
 CREATE TABLE api_keys (
     id bigint PRIMARY KEY,
+    client_id bigint NOT NULL,
     ledger_id integer REFERENCES ledgers,
     partner_id bigint,
     name text NOT NULL CONSTRAINT api_keys_name_is_short CHECK (length(name) BETWEEN 1 AND 100),

@@ -6,7 +6,7 @@ import asyncio
 import contextlib
 import tempfile
 from collections.abc import AsyncIterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from enum import Enum
 from pathlib import Path
 
@@ -16,20 +16,21 @@ from sqlalchemy import URL, text
 from sqlalchemy.exc import DBAPIError, IntegrityError
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
-from ledger.database import TRIES_MAX, connect, driver, run, sqlstate, transaction, violated_constraint
+from ledger.database import TRIES_MAX, connect, conninfo, driver, run, sqlstate, transaction, violated_constraint
 from ledger.embedded import EmbeddedServer
 from ledger.errors import CommitUnknown, Overloaded
-from tests.fix_database import Database, libpq
+from tests.fix_database import Database
 
+SOCKET = ".s.PGSQL.5432"
 SERIALIZATION_FAILURE = "DO $$ BEGIN RAISE EXCEPTION 'again' USING ERRCODE = '40001'; END $$"
 
 
 @pytest.fixture
 def slots(fresh_database: Database) -> Database:
     """A database with a table of two rows that the application may change."""
-    with psycopg.connect(libpq(fresh_database.owner)) as owner:
+    with psycopg.connect(conninfo(fresh_database.owner)) as owner:
         owner.execute(
-            "CREATE TABLE slots (number int CONSTRAINT slots_number_is_unique PRIMARY KEY, held int NOT NULL DEFAULT 0, "
+            "CREATE TABLE slots (number int CONSTRAINT slots_number_is_unique PRIMARY KEY, held int DEFAULT 0, "
             "twin int CONSTRAINT slots_twin_exists REFERENCES slots DEFERRABLE INITIALLY DEFERRED)"
         )
         owner.execute("INSERT INTO slots (number) VALUES (1), (2)")
@@ -75,13 +76,17 @@ async def test_a_session_starts_with_our_limits(engine: AsyncEngine) -> None:
 
 
 async def test_the_driver_works_in_the_same_transaction(slots: Database, fresh_engine: AsyncEngine) -> None:
-    with pytest.raises(LookupError):
-        async with transaction(fresh_engine) as connection:
-            await (await driver(connection)).execute("INSERT INTO slots (number) VALUES (7)")
-            seen = (await connection.execute(text("SELECT count(*) FROM slots"))).scalar_one()
-            raise LookupError
+    seen: list[int] = []
 
-    assert seen == 3
+    async def insert_and_refuse(connection: AsyncConnection) -> None:
+        await (await driver(connection)).execute("INSERT INTO slots (number) VALUES (7)")
+        seen.extend((await connection.execute(text("SELECT number FROM slots ORDER BY number"))).scalars())
+        raise LookupError
+
+    with pytest.raises(LookupError):
+        await run(fresh_engine, insert_and_refuse)
+
+    assert seen == [1, 2, 7]
     assert await numbers(fresh_engine) == [1, 2]
 
 
@@ -110,7 +115,7 @@ async def test_contention_that_outlasts_the_tries_is_an_overload(engine: AsyncEn
 
 
 async def test_two_that_wait_for_each_other_both_succeed(slots: Database) -> None:
-    with psycopg.connect(libpq(slots.admin), autocommit=True) as admin:
+    with psycopg.connect(conninfo(slots.admin), autocommit=True) as admin:
         admin.execute(f"ALTER ROLE daftari_app IN DATABASE {slots.name} SET deadlock_timeout = '20ms'")
     engine = connect(slots.app, pool_size=2, application_name="tests")
     both_hold_one = asyncio.Barrier(2)
@@ -212,46 +217,64 @@ class Cut(Enum):
     AFTER_COMMIT_IS_DONE = "after"
 
 
-@dataclass(slots=True)
+@dataclass(frozen=True, slots=True)
 class Proxy:
-    """Stands between the client and the server, and cuts a connection when it sees COMMIT."""
+    """Stands between one client and the server, and cuts their connection when it sees COMMIT."""
 
     server: URL
     cut: Cut
-    directory: Path
-    tasks: set[asyncio.Task[None]] = field(default_factory=set)
 
     @contextlib.asynccontextmanager
     async def listening(self) -> AsyncIterator[URL]:
-        listener = await asyncio.start_unix_server(self.serve, self.directory / ".s.PGSQL.5432")
-        yield self.server.set(host=None, port=None).update_query_dict({"host": str(self.directory)})
-        listener.close()
-        await asyncio.gather(*self.tasks)
+        """The URL that leads through the proxy."""
+        done = asyncio.Event()
 
-    async def serve(self, client: asyncio.StreamReader, to_client: asyncio.StreamWriter) -> None:
-        task = asyncio.current_task()
-        assert task is not None
-        self.tasks.add(task)
-        server, to_server = await self.reach_server()
-        answers = asyncio.create_task(self.copy_answers(server, to_client))
-        while (request := await client.read(65536)) and b"COMMIT" not in request:
+        async def serve(client: asyncio.StreamReader, to_client: asyncio.StreamWriter) -> None:
+            server, to_server = await self.reach_server()
+            await self.relay(client, to_client, server, to_server)
+            for end in (to_client, to_server):
+                end.close()
+                with contextlib.suppress(ConnectionError):
+                    await end.wait_closed()
+            done.set()
+
+        with tempfile.TemporaryDirectory(prefix="daftari-") as directory:
+            listener = await asyncio.start_unix_server(serve, Path(directory) / SOCKET)
+            yield self.server.set(host=None, port=None).update_query_dict({"host": directory})
+            await done.wait()
+            listener.close()
+
+    async def relay(
+        self,
+        client: asyncio.StreamReader,
+        to_client: asyncio.StreamWriter,
+        server: asyncio.StreamReader,
+        to_server: asyncio.StreamWriter,
+    ) -> None:
+        """The answers are read by one task alone, which passes them on or, after the cut, only looks for the COMMIT."""
+        committed = asyncio.Event()
+        is_cut = asyncio.Event()
+
+        async def answers() -> None:
+            while answer := await server.read(65536):
+                if not is_cut.is_set():
+                    to_client.write(answer)
+                elif b"COMMIT\0" in answer:
+                    committed.set()
+
+        reading = asyncio.create_task(answers())
+        while b"COMMIT" not in (request := await client.read(65536)):
             to_server.write(request)
-        if request and self.cut is Cut.AFTER_COMMIT_IS_DONE:
-            answers.cancel()
+        is_cut.set()
+        if self.cut is Cut.AFTER_COMMIT_IS_DONE:
             to_server.write(request)
-            await server.readuntil(b"COMMIT\0")
-        answers.cancel()
-        to_server.close()
-        to_client.close()
+            await committed.wait()
+        reading.cancel()
 
     async def reach_server(self) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
         if self.server.host:
             return await asyncio.open_connection(self.server.host, self.server.port)
-        return await asyncio.open_unix_connection(Path(str(self.server.query["host"])) / ".s.PGSQL.5432")
-
-    async def copy_answers(self, server: asyncio.StreamReader, to_client: asyncio.StreamWriter) -> None:
-        while answer := await server.read(65536):
-            to_client.write(answer)
+        return await asyncio.open_unix_connection(Path(str(self.server.query["host"])) / SOCKET)
 
 
 @pytest.mark.parametrize(
@@ -262,12 +285,11 @@ async def test_a_connection_cut_at_commit_is_an_unknown_outcome_and_never_run_ag
 ) -> None:
     function = Scripted(["INSERT INTO slots (number) VALUES (7)"])
 
-    with tempfile.TemporaryDirectory(prefix="daftari-") as directory:
-        async with Proxy(slots.app, cut, Path(directory)).listening() as url:
-            engine = connect(url, pool_size=1, application_name="tests")
-            with pytest.raises(CommitUnknown, match="repeat with the same request id"):
-                await run(engine, function)
-            await engine.dispose()
+    async with Proxy(slots.app, cut).listening() as url:
+        engine = connect(url, pool_size=1, application_name="tests")
+        with pytest.raises(CommitUnknown, match="repeat with the same request id"):
+            await run(engine, function)
+        await engine.dispose()
 
     assert function.calls == 1
     assert await numbers(fresh_engine) == written

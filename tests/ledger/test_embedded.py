@@ -18,10 +18,10 @@ from pathlib import Path
 import psycopg
 import pytest
 
+from ledger.database import conninfo
 from ledger.embedded import EmbeddedServer, Event, Restarted, RestartFailed
 from ledger.embedded_binaries import find_binaries
 from ledger.embedded_directory import running_address
-from tests.fix_database import libpq
 from tests.fix_embedded import ask, run, until
 
 ROOT = Path(__file__).parents[2]
@@ -34,13 +34,13 @@ PARENT = """
 import asyncio, sys
 from pathlib import Path
 import psycopg
+from ledger.database import conninfo
 from ledger.embedded import EmbeddedServer
 
 async def main():
     server = EmbeddedServer(Path(sys.argv[1]))
     await server.start()
-    url = server.url().set(drivername="postgresql").render_as_string(hide_password=False)
-    with psycopg.connect(url, autocommit=True) as session:
+    with psycopg.connect(conninfo(server.url()), autocommit=True) as session:
         session.execute("CREATE TABLE IF NOT EXISTS acknowledged (number bigint PRIMARY KEY)")
         session.execute("INSERT INTO acknowledged SELECT count(*) FROM acknowledged")
     print(server.process_id, flush=True)
@@ -111,7 +111,7 @@ def test_a_connection_without_the_password_is_refused(idle_server: EmbeddedServe
     guess = idle_server.url().set(password="guessed")
 
     with pytest.raises(psycopg.OperationalError, match="password authentication failed"):
-        psycopg.connect(libpq(guess))
+        psycopg.connect(conninfo(guess))
 
 
 def test_only_its_owner_reads_the_key_the_data_or_the_socket(idle_server: EmbeddedServer) -> None:
@@ -168,7 +168,7 @@ async def test_killed_five_times_it_comes_back_with_every_acknowledged_row(embed
 async def write_and_kill(server: EmbeddedServer, acknowledged: list[int]) -> None:
     """Writes 20 rows, kills the postmaster, and goes on writing until its backend has gone too."""
     start = len(acknowledged)
-    async with await psycopg.AsyncConnection.connect(libpq(server.url()), autocommit=True) as session:
+    async with await psycopg.AsyncConnection.connect(conninfo(server.url()), autocommit=True) as session:
         with contextlib.suppress(psycopg.OperationalError):
             while True:
                 if len(acknowledged) == start + 20:

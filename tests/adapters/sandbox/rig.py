@@ -94,13 +94,14 @@ class Receiver:
     def __init__(self) -> None:
         self.open_for_answers = asyncio.Event()
         self.open_for_answers.set()
+        self.base_url = ""
         self.received: list[Callback] = []
         self._arrived: asyncio.Queue[Callback] = asyncio.Queue()
 
-    async def start(self) -> str:
-        """Listens on a free port and returns the base URL."""
+    async def start(self) -> None:
+        """Listens on a free port, at `base_url`."""
         self._server = await asyncio.start_server(self._serve, "127.0.0.1", 0)
-        return f"http://127.0.0.1:{self._server.sockets[0].getsockname()[1]}"
+        self.base_url = f"http://127.0.0.1:{self._server.sockets[0].getsockname()[1]}"
 
     async def next(self) -> Callback:
         """The next callback, waiting for it."""
@@ -142,7 +143,6 @@ class Rig:
         self.clock = clock
         self.http = http
         self.receiver = Receiver()
-        self.callback_base = ""
         self.access_token = ""
         self.security_credential = ""
         self._numbers = itertools.count(1)
@@ -177,8 +177,8 @@ class Rig:
             "PartyA": self.settings.shortcode,
             "PartyB": "254700000017",
             "Remarks": "Loan 417 disbursement",
-            "QueueTimeOutURL": f"{self.callback_base}/timeout/k7Qd2",
-            "ResultURL": f"{self.callback_base}/result/k7Qd2",
+            "QueueTimeOutURL": f"{self.receiver.base_url}/timeout/k7Qd2",
+            "ResultURL": f"{self.receiver.base_url}/result/k7Qd2",
             "Occassion": "LN000417",
         } | changes
 
@@ -227,7 +227,7 @@ async def running(settings: SandboxSettings, *, seed: int = SEED) -> AsyncIterat
     base_url = await server.start()
     async with httpx.AsyncClient(base_url=base_url, trust_env=False, timeout=DEADLINE_SECONDS) as http:
         rig = Rig(server, settings, clock, http)
-        rig.callback_base = await rig.receiver.start()
+        await rig.receiver.start()
         rig.security_credential = rig.encrypted(settings.initiator_password)
         await rig.authenticate()
         try:

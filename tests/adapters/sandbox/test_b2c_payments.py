@@ -83,6 +83,7 @@ async def test_the_parameters_can_come_in_the_order_of_2017(settings: SandboxSet
         {"Amount": 2500.0},
         {"Occassion": "", "Occasion": "LN000417"},
         {"Occassion": None},
+        {"Occassion": 417},
         {"IDType": "01", "IDNumber": "12345678", "Unheard": {"of": [1]}},
         {"CommandID": "SalaryPayment"},
         {"CommandID": "PromotionPayment"},

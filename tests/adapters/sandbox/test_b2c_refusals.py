@@ -46,6 +46,7 @@ BAD_FIELDS: list[tuple[str, object]] = [
     ("PartyB", "+254712345678"),
     ("PartyB", "255712345678"),
     ("PartyB", "25471234567"),
+    ("PartyB", "25471234567８"),  # noqa: RUF001 - and here
     ("PartyB", None),
     ("Remarks", "x"),
     ("Remarks", "x" * 101),

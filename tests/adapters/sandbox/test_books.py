@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import json
 import random
+import re
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from adapters.sandbox import identifiers, wire
@@ -33,11 +34,12 @@ def test_a_charge_changes_at_the_edges_of_its_bands(shillings: int, cents: int) 
 
 
 @given(CENTS)
+@example(10**17 - 1)
 def test_a_balance_on_the_wire_is_exact(cents: int) -> None:
     text = wire.encode({"balance": wire.balance_number(cents)}).decode()
 
     assert json.loads(text, parse_float=Decimal)["balance"] * 100 == cents
-    assert "E" not in text
+    assert re.fullmatch(r'\{"balance":-?\d+\.\d{1,2}\}', text)
 
 
 @pytest.mark.parametrize(

@@ -177,7 +177,7 @@ async def test_the_truth_holds_no_secret(rig: Rig) -> None:
 
     secrets = {
         rig.access_token, rig.security_credential, rig.settings.consumer_secret, rig.settings.initiator_password,
-        "k7Qd2", rig.callback_base,
+        "k7Qd2", rig.receiver.base_url,
     }  # fmt: skip
     assert [secret for secret in secrets if secret in text] == []
 

@@ -16,9 +16,10 @@ from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 from ledger.database import connect, transaction
 from ledger.ids import encode
 from ledger.journal import verify as verify_module
+from ledger.journal.accounts import find_account
 from ledger.journal.entry import Subject
 from ledger.journal.verify import Check, Difference, VerifyReport, verify
-from tests.builders import BANK, DEFAULT_ACCOUNTS, PRINTED, PRINTED_CONTRA, WALLET, Books, open_books, transfer
+from tests.builders import BANK, DEFAULT_ACCOUNTS, FEES, PRINTED, PRINTED_CONTRA, WALLET, Books, open_books, transfer
 from tests.fix_database import Database
 from tests.ledger.journal.oracle import random_books
 
@@ -33,12 +34,13 @@ class Story:
     original_id: int
     reversal_id: int
     memo_id: int
+    fees_id: int
 
     @property
     def names(self) -> dict[str, int]:
         """What statements call the ids."""
         ids = {"original": self.original_id, "reversal": self.reversal_id, "memo": self.memo_id}
-        return {"ledger": self.books.ledger.id, **ids}
+        return {"ledger": self.books.ledger.id, "fees": self.fees_id, **ids}
 
     @property
     def places(self) -> dict[str, str]:
@@ -51,7 +53,13 @@ async def tell(engine: AsyncEngine) -> Story:
     original = await books.post(transfer(BANK, WALLET, 500, subject=Subject("order", "1")))
     reversal = await books.reverse(original.entry_id, lines={1: 200, 2: 200})
     memo = await books.post(transfer(PRINTED, PRINTED_CONTRA, 70))
-    return Story(books, original.entry_id, reversal.entry_id, memo.entry_id)
+    fees_id = await account_id(books, FEES)
+    return Story(books, original.entry_id, reversal.entry_id, memo.entry_id, fees_id)
+
+
+async def account_id(books: Books, path: str) -> int:
+    async with books.reading() as connection:
+        return (await find_account(connection, ledger_id=books.ledger.id, path=path, currency="KES")).id
 
 
 @asynccontextmanager
@@ -134,9 +142,7 @@ async def test_a_reader_may_verify_and_nothing_is_written(engine: AsyncEngine, d
             [(Check.BALANCES, "asset.bank.kcb KES", "debits", "501", "500")],
         ),
         (
-            "UPDATE account_balances SET credits = 3, version = 1, last_entry_id = 1"
-            " WHERE ledger_id = :ledger AND account_id = (SELECT id FROM accounts WHERE ledger_id = :ledger"
-            " AND path = 'income.fees')",
+            "UPDATE account_balances SET credits = 3, version = 1, last_entry_id = 1 WHERE account_id = :fees",
             [
                 (Check.BALANCES, "income.fees KES", "credits", "3", "0"),
                 (Check.BALANCES, "income.fees KES", "last_entry_id", "1", "0"),
@@ -144,8 +150,7 @@ async def test_a_reader_may_verify_and_nothing_is_written(engine: AsyncEngine, d
             ],
         ),
         (
-            "DELETE FROM account_balances WHERE ledger_id = :ledger"
-            " AND account_id = (SELECT id FROM accounts WHERE ledger_id = :ledger AND path = 'income.fees')",
+            "DELETE FROM account_balances WHERE account_id = :fees",
             [
                 (Check.BALANCES, "income.fees KES", field, "", "0")
                 for field in ("credits", "debits", "last_entry_id", "version")
@@ -225,16 +230,15 @@ async def test_a_reader_may_verify_and_nothing_is_written(engine: AsyncEngine, d
             ],
         ),
         (
-            "UPDATE journal_entries SET effective_at = '2026-11-20 21:00:00+00' WHERE ledger_id = :ledger AND id = :memo",
+            "UPDATE journal_entries SET effective_at = '2026-11-20 21:00+00' WHERE ledger_id = :ledger AND id = :memo",
             [(Check.DATES, "{memo}", "business_date", "2026-11-20", "2026-11-21")],
         ),
         (
-            "UPDATE journal_entries SET recorded_at = recorded_at + interval '1 millisecond'"
-            " WHERE ledger_id = :ledger AND id = :memo",
-            [(Check.DATES, "{memo}", "recorded_at", "2026-11-20 09:00:00.001+00", "2026-11-20 09:00:00+00")],
+            "UPDATE journal_entries SET recorded_at = '2026-11-20 09:01+00' WHERE ledger_id = :ledger AND id = :memo",
+            [(Check.DATES, "{memo}", "recorded_at", "2026-11-20 09:01:00+00", "2026-11-20 09:00:00+00")],
         ),
         (
-            "DELETE FROM reversal_links WHERE ledger_id = :ledger AND original_entry_id = :original AND original_line = 1",
+            "DELETE FROM reversal_links WHERE ledger_id = :ledger AND original_line = 1",
             [(Check.LINKS, "{reversal} line 1", "amount linked", "", "200")],
         ),
         (
@@ -253,10 +257,11 @@ async def test_a_reader_may_verify_and_nothing_is_written(engine: AsyncEngine, d
             [(Check.LINKS, "{reversal} line 2", "reversed_after", "500", "200")],
         ),
         (
-            "UPDATE reversal_links SET amount = 501, reversed_after = 501 WHERE ledger_id = :ledger AND original_line = 1",
+            "UPDATE reversal_links SET amount = 501 WHERE ledger_id = :ledger AND original_line = 2",
             [
-                (Check.LINKS, "{reversal} line 1", "amount linked", "501", "200"),
-                (Check.LINKS, "{reversal} line 1", "reversed in all", "501", "500"),
+                (Check.LINKS, "{reversal} line 2", "amount linked", "501", "200"),
+                (Check.LINKS, "{reversal} line 2", "reversed in all", "501", "500"),
+                (Check.LINKS, "{reversal} line 2", "reversed_after", "200", "501"),
             ],
         ),
         (
@@ -307,10 +312,7 @@ async def test_names_an_entry_without_postings_and_postings_without_an_entry(
 
 async def test_names_a_posting_on_an_account_of_another_ledger(engine: AsyncEngine, database: Database) -> None:
     story, others = await tell(engine), await open_books(engine)
-    async with others.reading() as connection:
-        own = {"ledger": others.ledger.id, "path": PRINTED}
-        query = text("SELECT id FROM accounts WHERE ledger_id = :ledger AND path = :path")
-        foreign_id = (await connection.execute(query, own)).scalar_one()
+    foreign_id = await account_id(others, PRINTED)
 
     found = await found_after(
         database,

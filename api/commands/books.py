@@ -1,0 +1,138 @@
+"""`daftari books`: open a ledger with the shipped chart, list ledgers, print a trial balance and journal entries."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import date, datetime
+from typing import Annotated
+
+import typer
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from api.commands.opening import run
+from api.reports import entries_table, trial_balance_table
+from api.tables import console, table
+from api.wiring import Application, shipped_tariffs
+from ledger.database import run as run_transaction
+from ledger.database import transaction
+from ledger.errors import TextInvalid
+from ledger.journal import accounts, books, chart
+from ledger.journal.books import Ledger
+from ledger.journal.entries import list_entries
+from ledger.journal.entry_search import EntryFilter
+from ledger.journal.trial_balance import trial_balance, trial_balance_on
+from ledger.payouts import tariffs
+
+app = typer.Typer(help="Ledgers: open, list, read.", no_args_is_help=True)
+
+
+@app.command("open")
+def open_command(
+    code: Annotated[str, typer.Argument(help="2 to 32 of a-z, 0-9, dash")],
+    name: Annotated[str, typer.Option(help="For people")] = "",
+    currency: Annotated[str, typer.Option(help="ISO 4217 code")] = "KES",
+    zone: Annotated[str, typer.Option(help="IANA time zone of business dates")] = "Africa/Nairobi",
+    shortcode: Annotated[list[str] | None, typer.Option(help="PROVIDER:SHORTCODE that pays out; repeatable")] = None,
+) -> None:
+    """Opens a ledger with the shipped mobile-money chart; repeating it adds what is missing."""
+    pairs = [parse_shortcode(text) for text in shortcode or []]
+
+    async def command(application: Application) -> tuple[Ledger, int]:
+        return await open_books(
+            application, code=code, name=name or code, currency=currency, zone=zone, shortcodes=pairs
+        )
+
+    ledger, count = run(command)
+    console().print(
+        f"ledger {ledger.code} ({ledger.base_currency}, {ledger.zone.key}) has {count} accounts of the chart"
+    )
+
+
+@app.command("list")
+def list_command() -> None:
+    """Lists the ledgers."""
+
+    async def command(application: Application) -> list[Ledger]:
+        async with transaction(application.engine) as connection:
+            return await books.list_ledgers(connection, after_code="", limit=500)
+
+    rows = [(one.code, one.name, one.base_currency, one.zone.key, f"{one.created_at:%Y-%m-%d}") for one in run(command)]
+    console().print(table("Ledgers", ("code", "name", "currency", "zone", "opened"), rows))
+
+
+@app.command("trial-balance")
+def trial_balance_command(
+    code: Annotated[str, typer.Argument(help="Ledger")],
+    on: Annotated[datetime | None, typer.Option(formats=["%Y-%m-%d"], help="Up to the end of this date")] = None,
+) -> None:
+    """Prints every account's debits and credits; exits 1 unless they are equal."""
+
+    async def command(application: Application) -> bool:
+        async with transaction(application.engine) as connection:
+            ledger = await books.find_ledger(connection, code=code)
+            if on is None:
+                found = await trial_balance(connection, ledger_id=ledger.id)
+            else:
+                day = date(on.year, on.month, on.day)
+                found = await trial_balance_on(connection, ledger_id=ledger.id, business_date=day)
+        console().print(trial_balance_table(found))
+        return found.is_balanced
+
+    if not run(command):
+        raise typer.Exit(1)
+
+
+@app.command("entries")
+def entries_command(
+    code: Annotated[str, typer.Argument(help="Ledger")],
+    account: Annotated[str, typer.Option(help="Only entries on this account path")] = "",
+    subject: Annotated[str, typer.Option(help="Only entries about this, as KIND:ID")] = "",
+    limit: Annotated[int, typer.Option(min=1, max=500)] = 20,
+) -> None:
+    """Prints the newest journal entries as a journal."""
+    kind, _, subject_id = subject.partition(":")
+
+    async def command(application: Application) -> None:
+        async with transaction(application.engine) as connection:
+            ledger = await books.find_ledger(connection, code=code)
+            matching = EntryFilter(
+                account=account or None,
+                currency=ledger.base_currency if account else None,
+                subject_kind=kind or None,
+                subject_id=subject_id or None,
+            )
+            page = await list_entries(connection, ledger_id=ledger.id, matching=matching, before=0, limit=limit)
+        console().print(entries_table("Journal, newest first", page.entries, zone=ledger.zone))
+
+    run(command)
+
+
+async def open_books(
+    application: Application, *, code: str, name: str, currency: str, zone: str, shortcodes: Sequence[tuple[str, str]]
+) -> tuple[Ledger, int]:
+    """A ledger with the chart's common accounts, those of each (provider, shortcode), and the published tariffs, in one
+    transaction; returns it with the number of its chart's accounts."""
+
+    async def command(connection: AsyncConnection) -> tuple[Ledger, int]:
+        now = application.now()
+        ledger = await books.create_ledger(
+            connection, code=code, name=name, base_currency=currency, time_zone=zone, now=now
+        )
+        specs = chart.common_accounts(currency=currency)
+        for provider, shortcode in shortcodes:
+            specs += chart.shortcode_accounts(provider=provider, shortcode=shortcode, currency=currency)
+        await accounts.open_accounts(connection, ledger_id=ledger.id, specs=specs, ids=application.ids, now=now)
+        providers = {provider for provider, _ in shortcodes}
+        bands = [band for band in shipped_tariffs() if band.provider in providers and band.currency == currency]
+        await tariffs.add_bands(connection, ledger_id=ledger.id, bands=bands)
+        return ledger, len(specs)
+
+    return await run_transaction(application.engine, command)
+
+
+def parse_shortcode(text: str) -> tuple[str, str]:
+    """("daraja", "600584") from "daraja:600584". Raises TextInvalid."""
+    provider, _, shortcode = text.partition(":")
+    if not provider.isidentifier() or not shortcode.isascii() or not shortcode.isalnum():
+        raise TextInvalid("write a shortcode as PROVIDER:SHORTCODE, such as daraja:600584", field="shortcode")
+    return provider, shortcode

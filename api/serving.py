@@ -1,0 +1,155 @@
+"""What a process runs: any of the roles grpc, http and worker over one application, started and stopped in order."""
+
+from __future__ import annotations
+
+import asyncio
+import enum
+import time
+from collections.abc import Collection
+from dataclasses import dataclass
+
+from sqlalchemy import text
+from sqlalchemy.exc import DBAPIError
+
+from adapters.listener import Listener
+from api.authentication import Authenticator
+from api.caller import Caller
+from api.core import Core, open_core
+from api.http import callbacks
+from api.interceptors import Door
+from api.server import GrpcServer, Tls
+from api.services.journal import journal_services
+from api.services.payout_commands import PayoutRequester
+from api.services.payouts import open_requester, payout_services
+from api.wiring import Application
+from api.worker import Worker
+from ledger import partners
+from ledger.database import transaction
+from ledger.errors import TextInvalid
+
+GRACE_SECONDS = 10
+
+
+class Role(enum.Enum):
+    """What a process does; one process may do all of it."""
+
+    GRPC = "grpc"
+    HTTP = "http"
+    WORKER = "worker"
+
+
+ALL_ROLES = frozenset(Role)
+
+
+@dataclass(frozen=True, slots=True)
+class Addresses:
+    """Where a process listens; None for a role it does not have."""
+
+    grpc: str | None
+    http: str | None
+
+
+class Service:
+    """The roles of one process."""
+
+    def __init__(self, application: Application, *, roles: Collection[Role] = ALL_ROLES) -> None:
+        self._application = application
+        self._roles = frozenset(roles)
+        self._core: Core | None = None
+        self._requester: PayoutRequester | None = None
+        self._grpc: GrpcServer | None = None
+        self._http: Listener | None = None
+        self._worker: Worker | None = None
+        self._working: asyncio.Task[None] | None = None
+
+    async def start(self) -> Addresses:
+        """Starts the roles; the callback edge first, for payouts need its address. Raises TextInvalid for settings that do
+        not fit together, OSError or RuntimeError where an address is taken."""
+        http = await self._start_http() if Role.HTTP in self._roles else None
+        if Role.WORKER in self._roles:
+            self._start_worker(http)
+        grpc = await self._start_grpc() if Role.GRPC in self._roles else None
+        return Addresses(grpc, http)
+
+    async def stop(self) -> None:
+        """Takes no more work, finishes what is under way, and leaves the rest in its queues."""
+        if self._grpc is not None:
+            await self._grpc.stop(grace_seconds=GRACE_SECONDS)
+        if self._core is not None:
+            await self._core.poster.close()
+        if self._requester is not None:
+            await self._requester.close()
+        if self._worker is not None and self._working is not None:
+            self._worker.stop()
+            await self._working
+        if self._http is not None:
+            await self._http.stop()
+
+    async def _start_http(self) -> str:
+        host, port = parse_address(self._application.settings.http_listen, field="http_listen")
+        self._http = Listener(host=host, port=port, grace_seconds=GRACE_SECONDS)
+        return await self._http.start(callbacks.application(self._application.inbound(), healthy=self._healthy))
+
+    def _start_worker(self, http: str | None) -> None:
+        public_url = self._application.settings.public_url or http
+        if public_url is None:
+            raise TextInvalid(
+                "set DAFTARI_PUBLIC_URL: a worker without the http role cannot know where providers call back",
+                field="public_url",
+            )
+        self._worker = Worker(self._application, public_url=public_url)
+        self._working = asyncio.create_task(self._worker.run())
+
+    async def _start_grpc(self) -> str:
+        application = self._application
+        self._core = open_core(
+            application.engine,
+            directory=application.directory,
+            ids=application.ids,
+            now=application.now,
+            monotonic=time.monotonic,
+        )
+        party_keys = application.party_keys
+        self._requester = open_requester(
+            self._core, limits=application.payout_limits, party_keys=party_keys, monotonic=time.monotonic
+        )
+        door = Door(Authenticator(self._authenticate, monotonic=time.monotonic), monotonic=time.monotonic)
+        services = journal_services(self._core)
+        services += payout_services(self._core, requester=self._requester, party_keys=party_keys)
+        self._grpc = GrpcServer(services, door=door)
+        address = application.settings.grpc_listen
+        port = await self._grpc.start(address, tls=self._tls())
+        return f"{address.rpartition(':')[0]}:{port}"
+
+    def _tls(self) -> Tls | None:
+        settings = self._application.settings
+        if settings.tls_certificate is None or settings.tls_key is None:
+            return None
+        return Tls(certificate_chain=settings.tls_certificate.read_bytes(), private_key=settings.tls_key.read_bytes())
+
+    async def _authenticate(self, key: str) -> Caller:
+        async with transaction(self._application.engine) as connection:
+            holder = await partners.authenticate(connection, key=key, now=self._application.now())
+        return Caller(
+            client_id=holder.client_id,
+            name=holder.name,
+            ledger_id=holder.ledger_id,
+            partner_id=holder.partner_id,
+            permissions=holder.permissions,
+        )
+
+    async def _healthy(self) -> bool:
+        try:
+            async with transaction(self._application.engine) as connection:
+                await connection.execute(text("SELECT 1"))
+        except (DBAPIError, TimeoutError):
+            return False
+        return True
+
+
+def parse_address(address: str, *, field: str) -> tuple[str, int]:
+    """("127.0.0.1", 8080) from "127.0.0.1:8080". Raises TextInvalid."""
+    host, _, port = address.rpartition(":")
+    if not host or not port.isdecimal() or int(port) > 65_535:
+        raise TextInvalid("write an address as HOST:PORT, such as 127.0.0.1:8080", field=field)
+    return host.strip("[]"), int(port)

@@ -1,0 +1,142 @@
+"""A whole Daftari to look at: the sandbox rail, a service wired to it, books and a partner with money in its account.
+
+For `daftari demo` and `daftari serve --sandbox`. Everything runs over real sockets in one process.
+"""
+
+from __future__ import annotations
+
+import random
+from collections.abc import AsyncIterator
+from contextlib import AsyncExitStack, asynccontextmanager
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from pathlib import Path
+
+import grpc.aio
+from daftari.v1 import journal_pb2, money_pb2
+from daftari.v1.journal_pb2_grpc import JournalCommandServiceStub
+from pydantic import SecretStr
+
+from adapters.sandbox.server import SandboxServer
+from adapters.sandbox.settings import SandboxSettings
+from api.commands.books import open_books
+from api.commands.keys import create_key
+from api.commands.partners import create_partner
+from api.serving import Addresses, Service
+from api.settings import Settings
+from api.wiring import Application, open_application
+from ledger.errors import PartnerExists
+from ledger.journal.books import Ledger
+
+LEDGER, PARTNER, RAIL = "demo", "web-shop", "daraja"
+PREFUNDED_SHILLINGS = 100_000
+_DEBIT, _CREDIT = journal_pb2.SIDE_DEBIT, journal_pb2.SIDE_CREDIT
+
+
+@dataclass(frozen=True, slots=True)
+class Stage:
+    """What runs, and the two keys to it: the operator's and the partner's (None where it was printed on an earlier run)."""
+
+    application: Application
+    addresses: Addresses
+    sandbox: SandboxServer
+    sandbox_url: str
+    ledger: Ledger
+    operator_key: str = field(repr=False)
+    partner_key: str = field(repr=False)
+
+
+@asynccontextmanager
+async def open_stage(settings: Settings, *, certificate_directory: Path) -> AsyncIterator[Stage]:
+    """Starts the sandbox and the service, opens the books, and prefunds the partner over gRPC. Settings of the Daraja rail
+    are overruled by the sandbox's; books that are there already are used as they are."""
+    sandbox_settings = SandboxSettings()
+    async with AsyncExitStack() as stack:
+        sandbox = SandboxServer(sandbox_settings, clock=lambda: datetime.now(UTC), randomness=random.SystemRandom())
+        sandbox_url = await sandbox.start()
+        stack.push_async_callback(sandbox.stop)
+        certificate = certificate_directory / "sandbox-certificate.pem"
+        certificate.parent.mkdir(parents=True, exist_ok=True)
+        certificate.write_text(sandbox.certificate_pem)
+        wired = settings.model_copy(update=_rail_settings(sandbox_url, sandbox_settings, certificate))
+        application = await stack.enter_async_context(open_application(wired, name="stage"))
+        ledger, _ = await open_books(
+            application,
+            code=LEDGER,
+            name="Demonstration books",
+            currency="KES",
+            zone="Africa/Nairobi",
+            shortcodes=[(RAIL, sandbox_settings.shortcode)],
+        )
+        operator_key = await create_key(
+            application, name="operator", ledger_code="", partner_code="", permissions=None, days=1
+        )
+        partner_key, is_new = await _partner_key(application)
+        service = Service(application)
+        addresses = await service.start()
+        stack.push_async_callback(service.stop)
+        if is_new:
+            assert addresses.grpc is not None
+            await _fund(addresses.grpc, operator_key, sandbox_settings)
+        yield Stage(application, addresses, sandbox, sandbox_url, ledger, operator_key, partner_key)
+
+
+def _rail_settings(base_url: str, sandbox: SandboxSettings, certificate: Path) -> dict[str, object]:
+    return {
+        "daraja_base_url": base_url,
+        "daraja_consumer_key": SecretStr(sandbox.consumer_key),
+        "daraja_consumer_secret": SecretStr(sandbox.consumer_secret),
+        "daraja_initiator_name": sandbox.initiator_name,
+        "daraja_initiator_password": SecretStr(sandbox.initiator_password),
+        "daraja_certificate": certificate,
+        "daraja_shortcode": sandbox.shortcode,
+        "daraja_api_version": "v3",
+    }
+
+
+async def _partner_key(application: Application) -> tuple[str, bool]:
+    """A key of the partner, and whether the partner is new."""
+    try:
+        _, key = await create_partner(
+            application, ledger_code=LEDGER, code=PARTNER, name="Web shop", currency="KES", fee="10"
+        )
+    except PartnerExists:
+        return await create_key(
+            application, name=PARTNER, ledger_code=LEDGER, partner_code=PARTNER, permissions=None, days=1
+        ), False
+    return key, True
+
+
+async def _fund(address: str, operator_key: str, sandbox: SandboxSettings) -> None:
+    """The partner pays into our bank; the bank account tops the float up: entries a finance person would post."""
+    utility = f"asset.float.{RAIL}.{sandbox.shortcode}.utility"
+    prefunded, opening = PREFUNDED_SHILLINGS * 100, sandbox.opening_utility_cents
+    moves = [
+        ("opening.equity", "asset.bank.main", "equity.opening", opening, "Owners' money in the bank"),
+        ("partner.topup", "asset.bank.main", f"liab.partner_prefund.{PARTNER}", prefunded, "Web shop's deposit"),
+        ("float.topup.sent", "asset.transit.to_provider", "asset.bank.main", opening, "Bank transfer to 333600584"),
+        ("float.topup.received", utility, "asset.transit.to_provider", opening, "Provider credits the float"),
+    ]
+    items = [
+        journal_pb2.EntryItem(
+            request_id=f"stage-{number}",
+            entry=journal_pb2.EntryDraft(
+                kind=kind,
+                postings=[_line(debited, _DEBIT, units), _line(credited, _CREDIT, units)],
+                narrative=narrative,
+            ),
+        )
+        for number, (kind, debited, credited, units, narrative) in enumerate(moves)
+    ]
+    async with grpc.aio.insecure_channel(address) as channel:
+        answer = await JournalCommandServiceStub(channel).PostEntries(
+            journal_pb2.PostEntriesRequest(ledger=LEDGER, items=items),
+            metadata=[("authorization", f"Bearer {operator_key}")],
+            timeout=30,
+        )
+    refused = [result.error.message for result in answer.results if result.HasField("error")]
+    assert not refused, refused
+
+
+def _line(account: str, side: journal_pb2.Side.ValueType, units: int) -> journal_pb2.Posting:
+    return journal_pb2.Posting(account=account, side=side, amount=money_pb2.Money(currency="KES", minor_units=units))
