@@ -1,8 +1,8 @@
-"""The outbound door: claims due instructions, commits the attempt, makes the call, records the answer. Decides no entry.
+"""The outbound door: claims due instructions, commits the attempt, makes the call, records the answer. Decides no
+entry.
 
-No transaction is open during a call. An instruction whose last attempt has no answer is never sent again: what became of
-it is unknown, and only evidence moves it on.
-"""
+No transaction is open during a call. An instruction whose last attempt has no answer is never sent again: what became
+of it is unknown, and only evidence moves it on."""
 
 from __future__ import annotations
 
@@ -41,8 +41,8 @@ _LOST = OutcomeUnknown("the submission was interrupted before its answer was sto
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class DispatchSettings:
-    """`public_url` is where providers reach our callback edge, without a trailing slash. The lease must outlast the slowest
-    call by far; `calls_max` bounds the calls under way at once."""
+    """`public_url` is where providers reach our callback edge, without a trailing slash. The lease must outlast the
+    slowest call by far; `calls_max` bounds the calls under way at once."""
 
     public_url: str
     lease: timedelta
@@ -153,7 +153,8 @@ class Dispatcher:
         return calls
 
     def _urls(self, ledger: Ledger, payout: LockedPayout, token: str) -> CallbackUrls:
-        # Hexadecimal tokens cannot spell the words Daraja forbids in a URL ("exec", "sql", ...), as base 64 in time would.
+        # Hexadecimal tokens cannot spell the words Daraja forbids in a URL ("exec", "sql", ...), as base 64 in time
+        # would.
         base = f"{self._settings.public_url}/callbacks/{ledger.id}/{payout.rail}"
         return CallbackUrls(f"{base}/result/{token}", f"{base}/timeout/{token}")
 

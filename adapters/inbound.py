@@ -1,8 +1,7 @@
 """The inbound door: stores raw callbacks first, then judges them against what we asked for. Believes nothing else.
 
-A callback names its attempt by an unguessable token in its path; what it says must match the stored intent, or no entry is
-posted at its figure. Whatever a provider sends can only park its own message.
-"""
+A callback names its attempt by an unguessable token in its path; what it says must match the stored intent, or no entry
+is posted at its figure. Whatever a provider sends can only park its own message."""
 
 from __future__ import annotations
 

@@ -1,4 +1,5 @@
-"""What every rail offers the rest of Daftari: a small Protocol, its declared capabilities, and what a callback means."""
+"""What every rail offers the rest of Daftari: a small Protocol, its declared capabilities, and what a callback
+means."""
 
 from __future__ import annotations
 

@@ -1,4 +1,5 @@
-"""The demonstration: ten payouts as a partner's backend makes them, and the proof that the books tell what the rail did.
+"""The demonstration: ten payouts as a partner's backend makes them, and the proof that the books tell what the rail
+did.
 
 A gRPC client of its own service and an HTTP client of the sandbox's control API; it reads nothing from inside.
 """

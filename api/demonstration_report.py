@@ -122,19 +122,20 @@ def print_float(
     lives: Sequence[payouts_pb2.GetPayoutResponse],
     truth: RailTruth,
 ) -> bool:
-    """The ledger's float and charges beside the rail's; whether unknown payouts explain every shilling between them, and
-    every settled payout was paid and every released one was not."""
+    """The ledger's float and charges beside the rail's; whether unknown payouts explain every shilling between them,
+    and every settled payout was paid and every released one was not."""
     balances = {line.path: line.balance_minor_units for line in trial.lines}
     unknown = [life.payout for life in lives if life.payout.state == payouts_pb2.Payout.STATE_UNKNOWN]
     paid_unknown = [payout for payout in unknown if payout.provider_reference in truth.paid]
     paid = sum(truth.paid[payout.provider_reference] for payout in paid_unknown)
     charged = sum(truth.charged[payout.provider_reference] for payout in paid_unknown)
     books_float, books_charges = balances.get(_FLOAT, 0), balances.get(_CHARGES, 0)
-    rows = [
-        ("Float, utility account", _kes(books_float), _kes(truth.utility), _kes(books_float - truth.utility), _kes(paid)),
-        ("Charges owed", _kes(books_charges), _kes(-truth.charges_paid), _kes(-truth.charges_paid - books_charges),
-         _kes(charged)),
-    ]  # fmt: skip
+    owed = -truth.charges_paid
+    figures = {
+        "Float, utility account": (books_float, truth.utility, books_float - truth.utility, paid),
+        "Charges owed": (books_charges, owed, owed - books_charges, charged),
+    }
+    rows = [(name, *map(_kes, row)) for name, row in figures.items()]
     columns = ("KES", ">ledger", ">rail's own books", ">difference", ">explained by unknown payouts")
     out.print(table("The ledger beside the rail", columns, rows))
     for payout in unknown:
@@ -142,7 +143,7 @@ def print_float(
         out.print(
             f"  unknown: {payout.id} ({payout.partner_reference}), KES {_kes(payout.amount.minor_units)}: {truth_told}"
         )
-    explained = books_float - truth.utility == paid and -truth.charges_paid - books_charges == charged
+    explained = books_float - truth.utility == paid and owed - books_charges == charged
     return explained and _states_tell_the_truth(lives, truth)
 
 

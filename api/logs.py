@@ -1,4 +1,5 @@
-"""Structured logs: one JSON object a line on standard error. The last net for secrets: what looks like one is masked."""
+"""Structured logs: one JSON object a line on standard error. The last net for secrets: what looks like one is
+masked."""
 
 from __future__ import annotations
 
@@ -21,7 +22,7 @@ _MASKS = (
 def configure(level: str) -> None:
     """Sets structlog and the standard library's logging up for this process."""
     logging.basicConfig(level=level, stream=sys.stderr, format="%(message)s", force=True)
-    for chatty in ("httpx", "httpcore", "uvicorn.access", "uvicorn.error", "asyncio"):
+    for chatty in ("alembic", "httpx", "httpcore", "uvicorn.access", "uvicorn.error", "asyncio"):
         logging.getLogger(chatty).setLevel(logging.WARNING)
     structlog.configure(
         processors=[

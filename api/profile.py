@@ -40,8 +40,8 @@ class Profile:
 
 @asynccontextmanager
 async def open_profile(settings: Settings, *, application_name: str) -> AsyncIterator[Profile]:
-    """Opens the database for this process and closes it again. An embedded server that another process runs is used, not
-    started. Raises UnsafeDatabase, EmbeddedUnavailable, TextInvalid, each saying what to do."""
+    """Opens the database for this process and closes it again. An embedded server that another process runs is used,
+    not started. Raises UnsafeDatabase, EmbeddedUnavailable, TextInvalid, each saying what to do."""
     async with contextlib.AsyncExitStack() as stack:
         if settings.database_url is not None:
             url: str | URL = settings.database_url.get_secret_value()

@@ -63,8 +63,8 @@ class Service:
         self._working: asyncio.Task[None] | None = None
 
     async def start(self) -> Addresses:
-        """Starts the roles; the callback edge first, for payouts need its address. Raises TextInvalid for settings that do
-        not fit together, OSError or RuntimeError where an address is taken."""
+        """Starts the roles; the callback edge first, for payouts need its address. Raises TextInvalid for settings that
+        do not fit together, OSError or RuntimeError where an address is taken."""
         http = await self._start_http() if Role.HTTP in self._roles else None
         if Role.WORKER in self._roles:
             self._start_worker(http)

@@ -35,7 +35,8 @@ _DEBIT, _CREDIT = journal_pb2.SIDE_DEBIT, journal_pb2.SIDE_CREDIT
 
 @dataclass(frozen=True, slots=True)
 class Stage:
-    """What runs, and the two keys to it: the operator's and the partner's (None where it was printed on an earlier run)."""
+    """What runs, and the two keys to it: the operator's and the partner's (None where it was printed on an earlier
+    run)."""
 
     application: Application
     addresses: Addresses
@@ -48,8 +49,8 @@ class Stage:
 
 @asynccontextmanager
 async def open_stage(settings: Settings, *, certificate_directory: Path) -> AsyncIterator[Stage]:
-    """Starts the sandbox and the service, opens the books, and prefunds the partner over gRPC. Settings of the Daraja rail
-    are overruled by the sandbox's; books that are there already are used as they are."""
+    """Starts the sandbox and the service, opens the books, and prefunds the partner over gRPC. Settings of the Daraja
+    rail are overruled by the sandbox's; books that are there already are used as they are."""
     sandbox_settings = SandboxSettings()
     async with AsyncExitStack() as stack:
         sandbox = SandboxServer(sandbox_settings, clock=lambda: datetime.now(UTC), randomness=random.SystemRandom())

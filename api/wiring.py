@@ -1,4 +1,5 @@
-"""The composition root: one object holding everything a process is made of. The only place that chooses clock and chance."""
+"""The composition root: one object holding everything a process is made of. The only place that chooses clock and
+chance."""
 
 from __future__ import annotations
 

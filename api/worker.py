@@ -1,8 +1,7 @@
 """The worker role: carries instructions out, judges callbacks, and calls silence unknown. One step at a time, for ever.
 
-Nothing here depends on being woken: a step that finds work repeats at once, an idle worker rests a moment. An error of one
-step is logged and the step is tried again; the work itself stays in its queue.
-"""
+Nothing here depends on being woken: a step that finds work repeats at once, an idle worker rests a moment. An error of
+one step is logged and the step is tried again; the work itself stays in its queue."""
 
 from __future__ import annotations
 
@@ -57,7 +56,7 @@ class Worker:
         while not self._stopping.is_set():
             try:
                 rest = 0.0 if await step() else rest_seconds
-            except Exception:  # noqa: BLE001 -- the process edge: the work is still in its queue
+            except Exception:  # the process edge: the work is still in its queue
                 log.exception("worker.step_failed", step=name)
                 rest = _ERROR_REST_SECONDS
             if rest:

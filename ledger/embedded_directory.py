@@ -79,8 +79,12 @@ def running_address(directory: Path) -> Address | None:
 
 def prepare(directory: Path) -> None:
     """Makes the directory ours alone; as root, the server's user must be able to pass through it."""
+    mode = 0o711 if os.geteuid() == 0 else 0o700
+    missing = [parent for parent in directory.parents if not parent.exists()]
     try:
         directory.mkdir(parents=True, exist_ok=True)
+        for parent in missing:  # whatever the umask says
+            parent.chmod(mode)
         owner = directory.stat().st_uid
     except OSError as error:
         raise EmbeddedUnavailable(
@@ -90,7 +94,7 @@ def prepare(directory: Path) -> None:
         raise EmbeddedUnavailable(
             f"the data directory {directory} belongs to user {owner}: start as that user, or choose another one"
         )
-    directory.chmod(0o711 if os.geteuid() == 0 else 0o700)
+    directory.chmod(mode)
 
 
 def take_lock(directory: Path) -> IO[str]:

@@ -1,25 +1,20 @@
 """The refusals of the core: one tree, each with a stable reason and a sentence that says what to do next.
 
-LedgerError
-├── InvalidInput            (INVALID)        the request itself is wrong; a field is named
-│   ├── AmountInvalid, CurrencyUnknown, CurrencyMismatch, MsisdnInvalid, PathInvalid, ZoneInvalid, TextInvalid,
-│   ├── TimeInvalid, PageTokenInvalid, CursorInvalid, ReversalInvalid, SetTooLarge, ChartInvalid, ChoiceInvalid
-│   └── EntryTooShort, EntryTooLong, EntryDoesNotBalance, KindReserved, AmountNotPayable
-├── NotFound                (NOT_FOUND)
-│   └── LedgerNotFound, AccountNotFound, EntryNotFound, PayoutNotFound, PartnerNotFound, KeyNotFound, RailNotFound
-├── AlreadyExists           (ALREADY_EXISTS)
-│   └── IdempotencyKeyReused, LedgerExists, AccountExists, PartnerExists, PartnerReferenceReused, TransitionRepeated
-├── RuleBroken              (FAILED_PRECONDITION)  well formed, but the books forbid it now
-│   └── AccountClosed, AccountNotEmpty, FloorWouldBreak, CeilingWouldBreak, BalanceWouldOverflow, ReversalExceedsOriginal,
-│       EntryBelongsToSubject, PayoutNotCancellable, PartnerSuspended
-├── Denied                  (PERMISSION_DENIED)
-├── NotAuthenticated        (UNAUTHENTICATED)
-├── Overloaded              (RESOURCE_EXHAUSTED)   nothing was done; try again later
-├── TooLate                 (DEADLINE_EXCEEDED)    the caller's deadline passed before the work began; nothing was done
-├── CommitUnknown           (UNAVAILABLE)    the connection broke during COMMIT; repeat with the same request id
-├── DatabaseUnavailable     (UNAVAILABLE)    the database cannot be reached now; nothing was done
-├── UnsafeDatabase          (INTERNAL)       the service must not run against this server
-└── EmbeddedUnavailable     (INTERNAL)       the embedded PostgreSQL cannot run here
+LedgerError ├── InvalidInput            (INVALID)        the request itself is wrong; a field is named │   ├──
+AmountInvalid, CurrencyUnknown, CurrencyMismatch, MsisdnInvalid, PathInvalid, ZoneInvalid, TextInvalid, │   ├──
+TimeInvalid, PageTokenInvalid, CursorInvalid, ReversalInvalid, SetTooLarge, ChartInvalid, ChoiceInvalid │   └──
+EntryTooShort, EntryTooLong, EntryDoesNotBalance, KindReserved, AmountNotPayable ├── NotFound                (NOT_FOUND)
+│   └── LedgerNotFound, AccountNotFound, EntryNotFound, PayoutNotFound, PartnerNotFound, KeyNotFound, RailNotFound ├──
+AlreadyExists           (ALREADY_EXISTS) │   └── IdempotencyKeyReused, LedgerExists, AccountExists, PartnerExists,
+PartnerReferenceReused, TransitionRepeated ├── RuleBroken              (FAILED_PRECONDITION)  well formed, but the books
+forbid it now │   └── AccountClosed, AccountNotEmpty, FloorWouldBreak, CeilingWouldBreak, BalanceWouldOverflow,
+ReversalExceedsOriginal, │       EntryBelongsToSubject, PayoutNotCancellable, PartnerSuspended ├── Denied
+(PERMISSION_DENIED) ├── NotAuthenticated        (UNAUTHENTICATED) ├── Overloaded              (RESOURCE_EXHAUSTED)
+nothing was done; try again later ├── TooLate                 (DEADLINE_EXCEEDED)    the caller's deadline passed before
+the work began; nothing was done ├── CommitUnknown           (UNAVAILABLE)    the connection broke during COMMIT; repeat
+with the same request id ├── DatabaseUnavailable     (UNAVAILABLE)    the database cannot be reached now; nothing was
+done ├── UnsafeDatabase          (INTERNAL)       the service must not run against this server └── EmbeddedUnavailable
+(INTERNAL)       the embedded PostgreSQL cannot run here
 
 A refusal is never a bug and never a provider's failure: bugs are AssertionErrors, provider failures are outcomes.
 """

@@ -1,8 +1,7 @@
 """Idempotency keys: one key of one client is one effect and one answer, for ever.
 
-Keys are looked up before a set is decided and stored with its effects, so a refused request leaves nothing behind. A key
-that another process stores meanwhile violates the primary key; the set is run again and reads it as a replay.
-"""
+Keys are looked up before a set is decided and stored with its effects, so a refused request leaves nothing behind. A
+key that another process stores meanwhile violates the primary key; the set is run again and reads it as a replay."""
 
 from __future__ import annotations
 

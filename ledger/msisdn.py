@@ -1,4 +1,5 @@
-"""The MSISDN: a mobile number in international form without the plus, shown masked everywhere but where it is needed."""
+"""The MSISDN: a mobile number in international form without the plus, shown masked everywhere but where it is
+needed."""
 
 from __future__ import annotations
 

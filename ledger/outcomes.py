@@ -1,8 +1,8 @@
-"""The one door for what happened outside: records outcomes as a set, posts what they mean, opens reviews for contradictions.
+"""The one door for what happened outside: records outcomes as a set, posts what they mean, opens reviews for
+contradictions.
 
-The payouts' rows are locked in id order, the pure table in payouts/payout.py says what each outcome does, and the entries
-are posted in the same transaction. A repeat posts nothing and says so; nothing is ever silently dropped.
-"""
+The payouts' rows are locked in id order, the pure table in payouts/payout.py says what each outcome does, and the
+entries are posted in the same transaction. A repeat posts nothing and says so; nothing is ever silently dropped."""
 
 from __future__ import annotations
 
@@ -164,8 +164,8 @@ async def _record_wave(
 
 
 def judge(outcome: Outcome, payout: LockedPayout, *, receipt_owner: int | None) -> Move | Standing:
-    """What an outcome does to a payout. Pure. A success under a receipt that another payout has, or under another receipt
-    than the one that settled this payout, is a contradiction whatever the state."""
+    """What an outcome does to a payout. Pure. A success under a receipt that another payout has, or under another
+    receipt than the one that settled this payout, is a contradiction whatever the state."""
     if isinstance(outcome, Settled):
         if receipt_owner not in (None, payout.id):
             return Standing.CONFLICT
@@ -259,8 +259,8 @@ async def _post(
         requests.append(PostRequest(entry, step.report.actor))
     posted = await post_entries(driver, ledger=ledger, requests=requests, directory=directory, ids=ids, now=now)
     for step, verdict in zip(steps, posted, strict=True):
-        # The rows are locked and each effect happens once, so only a closed or capped account can refuse: nothing of the
-        # set is recorded then, and its messages stay in their queues.
+        # The rows are locked and each effect happens once, so only a closed or capped account can refuse: nothing of
+        # the set is recorded then, and its messages stay in their queues.
         if not isinstance(verdict, Posted):
             raise OutcomeNotPostable(f"the entry of payout {encode('pay', step.payout.id)} was refused: {verdict}")
         step.entry_id = verdict.entry_id
@@ -269,7 +269,8 @@ async def _post(
 
 
 class OutcomeNotPostable(Exception):
-    """The books refused the entry of an outcome: an account it needs is closed or capped. Reopen it; the outcome waits."""
+    """The books refused the entry of an outcome: an account it needs is closed or capped. Reopen it; the outcome
+    waits."""
 
 
 async def _find_charges(driver: Driver, ledger: Ledger, steps: Sequence[_Step]) -> None:

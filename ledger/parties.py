@@ -1,4 +1,5 @@
-"""Parties: the people money goes to. Everything else knows them by id; the MSISDN is encrypted and found by a keyed hash.
+"""Parties: the people money goes to. Everything else knows them by id; the MSISDN is encrypted and found by a keyed
+hash.
 
 The ledger and the index are bound into each ciphertext, so that none can stand in for another.
 """

@@ -50,8 +50,8 @@ class Partner:
 
 @dataclass(frozen=True, slots=True)
 class KeyHolder:
-    """Whom a key speaks for: an operator of every ledger (ledger_id None), of one ledger, or one partner. `client_id` is
-    the same for all keys of a partner, and for keys of one name elsewhere: request ids are unique per client."""
+    """Whom a key speaks for: an operator of every ledger (ledger_id None), of one ledger, or one partner. `client_id`
+    is the same for all keys of a partner, and for keys of one name elsewhere: request ids are unique per client."""
 
     client_id: int
     name: str
@@ -171,7 +171,8 @@ async def list_keys(connection: AsyncConnection, *, ledger_id: int | None) -> li
 
 
 async def authenticate(connection: AsyncConnection, *, key: str, now: datetime) -> KeyHolder:
-    """Whom the key speaks for. Raises NotAuthenticated alike for malformed, unknown, wrong, expired and revoked keys."""
+    """Whom the key speaks for. Raises NotAuthenticated alike for malformed, unknown, wrong, expired and revoked
+    keys."""
     head, _, secret = key.rpartition("_")
     key_id = identifiers.decode("dft", head)
     row = None

@@ -1,4 +1,5 @@
-"""The whole schema on one page, for queries in SQLAlchemy Core. The DDL itself is migrations/sql; a test compares the two."""
+"""The whole schema on one page, for queries in SQLAlchemy Core. The DDL itself is migrations/sql; a test compares the
+two."""
 
 from __future__ import annotations
 

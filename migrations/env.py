@@ -28,7 +28,8 @@ def _prepare(connection: Connection) -> None:
 def _let_everyone_see_the_revision(
     ctx: MigrationContext, step: MigrationInfo, heads: Collection[str], run_args: Mapping[str, object]
 ) -> None:
-    """Called by Alembic, by these names, in the transaction of each migration. The application compares it with its own before it serves, the migrator before it becomes the owner."""
+    """Called by Alembic, by these names, in the transaction of each migration. The application compares the revision
+    with its own before it serves."""
     assert ctx.connection is not None
     ctx.connection.execute(text(f"GRANT SELECT ON alembic_version TO {MIGRATOR}, {APPLICATION}, {READER}"))
 

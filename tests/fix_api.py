@@ -30,6 +30,7 @@ from api.server import GrpcServer
 from api.services.journal import journal_services
 from ledger.database import transaction
 from ledger.errors import NotAuthenticated
+from ledger.gather import DEFAULT_LIMITS, Limits
 from ledger.ids import IdSource
 from ledger.journal.accounts import AccountDirectory
 from tests.builders import NOW, Books, open_books
@@ -159,7 +160,7 @@ class Api:
         self.keys.callers[key] = replace(self.keys.callers[key], permissions=permissions)
 
 
-async def start_api(engine: AsyncEngine, stack: AsyncExitStack) -> Api:
+async def start_api(engine: AsyncEngine, stack: AsyncExitStack, *, limits: Limits = DEFAULT_LIMITS) -> Api:
     """A server with the four keys known, closed with the stack."""
     clock, keys = Clock(), Keys()
     books, foreign = await open_books(engine), await open_books(engine)
@@ -173,6 +174,7 @@ async def start_api(engine: AsyncEngine, stack: AsyncExitStack) -> Api:
         ids=IdSource(random.SystemRandom()),
         now=clock.wall,
         monotonic=clock.monotonic,
+        limits=limits,
     )
     door = Door(Authenticator(keys.authenticate, monotonic=clock.monotonic), monotonic=clock.monotonic)
     server = GrpcServer(journal_services(core), door=door)

@@ -28,16 +28,17 @@ _HASTE = {
 def demo() -> None:
     """Starts everything on books of its own, pays ten times, and prints what a finance person wants to see."""
     logs.configure("ERROR")
-    if not uvloop.run(_demo()):
-        raise typer.Exit(1)
-
-
-async def _demo() -> bool:
-    out = console()
     with tempfile.TemporaryDirectory(prefix="daftari-demo-") as home:
         directory = Path(home)
         directory.chmod(0o711)  # as root, PostgreSQL runs as another user and must pass through
-        settings = Settings().model_copy(update={**_HASTE, "data_directory": directory, "database_url": None})
-        out.print("Starting PostgreSQL, the sandbox rail, the gRPC services, the callback edge and the worker ...")
-        async with open_stage(settings, certificate_directory=directory) as stage:
-            return await run_demonstration(stage, out)
+        agrees = uvloop.run(_demo(directory))
+    if not agrees:
+        raise typer.Exit(1)
+
+
+async def _demo(directory: Path) -> bool:
+    out = console()
+    settings = Settings().model_copy(update={**_HASTE, "data_directory": directory, "database_url": None})
+    out.print("Starting PostgreSQL, the sandbox rail, the gRPC services, the callback edge and the worker ...")
+    async with open_stage(settings, certificate_directory=directory) as stage:
+        return await run_demonstration(stage, out)

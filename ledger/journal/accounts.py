@@ -1,4 +1,5 @@
-"""Accounts: opened in sets, found by path, bounded and closed under their balance row's lock. Never changed otherwise."""
+"""Accounts: opened in sets, found by path, bounded and closed under their balance row's lock. Never changed
+otherwise."""
 
 from __future__ import annotations
 
@@ -42,8 +43,9 @@ class AccountClass(enum.Enum):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class AccountSpec:
-    """An account to open. `floor` and `ceiling` bound the balance on the normal side, in minor units. `role`, `provider`
-    and `wallet_ref` say what the account does for a provider's shortcode; `owner_kind` and `owner_ref` whose it is."""
+    """An account to open. `floor` and `ceiling` bound the balance on the normal side, in minor units. `role`,
+    `provider` and `wallet_ref` say what the account does for a provider's shortcode; `owner_kind` and `owner_ref` whose
+    it is."""
 
     path: str
     name: str
@@ -104,7 +106,8 @@ class Account:
 
 
 class AccountDirectory:
-    """The ids of accounts by path and currency, remembered per process: identities never change, so nothing goes stale."""
+    """The ids of accounts by path and currency, remembered per process: identities never change, so nothing goes
+    stale."""
 
     def __init__(self) -> None:
         self._known: dict[tuple[int, str, str], AccountIdentity] = {}
@@ -132,9 +135,8 @@ async def open_accounts(
 ) -> list[Account]:
     """Opens the accounts that are not there yet, with a balance row of zero, and returns all of them in order.
 
-    An account that exists with the same identity is returned as it is; with another class, side or role AccountExists is
-    raised and nothing is opened.
-    """
+    An account that exists with the same identity is returned as it is; with another class, side or role AccountExists
+    is raised and nothing is opened."""
     if len(specs) > ACCOUNTS_PER_CALL_MAX:
         raise SetTooLarge(f"open at most {ACCOUNTS_PER_CALL_MAX} accounts in one call", field="accounts")
     distinct = {(spec.path, spec.currency): spec for spec in specs}
@@ -244,7 +246,8 @@ async def list_accounts(
 async def close_account(
     connection: AsyncConnection, *, ledger_id: int, path: str, currency: str, now: datetime
 ) -> Account:
-    """Closes an account that holds nothing; closing it again changes nothing. Raises AccountNotFound, AccountNotEmpty."""
+    """Closes an account that holds nothing; closing it again changes nothing. Raises AccountNotFound,
+    AccountNotEmpty."""
     account = await _lock(connection, ledger_id, path, currency)
     if account.balance != 0:
         raise AccountNotEmpty(f"{path} still holds money; move it out first", field="account")
@@ -256,7 +259,8 @@ async def close_account(
 async def set_bounds(
     connection: AsyncConnection, *, ledger_id: int, path: str, currency: str, floor: int | None, ceiling: int | None
 ) -> Account:
-    """Sets floor and ceiling. Raises ChartInvalid, AccountNotFound, and FloorWouldBreak where the balance is outside."""
+    """Sets floor and ceiling. Raises ChartInvalid, AccountNotFound, and FloorWouldBreak where the balance is
+    outside."""
     if floor is not None and ceiling is not None and floor > ceiling:
         raise ChartInvalid("the floor lies above the ceiling", field="floor")
     account = await _lock(connection, ledger_id, path, currency)

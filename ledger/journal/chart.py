@@ -1,8 +1,8 @@
 """The shipped mobile-money chart of accounts, as data, and opening it. Numbers and paths follow one scheme throughout.
 
-Three kinds of template: `COMMON` is opened once per ledger, `PER_SHORTCODE` once per provider's shortcode, `PER_PARTNER`
-once per partner. Accounts of wallets, banks, loans and promotion batches are opened by whoever needs them.
-"""
+Three kinds of template: `COMMON` is opened once per ledger, `PER_SHORTCODE` once per provider's shortcode,
+`PER_PARTNER` once per partner. Accounts of wallets, banks, loans and promotion batches are opened by whoever needs
+them."""
 
 from __future__ import annotations
 
@@ -61,15 +61,24 @@ COMMON = (
     Template("5900", "expense.recon", "Small reconciliation losses", _EXPENSE, _DEBIT),
 )
 
+_FLOAT, _FLIGHT = "asset.float.{provider}.{shortcode}", "{provider}.{shortcode}"
+
 PER_SHORTCODE = (
-    Template("1110", "asset.float.{provider}.{shortcode}.working", "Float, working", _ASSET, _DEBIT, "float_working"),
-    Template("1120", "asset.float.{provider}.{shortcode}.utility", "Float, utility", _ASSET, _DEBIT, "payout_float"),
-    Template("1130", "asset.float.{provider}.{shortcode}.settlement", "Float, settlement", _ASSET, _DEBIT),
-    Template("1150", "asset.transit.float_move.{provider}.{shortcode}", "Float moving between sub-accounts", _ASSET, _DEBIT),
-    Template("2130", "liab.payout.in_transit.{provider}.{shortcode}", "Payouts in transit", _LIABILITY, _CREDIT, "payout_in_transit", 0),
-    Template("2135", "liab.payout.unknown.{provider}.{shortcode}", "Payouts of unknown outcome", _LIABILITY, _CREDIT, "payout_unknown", 0),
-    Template("2210", "liab.receipts.unallocated.{provider}.{shortcode}", "Receipts not allocated yet", _LIABILITY, _CREDIT),
-    Template("2410", "liab.provider_charges.{provider}.{shortcode}", "Charges owed to the provider", _LIABILITY, _CREDIT, "provider_charges"),
+    Template("1110", f"{_FLOAT}.working", "Float, working", _ASSET, _DEBIT, "float_working"),
+    Template("1120", f"{_FLOAT}.utility", "Float, utility", _ASSET, _DEBIT, "payout_float"),
+    Template("1130", f"{_FLOAT}.settlement", "Float, settlement", _ASSET, _DEBIT),
+    Template("1150", f"asset.transit.float_move.{_FLIGHT}", "Float moving between sub-accounts", _ASSET, _DEBIT),
+    Template(
+        "2130", f"liab.payout.in_transit.{_FLIGHT}", "Payouts in transit", _LIABILITY, _CREDIT, "payout_in_transit", 0
+    ),
+    Template(
+        "2135", f"liab.payout.unknown.{_FLIGHT}", "Payouts of unknown outcome", _LIABILITY, _CREDIT, "payout_unknown", 0
+    ),
+    Template("2210", f"liab.receipts.unallocated.{_FLIGHT}", "Receipts not allocated yet", _LIABILITY, _CREDIT),
+    Template(
+        "2410", f"liab.provider_charges.{_FLIGHT}", "Charges owed to the provider", _LIABILITY, _CREDIT,
+        "provider_charges",
+    ),
 )  # fmt: skip
 
 PER_PARTNER = (

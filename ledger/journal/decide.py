@@ -102,7 +102,8 @@ class LockedAccount:
 
 @dataclass(slots=True)
 class Decision:
-    """A verdict per item, and the accepted entries in order, for the writer. `lines` runs over all accepted postings."""
+    """A verdict per item, and the accepted entries in order, for the writer. `lines` runs over all accepted
+    postings."""
 
     verdicts: list[Posted | Replayed | Refused | None] = field(default_factory=list)
     accepted: list[tuple[int, PostRequest]] = field(default_factory=list)

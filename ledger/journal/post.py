@@ -1,8 +1,7 @@
 """The only writer of postings: posts a set of entries in the caller's transaction, with a verdict per item.
 
-The data's way: find the accounts' ids, look up idempotency keys and transitions, lock the balance rows in id order, decide
-in Python (`decide`), write everything accepted in one statement. Five round trips for a set of any size.
-"""
+The data's way: find the accounts' ids, look up idempotency keys and transitions, lock the balance rows in id order,
+decide in Python (`decide`), write everything accepted in one statement. Five round trips for a set of any size."""
 
 from __future__ import annotations
 
@@ -50,7 +49,8 @@ _WRITE = """
 WITH keys AS (
     INSERT INTO idempotency_keys (ledger_id, client_id, key, method, request_hash, result_id, created_at)
     SELECT %(ledger)s, k.*, %(now)s
-    FROM unnest(%(k_client)s::bigint[], %(k_key)s::text[], %(k_method)s::text[], %(k_hash)s::bytea[], %(k_entry)s::bigint[]) AS k
+    FROM unnest(%(k_client)s::bigint[], %(k_key)s::text[], %(k_method)s::text[], %(k_hash)s::bytea[],
+        %(k_entry)s::bigint[]) AS k
 ), headers AS (
     INSERT INTO journal_entries (ledger_id, id, kind, subject_kind, subject_id, occurrence, effective_at, recorded_at,
         business_date, posting_count, reverses_id, source, actor, reference, narrative, facts)

@@ -1,4 +1,5 @@
-"""Raw messages of providers: stored verbatim before anyone judges them, claimed in sets, judged once. Interprets nothing.
+"""Raw messages of providers: stored verbatim before anyone judges them, claimed in sets, judged once. Interprets
+nothing.
 
 The bytes are sealed: they hold numbers of people and, in one documented case, a credential of ours.
 """
@@ -35,7 +36,8 @@ WHERE a.ledger_id = %s AND a.token_hash = ANY(%s)
 """
 _SETTLE = """
 UPDATE inbox AS m SET judged_at = %s, verdict = v.verdict, detail = v.detail, payout_id = v.payout_id
-FROM unnest(%s::int[], %s::bigint[], %s::text[], %s::text[], %s::bigint[]) AS v (ledger_id, id, verdict, detail, payout_id)
+FROM unnest(%s::int[], %s::bigint[], %s::text[], %s::text[], %s::bigint[]) AS v (ledger_id, id, verdict, detail,
+    payout_id)
 WHERE m.ledger_id = v.ledger_id AND m.id = v.id
 """
 _POSTPONE = "UPDATE inbox SET tries = tries + 1, due_at = %s WHERE ledger_id = %s AND id = %s"

@@ -1,8 +1,9 @@
-"""The instruction queue: enqueue with the money, claim under a lease, finish, put back. Never decides what an answer means.
+"""The instruction queue: enqueue with the money, claim under a lease, finish, put back. Never decides what an answer
+means.
 
-`due_at` is the time to run or, once claimed, the end of the lease; a claim whose last attempt has no answer is *lost*: it
-may have reached the provider, so it is never sent again. Fencing: only the holder of the lease token may put one back.
-"""
+`due_at` is the time to run or, once claimed, the end of the lease; a claim whose last attempt has no answer is *lost*:
+it may have reached the provider, so it is never sent again. Fencing: only the holder of the lease token may put one
+back."""
 
 from __future__ import annotations
 
@@ -29,7 +30,8 @@ WITH due AS (
 )
 SELECT c.ledger_id, c.id, c.payout_id, c.attempts, last.number IS NOT NULL AS lost
 FROM claimed AS c LEFT JOIN attempts AS last
-  ON last.ledger_id = c.ledger_id AND last.instruction_id = c.id AND last.number = c.attempts - 1 AND last.finished_at IS NULL
+  ON last.ledger_id = c.ledger_id AND last.instruction_id = c.id AND last.number = c.attempts - 1
+ AND last.finished_at IS NULL
 ORDER BY c.ledger_id, c.payout_id
 """
 _START = """
@@ -79,7 +81,8 @@ async def enqueue(driver: Driver, *, ledger_id: int, payout_ids: Sequence[int], 
 
 
 async def claim(driver: Driver, *, now: datetime, lease: timedelta, token: int, limit: int) -> list[Claimed]:
-    """Claims up to `limit` due instructions of all ledgers, by ledger and payout. The caller commits before any call."""
+    """Claims up to `limit` due instructions of all ledgers, by ledger and payout. The caller commits before any
+    call."""
     parameters = {"now": now, "lease_until": now + lease, "token": token, "limit": limit}
     cursor = await driver.execute(_CLAIM, parameters)
     return [Claimed(*row) for row in await cursor.fetchall()]
@@ -108,7 +111,8 @@ async def finish_attempts(driver: Driver, *, ledger_id: int, finished: Sequence[
 
 
 async def put_back(driver: Driver, *, ledger_id: int, token: int, due: Sequence[tuple[int, datetime]]) -> None:
-    """Makes instructions claimable again at their times; those whose lease another worker took meanwhile stay with it."""
+    """Makes instructions claimable again at their times; those whose lease another worker took meanwhile stay with
+    it."""
     if due:
         await driver.execute(_PUT_BACK, ([one for one, _ in due], [when for _, when in due], ledger_id, token))
 

@@ -8,9 +8,8 @@ Evidence about a payout believed not sent is still evidence: RESERVED settles, r
        ▼                                                ▼
     CANCELLED      SETTLED / RELEASED ◀──evidence── UNKNOWN       RELEASED, CANCELLED ──late success──▶ CONFLICTED
 
-Money rests with the partner, in transit, in *unknown*, or is gone; each move between these is one entry, and each kind of
-entry happens at most once per payout.
-"""
+Money rests with the partner, in transit, in *unknown*, or is gone; each move between these is one entry, and each kind
+of entry happens at most once per payout."""
 
 from __future__ import annotations
 

@@ -20,7 +20,8 @@ from ledger.payouts.payout import State
 _payouts, _events = tables.payouts.c, tables.payout_events.c
 _partners, _parties = tables.partners.c, tables.parties.c
 
-# Below the oldest transaction still running, so that no late commit is ever skipped; served by payout_events_in_commit_order.
+# Below the oldest transaction still running, so that no late commit is ever skipped; served by
+# payout_events_in_commit_order.
 _CHANGES = """
 SELECT xid::text, payout_id, version, state, event, entry_id, detail, recorded_at FROM payout_events
 WHERE ledger_id = %(ledger)s AND (xid, payout_id, version) > (%(xid)s::text::xid8, %(payout)s, %(version)s)

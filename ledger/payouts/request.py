@@ -1,4 +1,5 @@
-"""Requesting payouts, as a set: claim the key, reserve the money, write the payout and its instruction, in one transaction.
+"""Requesting payouts, as a set: claim the key, reserve the money, write the payout and its instruction, in one
+transaction.
 
 A refused item leaves nothing behind; its neighbours are judged without it.
 """
@@ -52,10 +53,11 @@ WITH keys AS (
     SELECT %(ledger)s, k.*, %(now)s
     FROM unnest(%(client)s::bigint[], %(key)s::text[], %(method)s::text[], %(hash)s::bytea[], %(id)s::bigint[]) AS k
 ), requested AS (
-    INSERT INTO payouts (ledger_id, id, partner_id, partner_reference, party_id, currency, amount, fee, purpose, remarks,
-        rail, shortcode, provider_reference, reserve_entry_id, state, version, created_at, updated_at)
+    INSERT INTO payouts (ledger_id, id, partner_id, partner_reference, party_id, currency, amount, fee, purpose,
+        remarks, rail, shortcode, provider_reference, reserve_entry_id, state, version, created_at, updated_at)
     SELECT %(ledger)s, p.*, 'RESERVED', 1, %(now)s, %(now)s
-    FROM unnest(%(id)s::bigint[], %(partner)s::bigint[], %(reference)s::text[], %(party)s::bigint[], %(currency)s::text[],
+    FROM unnest(%(id)s::bigint[], %(partner)s::bigint[], %(reference)s::text[], %(party)s::bigint[],
+        %(currency)s::text[],
         %(amount)s::bigint[], %(fee)s::bigint[], %(purpose)s::text[], %(remarks)s::text[], %(rail)s::text[],
         %(shortcode)s::text[], %(provider_reference)s::text[], %(entry)s::bigint[]) AS p
 )
@@ -67,7 +69,8 @@ FROM unnest(%(id)s::bigint[], %(entry)s::bigint[]) AS e (id, entry)
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PayoutRequest:
-    """One payout to request. Empty `remarks` become the partner's reference, an empty `shortcode` the only fitting one."""
+    """One payout to request. Empty `remarks` become the partner's reference, an empty `shortcode` the only fitting
+    one."""
 
     key: KeyClaim
     actor: str
@@ -119,9 +122,8 @@ async def request_payouts(
 ) -> list[RequestResult]:
     """Reserves what may be reserved and returns a verdict per request, in order, inside the caller's transaction.
 
-    `limits` are what the running rails carry, by rail and currency. Raises only what the database raises; a violation of
-    RACING_CONSTRAINTS means that another process won a race and the set should be run again.
-    """
+    `limits` are what the running rails carry, by rail and currency. Raises only what the database raises; a violation
+    of RACING_CONSTRAINTS means that another process won a race and the set should be run again."""
     keys = await find_keys(driver, ledger_id=ledger.id, claims=[request.key for request in requests])
     references = await _find_references(driver, ledger.id, requests)
     routes = await find_routes(driver, ledger_id=ledger.id)

@@ -1,4 +1,5 @@
-"""What providers charge us for payouts, as dated bands in the books; the charge of a settlement is accrued from them."""
+"""What providers charge us for payouts, as dated bands in the books; the charge of a settlement is accrued from
+them."""
 
 from __future__ import annotations
 

@@ -14,14 +14,16 @@ from ledger.payouts.payout import State
 RECEIPT = "receipt"
 
 _LOCK = """
-SELECT p.id, p.state, p.currency, p.amount, p.fee, p.rail, p.shortcode, p.provider_reference, p.reserve_entry_id, p.receipt,
+SELECT p.id, p.state, p.currency, p.amount, p.fee, p.rail, p.shortcode,
+       p.provider_reference, p.reserve_entry_id, p.receipt,
        p.party_id, partner.code, p.purpose, p.remarks
 FROM payouts AS p JOIN partners AS partner ON partner.ledger_id = p.ledger_id AND partner.id = p.partner_id
 WHERE p.ledger_id = %s AND p.id = ANY(%s) ORDER BY p.id FOR NO KEY UPDATE OF p
 """
 _CHANGE = """
 WITH change AS (
-    SELECT * FROM unnest(%(id)s::bigint[], %(state)s::text[], %(event)s::text[], %(entry)s::bigint[], %(detail)s::text[],
+    SELECT * FROM unnest(%(id)s::bigint[], %(state)s::text[], %(event)s::text[], %(entry)s::bigint[],
+        %(detail)s::text[],
         %(receipt)s::text[], %(completed)s::timestamptz[], %(charge)s::bigint[], %(code)s::text[], %(text)s::text[])
         AS c (id, state, event, entry_id, detail, receipt, completed_at, charge, failure_code, failure_text)
 ), changed AS (
@@ -151,7 +153,8 @@ async def find_receipts(
 async def add_references(
     driver: Driver, *, ledger_id: int, references: Sequence[tuple[str, str, str, int]], now: datetime
 ) -> None:
-    """Stores what the provider calls payouts: (rail, kind, value, payout id); known ones stay with their first payout."""
+    """Stores what the provider calls payouts: (rail, kind, value, payout id); known ones stay with their first
+    payout."""
     if references:
         columns = [list(column) for column in zip(*sorted(set(references)), strict=True)]
         await driver.execute(_REFERENCES, (ledger_id, now, *columns))

@@ -67,10 +67,12 @@ async def test_an_entry_is_answered_while_the_stream_stays_open(api: Api) -> Non
     answered = []
     for item in items([transfer(1), transfer(2)]):
         await stream.write(pb.StreamEntriesRequest(ledger=api.ledger, item=item))
-        answered.append(await stream.read())
+        answer = await stream.read()
+        assert isinstance(answer, pb.StreamEntriesResponse)
+        answered.append(answer.result.request_id)
     await stream.done_writing()
 
-    assert [answer.result.request_id for answer in answered] == ["item-0", "item-1"]
+    assert answered == ["item-0", "item-1"]
     assert await stream.read() == grpc.aio.EOF
 
 

@@ -239,10 +239,15 @@ class Proxy:
             done.set()
 
         with tempfile.TemporaryDirectory(prefix="daftari-") as directory:
-            listener = await asyncio.start_unix_server(serve, Path(directory) / SOCKET)
-            yield self.server.set(host=None, port=None).update_query_dict({"host": directory})
-            await done.wait()
-            listener.close()
+            async with await asyncio.start_unix_server(serve, Path(directory) / SOCKET):
+                yield URL.create(
+                    self.server.drivername,
+                    username=self.server.username,
+                    password=self.server.password,
+                    database=self.server.database,
+                    query={"host": directory},
+                )
+                await done.wait()
 
     async def relay(
         self,

@@ -314,3 +314,17 @@ async def test_a_cluster_half_made_by_a_crash_is_made_anew(open_directory: Path)
     await server.stop()
 
     assert answer == "1"
+
+
+async def test_a_strict_umask_closes_no_directory_that_the_server_must_pass(open_directory: Path) -> None:
+    server = EmbeddedServer(open_directory / "made" / "on" / "the" / "way")
+    before = os.umask(0o077)
+
+    try:
+        await server.start()
+        answer = ask(server, "SELECT 1")
+        await server.stop()
+    finally:
+        os.umask(before)
+
+    assert answer == "1"

@@ -10,11 +10,19 @@ from hypothesis import given
 from hypothesis import strategies as st
 from sqlalchemy.ext.asyncio import AsyncEngine
 
+from ledger.database import driver
 from ledger.errors import AccountNotFound
 from ledger.ids import EPOCH, IdSource, time_of
+from ledger.journal.accounts import find_account
 from ledger.journal.balances import balance_at, balance_now, balance_on
 from ledger.journal.entry import Side
-from ledger.journal.history import ENTRY_ID_MAX, last_entry_id_at, last_entry_id_before
+from ledger.journal.history import (
+    ENTRY_ID_MAX,
+    Position,
+    find_positions,
+    last_entry_id_at,
+    last_entry_id_before,
+)
 from tests.builders import BANK, FEES, NOW, WALLET, Books, account, open_books, transfer
 from tests.ledger.journal.oracle import balance, random_books
 
@@ -141,6 +149,22 @@ async def test_every_balance_equals_a_fold_over_the_postings(engine: AsyncEngine
         for day in [dates[0] - timedelta(days=1), *dates]:
             happened = [line for line in lines if line.fact.business_date <= day]
             assert await on(books, path, day, currency) == balance(happened)
+
+
+async def test_a_position_includes_the_entry_it_is_bound_by(engine: AsyncEngine) -> None:
+    books = await open_books(engine)
+    posted = await books.post_all([transfer(BANK, WALLET, amount) for amount in (1, 10, 100, 1000, 10_000)])
+    async with books.reading() as connection:
+        bank = await find_account(connection, ledger_id=books.ledger.id, path=BANK, currency="KES")
+        bounds = [bound for one in posted for bound in (one.entry_id - 1, one.entry_id, one.entry_id + 1)]
+
+        found = await find_positions(
+            await driver(connection), ledger_id=books.ledger.id, account_id=bank.id, bounds=bounds
+        )
+
+    none, *after = [Position(version, int("1" * version or "0")) for version in range(6)]
+    expected = [(before, one, one) for before, one in zip([none, *after], after, strict=False)]
+    assert found == [position for three in expected for position in three]
 
 
 @given(

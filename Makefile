@@ -1,0 +1,72 @@
+# `make help` lists the targets. A machine needs Python 3.11 or later (with venv and pip) and make, nothing else.
+
+# The Python that makes .venv; `make setup PYTHON=/path/to/python3` chooses another. Only looked for when needed.
+PYTHON ?= $(shell for name in python3 python3.13 python3.12 python3.11 python3.14 python; do \
+	$$name -c 'import ensurepip, sys, venv; sys.exit(sys.version_info < (3, 11))' 2>/dev/null && echo $$name && break; \
+	done)
+RUN := .venv/bin/python
+# What to test and how: `make test ARGS="tests/ledger -x"`.
+ARGS ?=
+
+INSTALLED := .venv/.installed
+STUBS := build/protos/daftari/v1/__init__.py
+PROTOS := $(wildcard protos/daftari/v1/*.proto) protos/hatch_build.py
+
+.DEFAULT_GOAL := help
+.PHONY: help setup demo serve test test-postgres lint format bench protos clean
+
+help: ## List the targets
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-14s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+
+setup: $(INSTALLED) $(STUBS) ## Make .venv with everything in it; quick when nothing changed
+
+demo: setup ## Ten payouts through the books and a simulated rail, with the proof that every shilling is named
+	@.venv/bin/daftari demo
+
+serve: setup ## Run the service with its own PostgreSQL and a simulated rail
+	@.venv/bin/daftari serve
+
+test: setup ## Run the tests; ARGS="tests/ledger -x" narrows them
+	@$(RUN) -m pytest $(ARGS)
+
+test-postgres: setup ## Run the database tests on a temporary PostgreSQL of this machine's packages
+	@.ci/postgres $(RUN) -m pytest -p tests.only_database $(ARGS)
+
+lint: setup ## Check style, format, types and the direction of imports
+	@$(RUN) -m ruff check
+	@$(RUN) -m ruff format --check
+	@$(RUN) -m mypy
+	@.venv/bin/lint-imports --no-logo
+
+format: setup ## Write the format that lint checks
+	@$(RUN) -m ruff check --fix
+	@$(RUN) -m ruff format
+
+bench: setup ## Measure posting over gRPC on this machine
+	@$(RUN) -m tests.benchmarks
+
+protos: setup ## Make the Python modules of protos/ anew
+	@$(RUN) protos/hatch_build.py
+
+clean: ## Remove everything made here but the books in .daftari
+	@rm -rf .venv build dist .pytest_cache .mypy_cache .ruff_cache .import_linter_cache .hypothesis *.egg-info
+	@find ledger adapters api migrations protos tests -name __pycache__ -prune -exec rm -rf {} +
+
+# Both bind the environment in which pip builds the stubs: older pips read the one, newer ones the other.
+$(INSTALLED): export PIP_CONSTRAINT := constraints.txt
+$(INSTALLED): export PIP_BUILD_CONSTRAINT := constraints.txt
+$(INSTALLED): export PIP_DISABLE_PIP_VERSION_CHECK := 1
+$(INSTALLED): pyproject.toml constraints.txt
+	@python='$(PYTHON)'; if [ -z "$$python" ]; then \
+		echo 'Daftari needs Python 3.11 or later with venv and pip, and found none here.' >&2; \
+		echo 'Install it (Debian and Ubuntu: apt install python3 python3-venv), or name it: make setup PYTHON=/path/to/python3' >&2; \
+		exit 1; fi; \
+	if ! "$$python" -c 'import sys; sys.exit(sys.version_info < (3, 11))'; then \
+		echo "Daftari needs Python 3.11 or later; $$python is $$("$$python" --version 2>&1)." >&2; exit 1; fi; \
+	[ -x .venv/bin/pip ] || { echo "Making .venv with $$("$$python" --version)"; "$$python" -m venv .venv; }
+	@echo 'Installing into .venv: a minute or so the first time'
+	@$(RUN) -m pip install -qq -c constraints.txt -e '.[dev]'
+	@touch $@
+
+$(STUBS): $(PROTOS) | $(INSTALLED)
+	@$(RUN) protos/hatch_build.py

@@ -1,0 +1,44 @@
+"""The README says what is: its table of settings is made from the settings, its magic numbers are the sandbox's."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+from pydantic import SecretStr
+from pydantic.fields import FieldInfo
+
+from adapters.sandbox.magic import MAGIC, MAGIC_PREFIX
+from api.settings import Settings
+
+README = Path(__file__).parents[2] / "README.md"
+
+
+def test_the_table_of_settings_names_every_setting_with_its_default() -> None:
+    """A setting without a line in the README cannot land; the message shows the table to paste."""
+    text = README.read_text(encoding="utf-8")
+
+    table = settings_table()
+
+    assert table in text, f"put this between the settings marks of README.md:\n{table}"
+
+
+def test_every_magic_number_in_the_readme_is_one() -> None:
+    """Numbers are easily mistyped."""
+    numbers = re.findall(rf"\b{MAGIC_PREFIX}(\d{{3}})\b", README.read_text(encoding="utf-8"))
+
+    assert numbers
+    assert set(numbers) <= set(MAGIC)
+
+
+def settings_table() -> str:
+    """The settings as a Markdown table."""
+    rows = ["| variable | default | meaning |", "|---|---|---|"]
+    rows += [_row(name, field) for name, field in Settings.model_fields.items()]
+    return "\n".join(rows)
+
+
+def _row(name: str, field: FieldInfo) -> str:
+    default = field.default.get_secret_value() if isinstance(field.default, SecretStr) else field.default
+    shown = "" if default in (None, "") else f"`{default}`"
+    return f"| `DAFTARI_{name.upper()}` | {shown} | {field.description} |"

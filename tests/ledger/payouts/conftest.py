@@ -1,0 +1,17 @@
+"""A shop per test, in a ledger of its own on the shared database."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+
+import pytest
+from sqlalchemy.ext.asyncio import AsyncEngine
+
+from tests.ledger.payouts.shop import Shop, open_shop
+
+
+@pytest.fixture
+async def shop(engine: AsyncEngine) -> AsyncIterator[Shop]:
+    """Prefunded with KES 100,000, no fee."""
+    async with open_shop(engine) as opened:
+        yield opened
