@@ -137,13 +137,14 @@ async def _record_wave(
 ) -> dict[int, Recorded]:
     reports = [report for _, report in wave]
     locked = await writing.lock_payouts(driver, ledger_id=ledger.id, payout_ids=[one.payout_id for one in reports])
-    taken = await writing.find_receipts(driver, ledger_id=ledger.id, receipts=_receipts(reports, locked))
+    receipts = _receipts(reports, locked)
+    owners = await writing.claim_receipts(driver, ledger_id=ledger.id, receipts=receipts, now=now)
     steps: dict[int, _Step] = {}
     results: dict[int, Recorded] = {}
     conflicts: list[tuple[int, str]] = []
     for index, report in wave:
         payout = locked[report.payout_id]
-        judged = judge(report.outcome, payout, receipt_owner=_owner_of(report.outcome, payout, taken))
+        judged = judge(report.outcome, payout, receipt_owner=_owner_of(report.outcome, payout, owners))
         if isinstance(judged, Move):
             steps[index] = _Step(report, payout, judged, payout.state)
         else:
@@ -181,30 +182,25 @@ def event_of(outcome: Outcome) -> Event:
     return _EVENTS[type(outcome)]
 
 
-def _owner_of(outcome: Outcome, payout: LockedPayout, taken: dict[tuple[str, str], int]) -> int | None:
-    """Whom a success's receipt belongs to; within a set the first claimant keeps it."""
-    if not isinstance(outcome, Settled):
-        return None
-    return taken.setdefault((payout.rail, outcome.receipt), payout.id)
+def _owner_of(outcome: Outcome, payout: LockedPayout, owners: dict[tuple[str, str], int]) -> int | None:
+    return owners[payout.rail, outcome.receipt] if isinstance(outcome, Settled) else None
 
 
-def _receipts(reports: Iterable[Report], locked: dict[int, LockedPayout]) -> list[tuple[str, str]]:
+def _receipts(reports: Iterable[Report], locked: dict[int, LockedPayout]) -> list[tuple[str, str, int]]:
     return [
-        (locked[report.payout_id].rail, report.outcome.receipt)
+        (locked[report.payout_id].rail, report.outcome.receipt, report.payout_id)
         for report in reports
         if isinstance(report.outcome, Settled)
     ]
 
 
 def _references(reports: Iterable[Report], locked: dict[int, LockedPayout]) -> list[tuple[str, str, str, int]]:
-    found = []
-    for report in reports:
-        outcome, payout = report.outcome, locked[report.payout_id]
-        if isinstance(outcome, Acknowledged | OutcomeUnknown | Settled | Failed):
-            found += [(payout.rail, kind, value, payout.id) for kind, value in outcome.references]
-        if isinstance(outcome, Settled):
-            found.append((payout.rail, writing.RECEIPT, outcome.receipt, payout.id))
-    return found
+    return [
+        (locked[report.payout_id].rail, kind, value, report.payout_id)
+        for report in reports
+        if isinstance(report.outcome, Acknowledged | OutcomeUnknown | Settled | Failed)
+        for kind, value in report.outcome.references
+    ]
 
 
 async def _apply(

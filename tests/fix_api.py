@@ -6,10 +6,11 @@ Fixtures:
 
 from __future__ import annotations
 
+import asyncio
 import random
 import time
 from collections.abc import AsyncIterator
-from contextlib import AsyncExitStack
+from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, field, replace
 from datetime import datetime
 from typing import TYPE_CHECKING, Any
@@ -51,6 +52,14 @@ SELECT (SELECT count(*) FROM journal_entries WHERE ledger_id = :ledger),
        (SELECT coalesce(sum(version), 0) FROM account_balances WHERE ledger_id = :ledger),
        (SELECT coalesce(sum(debits + credits), 0) FROM account_days WHERE ledger_id = :ledger)
 """
+
+
+_HOLD = """
+SELECT 1 FROM account_balances AS balance
+JOIN accounts AS account ON account.ledger_id = balance.ledger_id AND account.id = balance.account_id
+WHERE balance.ledger_id = :ledger AND account.path = :path AND account.currency = 'KES' FOR UPDATE OF balance
+"""
+_WAITING = "SELECT count(*) FROM pg_stat_activity WHERE wait_event_type = 'Lock' AND datname = current_database()"
 
 
 class Clock:
@@ -154,6 +163,21 @@ class Api:
         async with transaction(self.books.engine) as connection:
             row = (await connection.execute(query, {"ledger": self.books.ledger.id})).one()
         return tuple(int(count) for count in row)
+
+    @asynccontextmanager
+    async def held(self, path: str) -> AsyncIterator[None]:
+        """While this lasts, whoever posts to the KES account of that path waits."""
+        async with transaction(self.books.engine) as connection:
+            await connection.execute(text(_HOLD), {"ledger": self.books.ledger.id, "path": path})
+            yield
+
+    async def until_somebody_waits(self) -> None:
+        """Returns when some session of the database waits for a lock."""
+        waiting = 0
+        async with asyncio.timeout(10):
+            while waiting == 0:
+                async with transaction(self.books.engine) as connection:
+                    waiting = (await connection.execute(text(_WAITING))).scalar_one()
 
     def allow(self, key: str, permissions: frozenset[str]) -> None:
         """Changes what a key may do; the server learns it when its memory of the key runs out."""

@@ -140,13 +140,20 @@ async def write_changes(driver: Driver, *, ledger_id: int, changes: Sequence[Cha
     assert cursor.rowcount == len(changes), "a locked payout vanished"
 
 
-async def find_receipts(
-    driver: Driver, *, ledger_id: int, receipts: Sequence[tuple[str, str]]
+async def claim_receipts(
+    driver: Driver, *, ledger_id: int, receipts: Sequence[tuple[str, str, int]], now: datetime
 ) -> dict[tuple[str, str], int]:
-    """The payouts that have these (rail, receipt) pairs already."""
+    """Gives each (rail, receipt, payout id) to the payout that names it first, ever, and returns whose each is. Another
+    transaction that claims the same receipt is waited for: looking first and storing later would let both have it."""
     if not receipts:
         return {}
-    cursor = await driver.execute(_RECEIPTS, (ledger_id, [one for one, _ in receipts], [one for _, one in receipts]))
+    first: dict[tuple[str, str], int] = {}
+    for rail, receipt, payout_id in receipts:
+        first.setdefault((rail, receipt), payout_id)
+    claims = [(rail, RECEIPT, receipt, payout_id) for (rail, receipt), payout_id in first.items()]
+    await add_references(driver, ledger_id=ledger_id, references=claims, now=now)
+    columns = ([rail for rail, _ in first], [receipt for _, receipt in first])
+    cursor = await driver.execute(_RECEIPTS, (ledger_id, *columns))
     return {(provider, value): payout_id for provider, value, payout_id in await cursor.fetchall()}
 
 

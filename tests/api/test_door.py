@@ -11,11 +11,9 @@ import pytest
 from daftari.v1 import journal_pb2 as pb
 from google.protobuf.message import Message
 from google.protobuf.message_factory import GetMessageClass
-from sqlalchemy import text
 
 from api.authentication import REMEMBERED_SECONDS
 from api.permissions import PERMISSIONS
-from ledger.database import transaction
 from tests.builders import WALLET
 from tests.fix_api import FOREIGN, OPERATOR, READER, Api, Client
 from tests.wire import Refusal, refusal, refusal_in, transfer
@@ -189,18 +187,13 @@ async def test_headers_over_the_limit_are_refused(api: Api) -> None:
 
 
 async def test_an_entry_whose_deadline_passes_in_the_queue_is_never_posted(api: Api) -> None:
-    hold = text(
-        "SELECT 1 FROM account_balances b JOIN accounts a ON a.ledger_id = b.ledger_id AND a.id = b.account_id "
-        "WHERE b.ledger_id = :ledger AND a.path = :path FOR UPDATE OF b"
-    )
     first = pb.PostEntryRequest(ledger=api.ledger, request_id="first", entry=transfer(1))
     late = pb.PostEntryRequest(ledger=api.ledger, request_id="late", entry=transfer(2))
     last = pb.PostEntryRequest(ledger=api.ledger, request_id="last", entry=transfer(4))
 
-    async with transaction(api.books.engine) as connection:
-        await connection.execute(hold, {"ledger": api.books.ledger.id, "path": WALLET})
+    async with api.held(WALLET):
         under_way = asyncio.ensure_future(call(await api.client(OPERATOR), "PostEntry", first))
-        await _until_somebody_waits_for_a_lock(api)
+        await api.until_somebody_waits()
         with pytest.raises(grpc.aio.AioRpcError) as caught:
             await api.commands.PostEntry(late, timeout=0.3)
     await under_way
@@ -209,14 +202,3 @@ async def test_an_entry_whose_deadline_passes_in_the_queue_is_never_posted(api: 
     assert caught.value.code() is grpc.StatusCode.DEADLINE_EXCEEDED
     balance = await api.queries.GetBalance(pb.GetBalanceRequest(ledger=api.ledger, path=WALLET, currency="KES"))
     assert balance.balance.minor_units == 1 + 4
-
-
-async def _until_somebody_waits_for_a_lock(api: Api) -> None:
-    query = text(
-        "SELECT count(*) FROM pg_stat_activity WHERE wait_event_type = 'Lock' AND datname = current_database()"
-    )
-    waiting = 0
-    async with asyncio.timeout(10):
-        while waiting == 0:
-            async with transaction(api.books.engine) as connection:
-                waiting = (await connection.execute(query)).scalar_one()

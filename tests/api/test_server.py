@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import asyncio
-import datetime
 from collections.abc import AsyncIterator
+from datetime import timedelta
 
 import grpc
 import grpc.aio
@@ -16,22 +16,18 @@ from cryptography.x509.oid import NameOID
 from daftari.v1 import journal_pb2 as pb
 from grpc_health.v1 import health_pb2, health_pb2_grpc
 from grpc_reflection.v1alpha import reflection_pb2, reflection_pb2_grpc
-from sqlalchemy import text
 
 from api.authentication import Authenticator
 from api.interceptors import Door
 from api.server import GrpcServer, PlaintextRefused, Tls
 from api.services.journal import journal_services
-from ledger.database import transaction
 from tests.builders import NOW, WALLET
-from tests.fix_api import OPERATOR, Api
+from tests.fix_api import Api
 from tests.wire import transfer
 
 
 def another_server(api: Api) -> GrpcServer:
-    door = Door(
-        Authenticator(api.keys.authenticate, monotonic=api.clock.monotonic), monotonic=api.clock.monotonic
-    )
+    door = Door(Authenticator(api.keys.authenticate, monotonic=api.clock.monotonic), monotonic=api.clock.monotonic)
     return GrpcServer(journal_services(api.core), door=door)
 
 
@@ -66,7 +62,8 @@ async def test_reflection_lists_the_services_without_a_key(api: Api) -> None:
 
 async def test_a_method_nobody_serves_is_unimplemented(api: Api) -> None:
     nobody = await api.client(None)
-    call = nobody.channel.unary_unary("/daftari.v1.JournalQueryService/NoSuchMethod")
+    path = "/daftari.v1.JournalQueryService/NoSuchMethod"
+    call: grpc.aio.UnaryUnaryMultiCallable[bytes, bytes] = nobody.channel.unary_unary(path)
 
     with pytest.raises(grpc.aio.AioRpcError) as caught:
         await call(b"")
@@ -102,8 +99,8 @@ def self_signed() -> Tls:
         .issuer_name(name)
         .public_key(key.public_key())
         .serial_number(1)
-        .not_valid_before(NOW - datetime.timedelta(days=3650))
-        .not_valid_after(NOW + datetime.timedelta(days=3650))
+        .not_valid_before(NOW - timedelta(days=3650))
+        .not_valid_after(NOW + timedelta(days=3650))
         .add_extension(x509.SubjectAlternativeName([x509.DNSName("localhost")]), critical=False)
         .sign(key, hashes.SHA256())
     )
@@ -128,23 +125,21 @@ async def test_with_a_certificate_the_server_speaks_tls(api: Api) -> None:
     assert "PRIVATE" not in repr(tls)
 
 
+async def posted(api: Api, request: pb.PostEntryRequest) -> pb.JournalEntry:
+    return (await api.commands.PostEntry(request)).entry
+
+
 async def test_a_stopping_server_lets_an_entry_under_way_finish(api: Api) -> None:
-    hold = text(
-        "SELECT 1 FROM account_balances b JOIN accounts a ON a.ledger_id = b.ledger_id AND a.id = b.account_id "
-        "WHERE b.ledger_id = :ledger AND a.path = :path FOR UPDATE OF b"
-    )
-    operator = await api.client(OPERATOR)
     request = pb.PostEntryRequest(ledger=api.ledger, request_id="1", entry=transfer(5))
 
-    async with transaction(api.books.engine) as connection:
-        await connection.execute(hold, {"ledger": api.books.ledger.id, "path": WALLET})
-        call = operator.commands.PostEntry(request)
-        await call.wait_for_connection()
+    async with api.held(WALLET):
+        under_way = asyncio.ensure_future(posted(api, request))
+        await api.until_somebody_waits()
         stopping = asyncio.create_task(api.server.stop(grace_seconds=30))
         await asyncio.sleep(0.1)
         stopped_early = stopping.done()
-    answer = await call
+    entry = await under_way
     await stopping
 
     assert not stopped_early
-    assert answer.entry.postings[1].balance_after_minor_units == 5
+    assert entry.postings[1].balance_after_minor_units == 5

@@ -30,21 +30,18 @@ VIOLATIONS = {
 }
 
 
-def verdicts(checkout: Path) -> dict[str, str]:
-    """KEPT or BROKEN for each contract, as import-linter finds the packages below `checkout`."""
+def lint(checkout: Path) -> str:
+    """What import-linter reports about the packages below `checkout`."""
+    program = "import sys; from importlinter.cli import lint_imports; sys.exit(lint_imports(no_logo=True, no_cache=True))"
     found = subprocess.run(
-        [sys.executable, "-c", "import sys; from importlinter.cli import lint_imports; sys.exit(lint_imports())"],
+        [sys.executable, "-c", program],
         cwd=checkout,
         env={**os.environ, "COLUMNS": "200", "NO_COLOR": "1", "PYTHONPATH": os.pathsep.join([str(checkout), *sys.path])},
         capture_output=True,
         text=True,
         check=False,
     )
-    contracts = dict(VERDICT.findall(found.stdout))
-    assert contracts, found.stdout + found.stderr
-    if found.returncode != 0:
-        print(found.stdout)
-    return contracts
+    return found.stdout + found.stderr
 
 
 def copy_with_violations(target: Path) -> None:
@@ -63,15 +60,15 @@ def contract_names() -> set[str]:
 
 
 def test_every_import_goes_the_way_it_should() -> None:
-    found = verdicts(ROOT)
+    report = lint(ROOT)
 
-    assert found == dict.fromkeys(contract_names(), "KEPT")
+    assert dict(VERDICT.findall(report)) == dict.fromkeys(contract_names(), "KEPT"), report
 
 
 def test_every_contract_would_notice_a_wrong_import(tmp_path: Path) -> None:
     copy_with_violations(tmp_path)
 
-    found = verdicts(tmp_path)
+    report = lint(tmp_path)
 
     assert set(VIOLATIONS) == contract_names()
-    assert found == dict.fromkeys(VIOLATIONS, "BROKEN")
+    assert dict(VERDICT.findall(report)) == dict.fromkeys(VIOLATIONS, "BROKEN"), report

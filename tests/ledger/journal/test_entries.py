@@ -19,6 +19,7 @@ from tests.builders import BANK, FEES, NOW, OTHER_WALLET, WALLET, Books, entry, 
 from tests.ledger.journal.oracle import Fact, Model, random_books
 
 EVERYTHING = EntryFilter()
+PAGES_MAX = 1000
 
 
 async def page_of(books: Books, matching: EntryFilter = EVERYTHING, *, before: int = 0, limit: int = 50) -> EntryPage:
@@ -29,13 +30,14 @@ async def page_of(books: Books, matching: EntryFilter = EVERYTHING, *, before: i
 async def all_pages(books: Books, matching: EntryFilter, *, limit: int) -> list[EntryView]:
     entries: list[EntryView] = []
     before = 0
-    while True:
+    for _ in range(PAGES_MAX):
         page = await page_of(books, matching, before=before, limit=limit)
         assert len(page.entries) <= limit
         entries += page.entries
         if page.next_before == 0:
             return entries
         before = page.next_before
+    raise AssertionError("the pages never end")
 
 
 def ids_of(entries: list[EntryView] | tuple[EntryView, ...]) -> list[int]:

@@ -1,0 +1,74 @@
+"""Timestamps and dates of the wire."""
+
+from __future__ import annotations
+
+from datetime import UTC, date, datetime, timedelta, timezone
+
+import pytest
+from google.protobuf.timestamp_pb2 import Timestamp
+from hypothesis import given
+from hypothesis import strategies as st
+
+from api.conversion.times import date_of, moment_of, timestamp_of
+from ledger.errors import TimeInvalid
+
+MOMENTS = st.datetimes(
+    min_value=datetime(1970, 1, 1),  # noqa: DTZ001  # Hypothesis wants naive bounds and adds the zone
+    max_value=datetime(2088, 12, 31),  # noqa: DTZ001
+    timezones=st.just(UTC),
+)
+
+
+@given(MOMENTS)
+def test_a_moment_survives_the_wire(moment: datetime) -> None:
+    assert moment_of(timestamp_of(moment), field="time") == moment
+
+
+@given(MOMENTS, st.integers(min_value=-12, max_value=14))
+def test_a_moment_of_any_zone_is_the_same_moment(moment: datetime, hours: int) -> None:
+    elsewhere = moment.astimezone(timezone(timedelta(hours=hours)))
+
+    assert timestamp_of(elsewhere) == timestamp_of(moment)
+
+
+def test_the_wire_s_form_is_google_s() -> None:
+    moment = datetime(2026, 11, 20, 9, 30, 15, 123456, tzinfo=UTC)
+    expected = Timestamp()
+    expected.FromDatetime(moment)
+
+    assert timestamp_of(moment) == expected
+
+
+def test_a_naive_moment_is_refused() -> None:
+    with pytest.raises(AssertionError):
+        timestamp_of(datetime(2026, 11, 20))  # noqa: DTZ001  # the point of the test
+
+
+@given(
+    st.integers(min_value=-(2**63), max_value=2**63 - 1),
+    st.integers(min_value=-(2**31), max_value=2**31 - 1),
+)
+def test_any_numbers_make_a_moment_or_a_refusal(seconds: int, nanos: int) -> None:
+    stamp = Timestamp(seconds=seconds, nanos=nanos)
+
+    try:
+        moment = moment_of(stamp, field="entry.effective_time")
+    except TimeInvalid as refusal:
+        assert refusal.field == "entry.effective_time"
+    else:
+        assert moment.tzinfo is UTC
+        assert timestamp_of(moment).seconds == seconds
+
+
+def test_a_date_is_read() -> None:
+    assert date_of("2026-11-21", field="business_date") == date(2026, 11, 21)
+
+
+@given(st.text(max_size=12))
+def test_any_text_makes_a_date_or_a_refusal(text: str) -> None:
+    try:
+        day = date_of(text, field="business_date")
+    except TimeInvalid as refusal:
+        assert refusal.field == "business_date"
+    else:
+        assert day.isoformat() == text

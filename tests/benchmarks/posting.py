@@ -1,0 +1,98 @@
+"""The posting benchmark: what a durable entry costs alone, in a crowd, in bulk, against the floor and the ceiling of each."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from contextlib import AsyncExitStack
+from dataclasses import dataclass
+
+from ledger.journal.verify import VerifyReport
+from tests.benchmarks.entries import Transfers, account_specs
+from tests.benchmarks.footprint import TableSize, table_sizes
+from tests.benchmarks.inside import Inside
+from tests.benchmarks.machine import machine_facts, resident_megabytes, server_facts
+from tests.benchmarks.measuring import Measured, Plan, Variant, interleave, runs_of
+from tests.benchmarks.over_grpc import OverGrpc
+from tests.benchmarks.rig import Rig, open_rig
+
+IN_FLIGHT = (1, 8, 64, 256)
+CROWD = 64
+COPIED_SETS = 20
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Variants:
+    """Everything that is compared. Each is measured at every round."""
+
+    echo: Mapping[int, Variant]
+    unary: Mapping[int, Variant]
+    uniform: Variant
+    streamed: Variant
+    bulk: Variant
+    alone: Variant
+    transaction_per_call: Variant
+    sets: Variant
+    copied: Variant
+
+    @property
+    def in_turn(self) -> list[Variant]:
+        """The order of a round: what is compared with each other stands together."""
+        pairs = [one for number in IN_FLIGHT for one in (self.unary[number], self.echo[number])]
+        crowd = [self.uniform, self.transaction_per_call]
+        return [self.alone, *pairs[:6], *crowd, *pairs[6:], self.streamed, self.bulk, self.copied, self.sets]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Results:
+    """What one run found. Memory in megabytes, None where the system does not tell."""
+
+    plan: Plan
+    variants: Variants
+    by_name: Mapping[str, Measured]
+    sizes: list[TableSize]
+    memory_at_start: float | None
+    memory_at_end: float | None
+    books: VerifyReport
+    facts: Mapping[str, str]
+
+    def of(self, variant: Variant) -> Measured:
+        """The rounds of a variant."""
+        return self.by_name[variant.name]
+
+
+async def measure(plan: Plan, *, starting: Callable[[int], None], told: Callable[[str], None]) -> Results:
+    """Runs everything on a database of its own. `starting` hears how many runs come, `told` of each."""
+    async with AsyncExitStack() as stack:
+        told("starting PostgreSQL and the service")
+        rig = await stack.enter_async_context(open_rig(account_specs()))
+        facts = {**machine_facts(rig.application.settings.data_directory), **await server_facts(rig.application.engine)}
+        variants = await _variants(rig, stack)
+        memory_at_start = resident_megabytes(rig.server.pid)
+        starting(runs_of(variants.in_turn, plan=plan))
+        by_name = await interleave(variants.in_turn, plan=plan, told=told)
+        told("rebuilding the books from their postings")
+        return Results(
+            plan=plan,
+            variants=variants,
+            by_name=by_name,
+            sizes=await table_sizes(rig.application.engine),
+            memory_at_start=memory_at_start,
+            memory_at_end=resident_megabytes(rig.server.pid),
+            books=await rig.verified(),
+            facts=facts,
+        )
+
+
+async def _variants(rig: Rig, stack: AsyncExitStack) -> Variants:
+    over_grpc, inside = OverGrpc(rig, Transfers("grpc")), Inside(rig, Transfers("inside"))
+    return Variants(
+        echo={number: over_grpc.echo(in_flight=number) for number in IN_FLIGHT},
+        unary={number: over_grpc.unary(in_flight=number) for number in IN_FLIGHT},
+        uniform=over_grpc.unary_uniform(in_flight=CROWD),
+        streamed=over_grpc.streamed(streams=4, window=250),
+        bulk=over_grpc.bulk(in_flight=2),
+        alone=inside.transaction_per_call(in_flight=1),
+        transaction_per_call=inside.transaction_per_call(in_flight=CROWD),
+        sets=inside.sets(),
+        copied=await stack.enter_async_context(inside.raw_copy(sets=COPIED_SETS)),
+    )

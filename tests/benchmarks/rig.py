@@ -1,0 +1,128 @@
+"""What is measured: an embedded PostgreSQL of its own with its shipped settings, books, a key, and `daftari serve` as a
+process of its own. This process is the client, so load and service never share an interpreter.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import os
+import signal
+import sys
+import tempfile
+from asyncio.subprocess import PIPE, Process
+from collections.abc import AsyncIterator, Sequence
+from contextlib import AsyncExitStack, asynccontextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import grpc.aio
+from sqlalchemy import URL
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from api.commands.keys import create_key
+from api.profile import DATABASE
+from api.settings import Settings
+from api.wiring import Application, open_application
+from ledger import provision
+from ledger.database import run, transaction
+from ledger.embedded_directory import reachable_directory, running_address
+from ledger.journal import accounts, books
+from ledger.journal.accounts import AccountSpec
+from ledger.journal.books import Ledger
+from ledger.journal.verify import VerifyReport, verify
+from tests.builders import account
+
+LEDGER = "benchmark"
+START_SECONDS_MAX = 30.0
+STOP_SECONDS_MAX = 30.0
+_ROOT = Path(__file__).parents[2]
+
+
+@dataclass(frozen=True, slots=True)
+class Rig:
+    """The running parts. `owner_url` may create tables beside the journal's."""
+
+    application: Application
+    ledger: Ledger
+    channel: grpc.aio.Channel
+    server: Process
+    owner_url: URL
+    key: str = field(repr=False)
+
+    @property
+    def metadata(self) -> tuple[tuple[str, str], ...]:
+        """What every call that needs a key carries."""
+        return (("authorization", f"Bearer {self.key}"),)
+
+    async def verified(self) -> VerifyReport:
+        """The books, rebuilt from their postings and compared."""
+        async with transaction(self.application.engine) as connection:
+            return await verify(connection, ledger_id=self.ledger.id)
+
+
+@asynccontextmanager
+async def open_rig(specs: Sequence[AccountSpec]) -> AsyncIterator[Rig]:
+    """Everything started, with the accounts opened; stopped and removed at the end."""
+    async with AsyncExitStack() as stack:
+        directory = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="daftari-benchmarks-")))
+        directory.chmod(0o711)  # the server's user, who is not root, passes through
+        settings = Settings(database_url=None, data_directory=directory, grpc_listen="127.0.0.1:0")
+        application = await stack.enter_async_context(open_application(settings, name="benchmarks"))
+        ledger = await _open_books(application, specs)
+        key = await create_key(
+            application, name="benchmarks", ledger_code=LEDGER, partner_code="", permissions=None, days=1
+        )
+        server, address = await stack.enter_async_context(_serving(settings))
+        channel = await stack.enter_async_context(grpc.aio.insecure_channel(address))
+        yield Rig(application, ledger, channel, server, _owner_url(directory), key)
+
+
+async def _open_books(application: Application, specs: Sequence[AccountSpec]) -> Ledger:
+    async def command(connection: AsyncConnection) -> Ledger:
+        now = application.now()
+        ledger = await books.create_ledger(
+            connection, code=LEDGER, name="Benchmark", base_currency="KES", time_zone="Africa/Nairobi", now=now
+        )
+        for first in range(0, len(specs), accounts.ACCOUNTS_PER_CALL_MAX):
+            part = specs[first : first + accounts.ACCOUNTS_PER_CALL_MAX]
+            await accounts.open_accounts(connection, ledger_id=ledger.id, specs=part, ids=application.ids, now=now)
+        return ledger
+
+    return await run(application.engine, command)
+
+
+@asynccontextmanager
+async def _serving(settings: Settings) -> AsyncIterator[tuple[Process, str]]:
+    """The service as an operator starts it, and its address."""
+    environment = {
+        "PATH": os.defpath,
+        "PYTHONPATH": os.pathsep.join(path for path in sys.path if path),
+        "DAFTARI_DATA_DIRECTORY": str(settings.data_directory),
+        "DAFTARI_GRPC_LISTEN": settings.grpc_listen,
+        "DAFTARI_LOG_LEVEL": "WARNING",
+    }
+    command = (sys.executable, "-m", "api.cli", "serve", "--role", "grpc")
+    server = await asyncio.create_subprocess_exec(*command, stdout=PIPE, env=environment, cwd=_ROOT)
+    try:
+        yield server, await asyncio.wait_for(_announced(server), START_SECONDS_MAX)
+    finally:
+        with contextlib.suppress(ProcessLookupError):
+            server.send_signal(signal.SIGTERM)
+        await asyncio.wait_for(server.communicate(), STOP_SECONDS_MAX)
+
+
+async def _announced(server: Process) -> str:
+    assert server.stdout is not None
+    while line := (await server.stdout.readline()).decode():
+        if line.startswith("gRPC"):
+            return line.split()[1]
+    raise RuntimeError("the service ended before it said where it listens")
+
+
+def _owner_url(directory: Path) -> URL:
+    address = running_address(reachable_directory(directory / "postgres"))
+    assert address is not None, "this process runs the server"
+    url = address.url(role=provision.MIGRATOR, database=DATABASE)
+    return url.update_query_dict({"options": f"-c role={provision.OWNER}"})
+
