@@ -1,8 +1,8 @@
-"""The outbound door: claims due instructions, commits the attempt, makes the call, records the answer. Decides no
-entry.
+"""The outbound door: claims due instructions, commits the attempt, makes the call, records the answer. Decides no entry.
 
-No transaction is open during a call. An instruction whose last attempt has no answer is never sent again: what became
-of it is unknown, and only evidence moves it on."""
+No transaction is open during a call. What an instruction's kind means is its errand's matter (submission, inquiry); this is
+the part they share.
+"""
 
 from __future__ import annotations
 
@@ -14,35 +14,27 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from functools import partial
 from itertools import groupby
+from typing import Any, Protocol
 
 import structlog
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
-from adapters.provider import CallbackUrls, PayoutRail
+from adapters.provider import CallbackUrls
 from ledger.database import Driver, driver, run
 from ledger.ids import IdSource
-from ledger.journal.accounts import AccountDirectory
 from ledger.journal.books import Ledger, find_ledgers
-from ledger.journal.entry import Source
 from ledger.outbox import queue
-from ledger.outbox.instruction import Answer, NotSent, OutcomeUnknown, PayoutInstruction
 from ledger.outbox.queue import Claimed, Finished
-from ledger.outcomes import Applied, Report, Started, record
-from ledger.parties import PartyKeys, read_msisdns
-from ledger.payouts import writing
-from ledger.payouts.writing import LockedPayout
 
 log = structlog.get_logger(__name__)
 
 ACTOR = "daftari.dispatch"
-RETRY_SECONDS_MAX = 900.0
-_LOST = OutcomeUnknown("the submission was interrupted before its answer was stored")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class DispatchSettings:
     """`public_url` is where providers reach our callback edge, without a trailing slash. The lease must outlast the
-    slowest call by far; `calls_max` bounds the calls under way at once."""
+    slowest call by far; `calls_max` bounds the calls of one step."""
 
     public_url: str
     lease: timedelta
@@ -50,161 +42,132 @@ class DispatchSettings:
 
 
 @dataclass(frozen=True, slots=True)
-class _Call:
+class Call:
+    """One call to make: the claim it serves, where the provider is to answer, and what only its errand knows."""
+
     claimed: Claimed
     ledger: Ledger
-    rail: PayoutRail
-    instruction: PayoutInstruction
     urls: CallbackUrls
+    content: Any
+
+
+@dataclass(frozen=True, slots=True)
+class Done:
+    """What came of a call: words for the attempt, and when to try again (None for never)."""
+
+    answer: str
+    detail: str
+    again_at: datetime | None
+
+
+class Errand(Protocol):
+    """One kind of instruction. `start` and `finish` run inside a transaction, `carry_out` outside of any."""
+
+    async def start(
+        self, session: Driver, ledger: Ledger, claimed: Sequence[Claimed]
+    ) -> list[tuple[Claimed, str, Any]]:
+        """What is to be called: (claim, rail, content); claims that need no call are finished here."""
+
+    async def carry_out(self, call: Call) -> Any:
+        """Makes the call. Never raises for what the network or the provider does."""
+
+    async def finish(self, session: Driver, ledger: Ledger, results: Sequence[tuple[Call, Any]]) -> list[Done]:
+        """Records what the calls brought back, and says what became of each."""
+
+    def crashed(self, error: Exception) -> Any:
+        """The answer of a call whose adapter raised: a bug, which proves nothing about the money."""
 
 
 class Dispatcher:
-    """Carries instructions out over the rails given, a batch per step."""
+    """Carries instructions out, a batch per step; several may run side by side."""
 
     def __init__(
         self,
         *,
         engine: AsyncEngine,
-        rails: Mapping[str, PayoutRail],
-        party_keys: PartyKeys,
-        directory: AccountDirectory,
+        errands: Mapping[str, Errand],
         ids: IdSource,
         now: Callable[[], datetime],
         settings: DispatchSettings,
     ) -> None:
         self._engine = engine
-        self._rails = rails
-        self._party_keys = party_keys
-        self._directory = directory
+        self._errands = errands
         self._ids = ids
         self._now = now
         self._settings = settings
 
     async def step(self) -> int:
-        """Claims one batch, makes its calls and records their answers; returns how many instructions were claimed."""
+        """Claims one batch, makes its calls, records each answer as it comes; returns how many were claimed."""
         token = self._ids.next(self._now())
-        claimed, calls = await run(self._engine, lambda connection: self._claim(connection, token))
-        if calls:
-            answers = await asyncio.gather(*(self._submit(call) for call in calls))
-            for _, group in groupby(zip(calls, answers, strict=True), key=lambda pair: pair[0].ledger.id):
-                await run(self._engine, partial(self._record, pairs=list(group), token=token))
+        claimed, calls = await run(self._engine, partial(self._claim, token=token))
+        pending = {asyncio.ensure_future(self._carry_out(call)) for call in calls}
+        while pending:
+            finished, pending = await asyncio.wait(pending, return_when=asyncio.FIRST_COMPLETED)
+            await self._record_all([task.result() for task in finished], token)
         return claimed
 
-    async def _claim(self, connection: AsyncConnection, token: int) -> tuple[int, list[_Call]]:
+    async def _claim(self, connection: AsyncConnection, *, token: int) -> tuple[int, list[Call]]:
         session = await driver(connection)
-        now = self._now()
-        limit = self._settings.calls_max
-        claimed = await queue.claim(session, now=now, lease=self._settings.lease, token=token, limit=limit)
+        settings = self._settings
+        claimed = await queue.claim(
+            session, now=self._now(), lease=settings.lease, token=token, limit=settings.calls_max
+        )
         ledgers = await find_ledgers(connection, ids={one.ledger_id for one in claimed})
-        calls: list[_Call] = []
-        for ledger_id, group in groupby(claimed, key=lambda one: one.ledger_id):
-            calls += await self._start(session, ledgers[ledger_id], list(group), token)
+        calls: list[Call] = []
+        for (ledger_id, kind), group in groupby(claimed, key=lambda one: (one.ledger_id, one.kind)):
+            calls += await self._start(session, ledgers[ledger_id], self._errands[kind], list(group))
         return len(claimed), calls
 
-    async def _start(self, session: Driver, ledger: Ledger, claimed: Sequence[Claimed], token: int) -> list[_Call]:
-        now = self._now()
-        await self._give_up_lost(session, ledger, [one for one in claimed if one.lost])
-        fresh = [one for one in claimed if not one.lost]
-        reports = [self._report(one.payout_id, Started()) for one in fresh]
-        recorded = await self._record_reports(session, ledger, reports)
-        started = [one for one, verdict in zip(fresh, recorded, strict=True) if isinstance(verdict, Applied)]
-        needless = [
-            one.payout_id for one, verdict in zip(fresh, recorded, strict=True) if not isinstance(verdict, Applied)
-        ]
-        await queue.complete(session, ledger_id=ledger.id, payout_ids=needless, now=now)
+    async def _start(self, session: Driver, ledger: Ledger, errand: Errand, claimed: Sequence[Claimed]) -> list[Call]:
+        started = await errand.start(session, ledger, claimed)
         tokens = [secrets.token_hex(32) for _ in started]
-        hashed = [hash_token(one) for one in tokens]
-        await queue.start_attempts(
-            session, ledger_id=ledger.id, attempts=list(zip(started, hashed, strict=True)), now=now
-        )
-        return await self._prepare(session, ledger, started, tokens)
+        attempts = [(one, hash_token(token)) for (one, _, _), token in zip(started, tokens, strict=True)]
+        await queue.start_attempts(session, ledger_id=ledger.id, attempts=attempts, now=self._now())
+        return [
+            Call(one, ledger, self._urls(ledger, rail, token), content)
+            for (one, rail, content), token in zip(started, tokens, strict=True)
+        ]
 
-    async def _give_up_lost(self, session: Driver, ledger: Ledger, lost: Sequence[Claimed]) -> None:
-        if not lost:
-            return
-        log.warning("instruction.lost", ledger=ledger.code, count=len(lost))
-        await self._record_reports(session, ledger, [self._report(one.payout_id, _LOST) for one in lost])
-        finished = [Finished(one.id, one.attempt - 1, "lost", _LOST.reason) for one in lost]
-        await queue.finish_attempts(session, ledger_id=ledger.id, finished=finished, now=self._now())
-        await queue.complete(session, ledger_id=ledger.id, payout_ids=[one.payout_id for one in lost], now=self._now())
-
-    async def _prepare(
-        self, session: Driver, ledger: Ledger, started: Sequence[Claimed], tokens: Sequence[str]
-    ) -> list[_Call]:
-        payouts = await writing.lock_payouts(
-            session, ledger_id=ledger.id, payout_ids=[one.payout_id for one in started]
-        )
-        msisdns = await read_msisdns(
-            session, ledger_id=ledger.id, party_ids=[one.party_id for one in payouts.values()], keys=self._party_keys
-        )
-        calls = []
-        for one, token in zip(started, tokens, strict=True):
-            payout = payouts[one.payout_id]
-            instruction = PayoutInstruction(
-                provider_reference=payout.provider_reference,
-                rail=payout.rail,
-                shortcode=payout.shortcode,
-                msisdn=msisdns[payout.party_id],
-                amount=payout.amount,
-                purpose=payout.purpose,
-                remarks=payout.remarks,
-            )
-            calls.append(_Call(one, ledger, self._rails[payout.rail], instruction, self._urls(ledger, payout, token)))
-        return calls
-
-    def _urls(self, ledger: Ledger, payout: LockedPayout, token: str) -> CallbackUrls:
+    def _urls(self, ledger: Ledger, rail: str, token: str) -> CallbackUrls:
         # Hexadecimal tokens cannot spell the words Daraja forbids in a URL ("exec", "sql", ...), as base 64 in time
         # would.
-        base = f"{self._settings.public_url}/callbacks/{ledger.id}/{payout.rail}"
+        base = f"{self._settings.public_url}/callbacks/{ledger.id}/{rail}"
         return CallbackUrls(f"{base}/result/{token}", f"{base}/timeout/{token}")
 
-    async def _submit(self, call: _Call) -> Answer:
+    async def _carry_out(self, call: Call) -> tuple[Call, Any]:
+        errand = self._errands[call.claimed.kind]
         try:
-            return await call.rail.submit_payout(call.instruction, call.urls)
+            return call, await errand.carry_out(call)
         except Exception as error:  # noqa: BLE001 -- the process edge: an adapter's bug must not lose the attempt
-            log.error("submission.crashed", payout_id=call.claimed.payout_id, error=type(error).__name__)
-            return OutcomeUnknown(f"the adapter failed with {type(error).__name__}")
+            log.error("call.crashed", payout_id=call.claimed.payout_id, error=type(error).__name__)
+            return call, errand.crashed(error)
 
-    async def _record(self, connection: AsyncConnection, pairs: Sequence[tuple[_Call, Answer]], token: int) -> None:
+    async def _record_all(self, results: Sequence[tuple[Call, Any]], token: int) -> None:
+        def place(result: tuple[Call, Any]) -> tuple[int, str]:
+            return (result[0].ledger.id, result[0].claimed.kind)
+
+        for _, group in groupby(sorted(results, key=place), key=place):
+            await run(self._engine, partial(self._record, results=list(group), token=token))
+
+    async def _record(self, connection: AsyncConnection, *, results: Sequence[tuple[Call, Any]], token: int) -> None:
         session = await driver(connection)
-        ledger = pairs[0][0].ledger
-        reports = [self._report(call.claimed.payout_id, answer) for call, answer in pairs]
-        await self._record_reports(session, ledger, reports)
+        first = results[0][0]
+        done = await self._errands[first.claimed.kind].finish(session, first.ledger, results)
         finished = [
-            Finished(call.claimed.id, call.claimed.attempt, type(answer).__name__, _describe(answer))
-            for call, answer in pairs
+            Finished(call.claimed.id, call.claimed.attempt, one.answer, one.detail)
+            for (call, _), one in zip(results, done, strict=True)
         ]
-        await queue.finish_attempts(session, ledger_id=ledger.id, finished=finished, now=self._now())
-        retries = [(call.claimed, answer) for call, answer in pairs if isinstance(answer, NotSent)]
-        due = [(one.id, self._now() + _delay(one.attempt, answer)) for one, answer in retries]
-        await queue.put_back(session, ledger_id=ledger.id, token=token, due=due)
-        for call, answer in pairs:
-            log.info("payout.answered", payout_id=call.claimed.payout_id, answer=type(answer).__name__)
-
-    def _report(self, payout_id: int, outcome: Started | Answer) -> Report:
-        return Report(payout_id=payout_id, outcome=outcome, source=Source.API, actor=ACTOR)
-
-    async def _record_reports(self, session: Driver, ledger: Ledger, reports: Sequence[Report]) -> list[object]:
-        recorded = await record(
-            session, ledger=ledger, reports=reports, directory=self._directory, ids=self._ids, now=self._now()
-        )
-        return list(recorded)
+        await queue.finish_attempts(session, ledger_id=first.ledger.id, finished=finished, now=self._now())
+        due = [
+            (call.claimed.id, one.again_at)
+            for (call, _), one in zip(results, done, strict=True)
+            if one.again_at is not None
+        ]
+        await queue.put_back(session, ledger_id=first.ledger.id, token=token, due=due)
+        for (call, _), one in zip(results, done, strict=True):
+            log.info("call.answered", kind=call.claimed.kind, payout_id=call.claimed.payout_id, answer=one.answer)
 
 
 def hash_token(token: str) -> bytes:
     """What is stored of a callback path's token."""
     return hashlib.sha256(token.encode()).digest()
-
-
-def _delay(attempt: int, answer: NotSent) -> timedelta:
-    """Back off from the provider's own figure, doubling with every try up to a quarter of an hour."""
-    return timedelta(seconds=min(answer.retry_after_seconds * 2 ** min(attempt - 1, 10), RETRY_SECONDS_MAX))
-
-
-def _describe(answer: Answer) -> str:
-    match answer:
-        case NotSent(reason=text) | OutcomeUnknown(reason=text):
-            return text[:200]
-        case _:
-            code = getattr(answer, "code", "")
-            return f"{code} {getattr(answer, 'description', '')}".strip()[:200]

@@ -27,7 +27,7 @@ from ledger.outbox.inbox import Message, Verdict
 from ledger.outbox.instruction import OutcomeUnknown, Settled
 from ledger.outcomes import Applied, Recorded, Report, Unchanged, record
 from ledger.parties import PartyKeys, read_msisdns
-from ledger.payouts import writing
+from ledger.payouts import reviews, writing
 from ledger.payouts.payout import Standing
 from ledger.payouts.writing import LockedPayout
 from ledger.sealing import Sealer
@@ -189,7 +189,7 @@ class Inbound:
     async def _review(
         self, session: Driver, ledger_id: int, queue: str, cases: Sequence[tuple[Message, int | None, str]]
     ) -> None:
-        await writing.open_reviews(
+        await reviews.open_reviews(
             session,
             ledger_id=ledger_id,
             queue=queue,

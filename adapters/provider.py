@@ -4,11 +4,22 @@ means."""
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Protocol
+from datetime import datetime
+from typing import Protocol, TypeAlias
 
 from ledger.money import Money
 from ledger.msisdn import Msisdn
-from ledger.outbox.instruction import Answer, Failed, OutcomeUnknown, PayoutInstruction, Settled
+from ledger.outbox.instruction import (
+    Acknowledged,
+    Answer,
+    Failed,
+    NotSent,
+    OutcomeUnknown,
+    PayoutInquiry,
+    PayoutInstruction,
+    QueryAnswer,
+    Settled,
+)
 from ledger.payouts.limits import RailLimits
 
 
@@ -39,6 +50,7 @@ class PayoutCallback:
     msisdn: Msisdn | None
     amount: Money | None
     shortcode: str | None
+    receiver_shortcode: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,6 +58,28 @@ class CallbackUnreadable:
     """The bytes are not a message this rail documents; they stay stored and a person looks at them."""
 
     reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class SubAccountBalance:
+    """What the provider says one of our sub-accounts holds: "utility", "working", "charges_paid", ... `available` is
+    minor units of the currency and may be negative."""
+
+    sub_account: str
+    currency: str
+    available: int
+
+
+@dataclass(frozen=True, slots=True)
+class BalanceReport:
+    """A provider's answer to a balance query; `asserted_at` is its own time, None where it names none."""
+
+    shortcode: str | None
+    balances: tuple[SubAccountBalance, ...]
+    asserted_at: datetime | None
+
+
+BalanceAnswer: TypeAlias = Acknowledged | NotSent | OutcomeUnknown
 
 
 class PayoutRail(Protocol):
@@ -57,6 +91,19 @@ class PayoutRail(Protocol):
 
     async def submit_payout(self, instruction: PayoutInstruction, callback_urls: CallbackUrls) -> Answer:
         """Sends once. Never raises for what the network or the provider does: that is an Answer."""
+
+    async def query_payout(self, inquiry: PayoutInquiry, callback_urls: CallbackUrls) -> QueryAnswer:
+        """Asks once what became of a payout. Never raises; an error proves nothing about the payout."""
+
+    def read_query_callback(self, kind: str, body: bytes) -> PayoutCallback | CallbackUnreadable:
+        """Reads the answer to a question, by the path it came by ("result" or "timeout"): what it says of the payout,
+        OutcomeUnknown where it says nothing final. Pure."""
+
+    async def query_balance(self, shortcode: str, callback_urls: CallbackUrls) -> BalanceAnswer:
+        """Asks once for the balances of a shortcode, which come by callback. Never raises."""
+
+    def read_balance_callback(self, kind: str, body: bytes) -> BalanceReport | CallbackUnreadable:
+        """Reads the answer to a balance query. Pure."""
 
     def read_payout_callback(self, kind: str, body: bytes) -> PayoutCallback | CallbackUnreadable:
         """Reads a stored callback body; `kind` is "result" or "timeout", from the path it came by. Pure."""

@@ -9,7 +9,7 @@ from datetime import datetime
 from sqlalchemy.ext.asyncio import AsyncEngine
 
 from api.books import LedgerDirectory
-from api.posting import EntryPoster
+from api.posting import EntryPoster, open_poster
 from ledger.gather import DEFAULT_LIMITS, Limits
 from ledger.ids import IdSource
 from ledger.journal.accounts import AccountDirectory
@@ -37,7 +37,7 @@ def open_core(
     limits: Limits = DEFAULT_LIMITS,
 ) -> Core:
     """The core on this engine; `close` its poster when the server has stopped."""
-    poster = EntryPoster(engine, directory=directory, ids=ids, now=now, monotonic=monotonic, limits=limits)
+    poster = open_poster(engine, directory=directory, ids=ids, now=now, monotonic=monotonic, limits=limits)
     return Core(
         engine=engine,
         directory=directory,

@@ -1,20 +1,28 @@
 """The refusals of the core: one tree, each with a stable reason and a sentence that says what to do next.
 
-LedgerError ├── InvalidInput            (INVALID)        the request itself is wrong; a field is named │   ├──
-AmountInvalid, CurrencyUnknown, CurrencyMismatch, MsisdnInvalid, PathInvalid, ZoneInvalid, TextInvalid, │   ├──
-TimeInvalid, PageTokenInvalid, CursorInvalid, ReversalInvalid, SetTooLarge, ChartInvalid, ChoiceInvalid │   └──
-EntryTooShort, EntryTooLong, EntryDoesNotBalance, KindReserved, AmountNotPayable ├── NotFound                (NOT_FOUND)
-│   └── LedgerNotFound, AccountNotFound, EntryNotFound, PayoutNotFound, PartnerNotFound, KeyNotFound, RailNotFound ├──
-AlreadyExists           (ALREADY_EXISTS) │   └── IdempotencyKeyReused, LedgerExists, AccountExists, PartnerExists,
-PartnerReferenceReused, TransitionRepeated ├── RuleBroken              (FAILED_PRECONDITION)  well formed, but the books
-forbid it now │   └── AccountClosed, AccountNotEmpty, FloorWouldBreak, CeilingWouldBreak, BalanceWouldOverflow,
-ReversalExceedsOriginal, │       EntryBelongsToSubject, PayoutNotCancellable, PartnerSuspended ├── Denied
-(PERMISSION_DENIED) ├── NotAuthenticated        (UNAUTHENTICATED) ├── Overloaded              (RESOURCE_EXHAUSTED)
-nothing was done; try again later ├── TooLate                 (DEADLINE_EXCEEDED)    the caller's deadline passed before
-the work began; nothing was done ├── CommitUnknown           (UNAVAILABLE)    the connection broke during COMMIT; repeat
-with the same request id ├── DatabaseUnavailable     (UNAVAILABLE)    the database cannot be reached now; nothing was
-done ├── UnsafeDatabase          (INTERNAL)       the service must not run against this server └── EmbeddedUnavailable
-(INTERNAL)       the embedded PostgreSQL cannot run here
+LedgerError
+├── InvalidInput            (INVALID)        the request itself is wrong; a field is named
+│   ├── AmountInvalid, CurrencyUnknown, CurrencyMismatch, MsisdnInvalid, PathInvalid, ZoneInvalid, TextInvalid,
+│   ├── TimeInvalid, PageTokenInvalid, CursorInvalid, ReversalInvalid, SetTooLarge, ChartInvalid, ChoiceInvalid
+│   └── EntryTooShort, EntryTooLong, EntryDoesNotBalance, KindReserved, AmountNotPayable
+├── NotFound                (NOT_FOUND)
+│   ├── LedgerNotFound, AccountNotFound, EntryNotFound, PayoutNotFound, PartnerNotFound, KeyNotFound
+│   └── RailNotFound, ReviewNotFound
+├── AlreadyExists           (ALREADY_EXISTS)
+│   ├── IdempotencyKeyReused, LedgerExists, AccountExists, PartnerExists, PartnerReferenceReused
+│   └── TransitionRepeated
+├── RuleBroken              (FAILED_PRECONDITION)  well formed, but the books forbid it now
+│   ├── AccountClosed, AccountNotEmpty, FloorWouldBreak, CeilingWouldBreak, BalanceWouldOverflow
+│   ├── ReversalExceedsOriginal, EntryBelongsToSubject, PayoutNotCancellable, PartnerSuspended
+│   └── ReviewNotResolvable
+├── Denied                  (PERMISSION_DENIED)
+├── NotAuthenticated        (UNAUTHENTICATED)
+├── Overloaded              (RESOURCE_EXHAUSTED)   nothing was done; try again later
+├── TooLate                 (DEADLINE_EXCEEDED)    the deadline passed before the work began; nothing was done
+├── CommitUnknown           (UNAVAILABLE)    the connection broke during COMMIT; repeat with the same request id
+├── DatabaseUnavailable     (UNAVAILABLE)    the database cannot be reached now; nothing was done
+├── UnsafeDatabase          (INTERNAL)       the service must not run against this server
+└── EmbeddedUnavailable     (INTERNAL)       the embedded PostgreSQL cannot run here
 
 A refusal is never a bug and never a provider's failure: bugs are AssertionErrors, provider failures are outcomes.
 """
@@ -171,6 +179,10 @@ class PartnerNotFound(NotFound):
     """No partner of that code in this ledger."""
 
 
+class ReviewNotFound(NotFound):
+    """No case of that id in this ledger's review queues."""
+
+
 class KeyNotFound(NotFound):
     """No API key of that id."""
 
@@ -245,6 +257,10 @@ class EntryBelongsToSubject(RuleBroken):
 
 class PayoutNotCancellable(RuleBroken):
     """The payout may have left already."""
+
+
+class ReviewNotResolvable(RuleBroken):
+    """The case is closed already, or its payout's state does not allow this verb."""
 
 
 class PartnerSuspended(RuleBroken):

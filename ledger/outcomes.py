@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from datetime import date, datetime
+from datetime import date, datetime, timedelta
 from typing import TypeAlias
 
 from ledger.database import Driver
@@ -23,11 +23,16 @@ from ledger.journal.post import business_date, link_whole_reversals, post_entrie
 from ledger.money import Money
 from ledger.outbox import queue
 from ledger.outbox.instruction import Acknowledged, Failed, NotSent, OutcomeUnknown, Rejected, Settled
-from ledger.payouts import writing
+from ledger.payouts import reviews, writing
 from ledger.payouts.payout import TRANSITIONS, Effect, Event, Move, PayoutMoney, Standing, State, effect_entry
 from ledger.payouts.rails import find_routes
 from ledger.payouts.writing import LockedPayout
 from ledger.text import check_text
+
+
+# A payout that became unknown is first asked about after this; the dispatcher knows the rest of the schedule.
+QUERY_AFTER = timedelta(minutes=1)
+UNKNOWN_QUEUE = "submit-unknown"
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,7 +47,23 @@ class Cancelled:
     reason: str
 
 
-Outcome: TypeAlias = Started | Acknowledged | NotSent | OutcomeUnknown | Rejected | Settled | Failed | Cancelled
+@dataclass(frozen=True, slots=True)
+class Charged:
+    """A person found a late success genuine; the partner pays for it after all."""
+
+    evidence: str
+
+
+@dataclass(frozen=True, slots=True)
+class ClawedBack:
+    """A person found a late success genuine; the payee owes it, and the partner is not charged again."""
+
+    evidence: str
+
+
+Outcome: TypeAlias = (
+    Started | Acknowledged | NotSent | OutcomeUnknown | Rejected | Settled | Failed | Cancelled | Charged | ClawedBack
+)
 
 
 _EVENTS: dict[type[Outcome], Event] = {
@@ -54,6 +75,8 @@ _EVENTS: dict[type[Outcome], Event] = {
     Settled: Event.SETTLED,
     Failed: Event.FAILED,
     Cancelled: Event.CANCELLED,
+    Charged: Event.CHARGED,
+    ClawedBack: Event.CLAWED_BACK,
 }
 
 
@@ -96,6 +119,31 @@ class _Step:
     entry_id: int | None = None
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class OutcomeRecorder:
+    """record() with what never changes in a process."""
+
+    directory: AccountDirectory
+    ids: IdSource
+    query_after: timedelta = QUERY_AFTER
+
+    async def record(
+        self, driver: Driver, *, ledger: Ledger, reports: Sequence[Report], now: datetime
+    ) -> list[Recorded]:
+        """See record()."""
+        if not reports:
+            return []
+        return await record(
+            driver,
+            ledger=ledger,
+            reports=reports,
+            directory=self.directory,
+            ids=self.ids,
+            now=now,
+            query_after=self.query_after,
+        )
+
+
 async def record(
     driver: Driver,
     *,
@@ -104,6 +152,7 @@ async def record(
     directory: AccountDirectory,
     ids: IdSource,
     now: datetime,
+    query_after: timedelta = QUERY_AFTER,
 ) -> list[Recorded]:
     """Records outcomes in order and returns what became of each, inside the caller's transaction.
 
@@ -112,7 +161,21 @@ async def record(
     results: dict[int, Recorded] = {}
     for wave in _waves(reports):
         results |= await _record_wave(driver, ledger, wave, directory, ids, now)
+    unknown = sorted({r.payout_id for i, r in enumerate(reports) if _became(results[i], State.UNKNOWN)})
+    await queue.enqueue(
+        driver,
+        ledger_id=ledger.id,
+        kind=queue.QUERY,
+        payout_ids=unknown,
+        ids=ids,
+        now=now,
+        due_at=now + query_after,
+    )
     return [results[index] for index in range(len(reports))]
+
+
+def _became(recorded: Recorded, state: State) -> bool:
+    return isinstance(recorded, Applied) and recorded.state is state
 
 
 def _waves(reports: Sequence[Report]) -> list[list[tuple[int, Report]]]:
@@ -157,7 +220,7 @@ async def _record_wave(
         for step in steps.values()
         if step.move.effect is Effect.LATE_SUCCESS
     ]
-    await writing.open_reviews(
+    await reviews.open_reviews(
         driver, ledger_id=ledger.id, queue="provider-conflict", cases=conflicts, ids=ids, now=now
     )
     await writing.add_references(driver, ledger_id=ledger.id, references=_references(reports, locked), now=now)
@@ -220,6 +283,8 @@ async def _apply(
     await writing.write_changes(driver, ledger_id=ledger.id, changes=changes, now=now)
     submitted = [step.payout.id for step in steps if step.move.target not in (State.RESERVED, State.SUBMITTING)]
     await queue.complete(driver, ledger_id=ledger.id, payout_ids=submitted, now=now)
+    found_out = [step.payout.id for step in steps if step.left is State.UNKNOWN]
+    await reviews.close_answered(driver, ledger_id=ledger.id, queue=UNKNOWN_QUEUE, payout_ids=found_out, now=now)
 
 
 async def _post(
@@ -273,8 +338,10 @@ async def _find_charges(driver: Driver, ledger: Ledger, steps: Sequence[_Step]) 
     charged = [s for s in steps if isinstance(s.report.outcome, Settled)]
     wanted = [(s.payout.rail, s.payout.amount, _day(s.report.outcome, ledger)) for s in charged]
     charges = await writing.find_charges(driver, ledger_id=ledger.id, payments=wanted)
-    for step, charge in zip(charged, charges, strict=True):
-        step.charge = charge
+    for step, by_tariff in zip(charged, charges, strict=True):
+        outcome = step.report.outcome
+        assert isinstance(outcome, Settled)
+        step.charge = outcome.charge if outcome.charge is not None else by_tariff
 
 
 def _day(outcome: Outcome, ledger: Ledger) -> date:
@@ -303,6 +370,8 @@ def _change(step: _Step, now: datetime) -> writing.Change:
 def _detail(outcome: Outcome) -> str | None:
     match outcome:
         case NotSent(reason=text) | OutcomeUnknown(reason=text) | Cancelled(reason=text):
+            return text[:200]
+        case Charged(evidence=text) | ClawedBack(evidence=text):
             return text[:200]
         case Rejected(code=code, description=text) | Failed(code=code, description=text):
             return f"{code}: {text}"[:200]

@@ -302,3 +302,41 @@ reviews = Table(
     Column("reason", Text),
     _moment("opened_at"),
 )
+
+review_resolutions = Table(
+    "review_resolutions",
+    metadata,
+    Column("ledger_id", Integer, primary_key=True),
+    Column("review_id", BigInteger, primary_key=True),
+    Column("verb", Text),
+    Column("evidence", Text),
+    Column("actor", Text),
+    Column("entry_id", BigInteger),
+    _moment("resolved_at"),
+)
+
+float_assertions = Table(
+    "float_assertions",
+    metadata,
+    Column("ledger_id", Integer, primary_key=True),
+    Column("id", BigInteger, primary_key=True),
+    Column("provider", Text),
+    Column("shortcode", Text),
+    Column("sub_account", Text),
+    Column("currency", Text),
+    Column("available", BigInteger),
+    _moment("asserted_at"),
+    Column("source", Text),
+    Column("payout_id", BigInteger),
+)
+
+balance_queries = Table(
+    "balance_queries",
+    metadata,
+    Column("ledger_id", Integer, primary_key=True),
+    Column("id", BigInteger, primary_key=True),
+    Column("provider", Text),
+    Column("shortcode", Text),
+    Column("token_hash", LargeBinary),
+    _moment("asked_at"),
+)

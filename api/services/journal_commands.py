@@ -139,7 +139,7 @@ class JournalCommands(JournalCommandServiceServicer):
         check_set_size(len(request.items), maximum=ITEMS_PER_CALL_MAX, field="items")
         judged = [self._convert(item, call) for item in request.items]
         accepted = [one for one in judged if isinstance(one, PostRequest)]
-        outcomes = iter(await self._core.poster.post_all(ledger, accepted, deadline=call.deadline))
+        outcomes = iter(await self._core.poster.submit_all(ledger, accepted, deadline=call.deadline))
         return pb.PostEntriesResponse(
             results=[
                 entry_result(item.request_id, _told(next(outcomes), call) if isinstance(one, PostRequest) else one)

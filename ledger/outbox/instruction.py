@@ -6,25 +6,65 @@ is what we learned, from an answer, a callback or a query, about what did happen
 
 from __future__ import annotations
 
+import enum
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import TypeAlias
 
+from ledger.errors import TextInvalid
 from ledger.money import Money
 from ledger.msisdn import Msisdn
 
 
+class BusinessKind(enum.Enum):
+    """What kind of business account is paid."""
+
+    PAYBILL = "paybill"
+    TILL = "till"
+    TAX = "tax"
+
+
+@dataclass(frozen=True, slots=True)
+class BusinessPayee:
+    """A business paid by its shortcode; `account_reference` is the account there, such as an invoice or tax number."""
+
+    kind: BusinessKind
+    shortcode: str
+    account_reference: str
+
+    def __post_init__(self) -> None:
+        if not (self.shortcode.isascii() and self.shortcode.isdigit() and 3 <= len(self.shortcode) <= 10):
+            raise TextInvalid("a business shortcode has 3 to 10 digits", field="business.shortcode")
+        if len(self.account_reference) > 20 or (self.kind is not BusinessKind.TILL and not self.account_reference):
+            raise TextInvalid("an account reference has 1 to 20 characters", field="business.account_reference")
+
+
+# A person is paid by number, a business by shortcode.
+Payee: TypeAlias = Msisdn | BusinessPayee
+
+
 @dataclass(frozen=True, slots=True)
 class PayoutInstruction:
-    """Pay `amount` from the shortcode to `msisdn`, under our reference, which is chosen once and never changed."""
+    """Pay `amount` from the shortcode to the payee, under our reference, which is chosen once and never changed."""
 
     provider_reference: str
     rail: str
     shortcode: str
-    msisdn: Msisdn
+    payee: Payee
     amount: Money
     purpose: str
     remarks: str
+
+
+@dataclass(frozen=True, slots=True)
+class PayoutInquiry:
+    """What became of the payout with this reference? `receipt` is the provider's, where one is known."""
+
+    provider_reference: str
+    rail: str
+    shortcode: str
+    amount: Money
+    receipt: str | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,13 +103,15 @@ Answer: TypeAlias = Acknowledged | Rejected | NotSent | OutcomeUnknown
 
 @dataclass(frozen=True, slots=True)
 class Settled:
-    """The provider moved the money. `receipt` is unique at the provider; `completed_at` is the provider's time, UTC."""
+    """The provider moved the money. `receipt` is unique at the provider; `completed_at` is the provider's time, UTC;
+    `charge` is what it took for that, where it says so (None: by tariff)."""
 
     receipt: str
     amount: Money
     completed_at: datetime
     references: tuple[tuple[str, str], ...] = ()
     facts: dict[str, str] = field(default_factory=dict)
+    charge: Money | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,3 +121,7 @@ class Failed:
     code: str
     description: str
     references: tuple[tuple[str, str], ...] = ()
+
+
+# What a status query may bring back at once; a rail that answers by callback only acknowledges.
+QueryAnswer: TypeAlias = Acknowledged | NotSent | OutcomeUnknown | Settled | Failed

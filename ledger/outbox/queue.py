@@ -14,9 +14,12 @@ from datetime import datetime, timedelta
 from ledger.database import Driver
 from ledger.ids import IdSource
 
+SUBMIT, QUERY = "payout.submit", "payout.query"
+
 _ENQUEUE = """
 INSERT INTO instructions (ledger_id, id, kind, payout_id, due_at)
-SELECT %s, i.id, 'payout.submit', i.payout_id, %s FROM unnest(%s::bigint[], %s::bigint[]) AS i (id, payout_id)
+SELECT %s, i.id, %s, i.payout_id, %s FROM unnest(%s::bigint[], %s::bigint[]) AS i (id, payout_id)
+ON CONFLICT (ledger_id, payout_id, kind) DO NOTHING
 """
 # The oldest due first; rows another worker is claiming are skipped, not waited for.
 _CLAIM = """
@@ -26,13 +29,13 @@ WITH due AS (
 ), claimed AS (
     UPDATE instructions AS i SET attempts = i.attempts + 1, lease_token = %(token)s, due_at = %(lease_until)s
     FROM due WHERE i.ledger_id = due.ledger_id AND i.id = due.id
-    RETURNING i.ledger_id, i.id, i.payout_id, i.attempts
+    RETURNING i.ledger_id, i.id, i.kind, i.payout_id, i.attempts
 )
-SELECT c.ledger_id, c.id, c.payout_id, c.attempts, last.number IS NOT NULL AS lost
+SELECT c.ledger_id, c.id, c.kind, c.payout_id, c.attempts, last.number IS NOT NULL AS lost
 FROM claimed AS c LEFT JOIN attempts AS last
   ON last.ledger_id = c.ledger_id AND last.instruction_id = c.id AND last.number = c.attempts - 1
  AND last.finished_at IS NULL
-ORDER BY c.ledger_id, c.payout_id
+ORDER BY c.ledger_id, c.kind, c.payout_id
 """
 _START = """
 INSERT INTO attempts (ledger_id, instruction_id, number, token_hash, started_at)
@@ -60,6 +63,7 @@ class Claimed:
 
     ledger_id: int
     id: int
+    kind: str
     payout_id: int
     attempt: int
     lost: bool
@@ -75,9 +79,21 @@ class Finished:
     detail: str
 
 
-async def enqueue(driver: Driver, *, ledger_id: int, payout_ids: Sequence[int], ids: IdSource, now: datetime) -> None:
-    """Adds one submission per payout, due at once, in the transaction that reserves the money."""
-    await driver.execute(_ENQUEUE, (ledger_id, now, [ids.next(now) for _ in payout_ids], list(payout_ids)))
+async def enqueue(
+    driver: Driver,
+    *,
+    ledger_id: int,
+    kind: str,
+    payout_ids: Sequence[int],
+    ids: IdSource,
+    now: datetime,
+    due_at: datetime,
+) -> None:
+    """Adds one instruction of a kind per payout, in the transaction that gives the reason for it. A payout has at most
+    one of each kind, ever."""
+    if payout_ids:
+        new_ids = [ids.next(now) for _ in payout_ids]
+        await driver.execute(_ENQUEUE, (ledger_id, kind, due_at, new_ids, list(payout_ids)))
 
 
 async def claim(driver: Driver, *, now: datetime, lease: timedelta, token: int, limit: int) -> list[Claimed]:

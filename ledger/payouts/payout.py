@@ -6,10 +6,13 @@ Evidence about a payout believed not sent is still evidence: RESERVED settles, r
        │ ▲                │  │                          │
        │ └───not sent─────┘  └──────lost, unclear───────┤
        ▼                                                ▼
-    CANCELLED      SETTLED / RELEASED ◀──evidence── UNKNOWN       RELEASED, CANCELLED ──late success──▶ CONFLICTED
+    CANCELLED      SETTLED / RELEASED ◀──evidence── UNKNOWN
+
+    RELEASED, CANCELLED ──late success──▶ CONFLICTED ──a person──▶ SETTLED
 
 Money rests with the partner, in transit, in *unknown*, or is gone; each move between these is one entry, and each kind
-of entry happens at most once per payout."""
+of entry happens at most once per payout.
+"""
 
 from __future__ import annotations
 
@@ -48,6 +51,8 @@ class Event(enum.Enum):
     SETTLED = "settled"
     FAILED = "failed"
     CANCELLED = "cancelled"
+    CHARGED = "late_success_charged"
+    CLAWED_BACK = "late_success_clawed_back"
 
 
 class Effect(enum.Enum):
@@ -58,6 +63,8 @@ class Effect(enum.Enum):
     RELEASE = "payout.released"
     PARK = "payout.unknown"
     LATE_SUCCESS = "payout.late_success"
+    CHARGE = "payout.late_charged"
+    CLAW_BACK = "payout.clawed_back"
 
 
 @dataclass(frozen=True, slots=True)
@@ -100,6 +107,10 @@ TRANSITIONS: dict[Event, dict[State, Move | Standing]] = {
                     _CON: _REPEATED},
     Event.FAILED: {_R: _RELEASE, _ING: _RELEASE, _ED: _RELEASE, _U: _RELEASE, _S: _CONFLICT, _REL: _REPEATED,
                    _CAN: _REPEATED, _CON: _OUTDATED},
+    Event.CHARGED: {_R: _OUTDATED, _ING: _OUTDATED, _ED: _OUTDATED, _U: _OUTDATED, _S: _OUTDATED, _REL: _OUTDATED,
+                    _CAN: _OUTDATED, _CON: Move(_S, Effect.CHARGE)},
+    Event.CLAWED_BACK: {_R: _OUTDATED, _ING: _OUTDATED, _ED: _OUTDATED, _U: _OUTDATED, _S: _OUTDATED, _REL: _OUTDATED,
+                        _CAN: _OUTDATED, _CON: Move(_S, Effect.CLAW_BACK)},
     Event.CANCELLED: {_R: Move(_CAN, Effect.RELEASE), _ING: _OUTDATED, _ED: _OUTDATED, _U: _OUTDATED, _S: _OUTDATED,
                       _REL: _OUTDATED, _CAN: _REPEATED, _CON: _OUTDATED},
 }  # fmt: skip
@@ -120,6 +131,7 @@ class RailAccounts:
     deferred_fee: str
     fee_income: str
     shortage: str
+    clawback: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -169,6 +181,10 @@ def effect_entry(
         lines = _release(payout, resting)
     elif effect is Effect.PARK:
         lines = [debit(resting, payout.amount), credit(payout.accounts.unknown, payout.amount)]
+    elif effect is Effect.CHARGE:
+        lines = [debit(payout.funding, payout.amount), credit(payout.accounts.shortage, payout.amount)]
+    elif effect is Effect.CLAW_BACK:
+        lines = [debit(payout.accounts.clawback, payout.amount), credit(payout.accounts.shortage, payout.amount)]
     else:
         assert effect is Effect.LATE_SUCCESS, effect
         lines = [debit(payout.accounts.shortage, payout.amount), credit(payout.accounts.float_account, payout.amount)]

@@ -18,6 +18,7 @@ _ROLES = {
     "deferred_fee": "deferred_fee",
     "payout_fee_income": "fee_income",
     "recon_shortage": "shortage",
+    "customer_clawback": "clawback",
 }
 _FIND = """
 SELECT currency, coalesce(provider, ''), coalesce(wallet_ref, ''), role, path FROM accounts

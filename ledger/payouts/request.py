@@ -276,7 +276,9 @@ async def _write(
         "provider_reference": [provider_reference(payout_id) for payout_id in payout_ids],
     }
     await driver.execute(_WRITE, parameters)
-    await queue.enqueue(driver, ledger_id=ledger.id, payout_ids=payout_ids, ids=ids, now=now)
+    await queue.enqueue(
+        driver, ledger_id=ledger.id, kind=queue.SUBMIT, payout_ids=payout_ids, ids=ids, now=now, due_at=now
+    )
 
 
 def provider_reference(payout_id: int) -> str:

@@ -7,7 +7,6 @@ from dataclasses import dataclass
 from datetime import date, datetime
 
 from ledger.database import Driver
-from ledger.ids import IdSource
 from ledger.money import Money
 from ledger.payouts.payout import State
 
@@ -49,11 +48,6 @@ WHERE ledger_id = %s AND kind = 'receipt' AND (provider, value) IN (SELECT * FRO
 _REFERENCES = """
 INSERT INTO provider_references (ledger_id, provider, kind, value, payout_id, created_at)
 SELECT %s, r.*, %s FROM unnest(%s::text[], %s::text[], %s::text[], %s::bigint[]) AS r ON CONFLICT DO NOTHING
-"""
-_REVIEWS = """
-INSERT INTO reviews (ledger_id, id, queue, payout_id, inbox_id, reason, opened_at)
-SELECT %s, r.id, %s, r.payout_id, r.inbox_id, r.reason, %s
-FROM unnest(%s::bigint[], %s::bigint[], %s::bigint[], %s::text[]) AS r (id, payout_id, inbox_id, reason)
 """
 # The band of the newest tariff in force on the day; none where the provider charges nothing we know of.
 _CHARGES = """
@@ -165,24 +159,6 @@ async def add_references(
     if references:
         columns = [list(column) for column in zip(*sorted(set(references)), strict=True)]
         await driver.execute(_REFERENCES, (ledger_id, now, *columns))
-
-
-async def open_reviews(
-    driver: Driver,
-    *,
-    ledger_id: int,
-    queue: str,
-    cases: Sequence[tuple[int | None, str]],
-    ids: IdSource,
-    now: datetime,
-    inbox_ids: Sequence[int | None] | None = None,
-) -> None:
-    """Puts cases, each a payout (if any) and a reason, into a named review queue."""
-    if not cases:
-        return
-    inbox = list(inbox_ids) if inbox_ids is not None else [None] * len(cases)
-    columns = ([ids.next(now) for _ in cases], [one for one, _ in cases], inbox, [reason for _, reason in cases])
-    await driver.execute(_REVIEWS, (ledger_id, queue, now, *columns))
 
 
 async def find_charges(

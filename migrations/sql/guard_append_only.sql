@@ -44,5 +44,5 @@ REVOKE EXECUTE ON PROCEDURE make_append_only(text[]), keep_rows(text[]) FROM PUB
 CALL make_append_only('journal_entries', 'postings', 'reversal_links', 'idempotency_keys', 'accounts', 'currencies', 'ledgers');
 CALL keep_rows('account_balances', 'account_days');
 REVOKE INSERT ON currencies FROM daftari_app;
-GRANT UPDATE ON account_balances TO daftari_app;
+GRANT UPDATE (debits, credits, version, last_entry_id, floor, ceiling, closed_at) ON account_balances TO daftari_app;
 GRANT UPDATE (debits, credits) ON account_days TO daftari_app;

@@ -13,7 +13,7 @@ INSERT INTO payout_edges VALUES
     ('SUBMITTING', 'RELEASED'),
     ('SUBMITTED', 'UNKNOWN'), ('SUBMITTED', 'SETTLED'), ('SUBMITTED', 'RELEASED'),
     ('UNKNOWN', 'SETTLED'), ('UNKNOWN', 'RELEASED'),
-    ('RELEASED', 'CONFLICTED'), ('CANCELLED', 'CONFLICTED');
+    ('RELEASED', 'CONFLICTED'), ('CANCELLED', 'CONFLICTED'), ('CONFLICTED', 'SETTLED');
 CALL make_append_only('payout_edges');
 REVOKE INSERT ON payout_edges FROM daftari_app;
 
@@ -39,6 +39,17 @@ END $$;
 
 CREATE TRIGGER payouts_move_forward BEFORE UPDATE ON payouts
     FOR EACH ROW EXECUTE FUNCTION payouts_must_move_forward();
+
+-- The edges have one beginning.
+CREATE FUNCTION payouts_must_begin_reserved() RETURNS trigger
+LANGUAGE plpgsql SET search_path = pg_catalog, public, pg_temp AS $$
+BEGIN
+    RAISE EXCEPTION 'a payout begins RESERVED, not %', NEW.state
+        USING ERRCODE = 'check_violation', CONSTRAINT = 'payout_moves_along_an_edge', TABLE = 'payouts';
+END $$;
+
+CREATE TRIGGER payouts_begin_reserved BEFORE INSERT ON payouts
+    FOR EACH ROW WHEN (NEW.state <> 'RESERVED' OR NEW.version <> 1) EXECUTE FUNCTION payouts_must_begin_reserved();
 
 -- An attempt is finished once, an inbox message is judged once, and neither changes what was stored first.
 CREATE FUNCTION attempts_must_finish_once() RETURNS trigger

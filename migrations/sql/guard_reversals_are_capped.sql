@@ -31,3 +31,20 @@ END $$;
 
 CREATE TRIGGER reversal_links_fit AFTER INSERT ON reversal_links
     REFERENCING NEW TABLE AS new_links FOR EACH STATEMENT EXECUTE FUNCTION reversal_links_must_fit();
+
+-- An entry that says it reverses another is linked to it line by line before its transaction ends: without links it would
+-- escape the cap. Only reversals pay for the deferred check.
+CREATE FUNCTION reversals_must_be_linked() RETURNS trigger
+LANGUAGE plpgsql SET search_path = pg_catalog, public, pg_temp AS $$
+BEGIN
+    IF (SELECT count(*) FROM public.reversal_links AS link
+         WHERE link.ledger_id = NEW.ledger_id AND link.reversing_entry_id = NEW.id) <> NEW.posting_count THEN
+        RAISE EXCEPTION 'journal entry % reverses % but is not linked to it line by line', NEW.id, NEW.reverses_id
+            USING ERRCODE = 'check_violation', CONSTRAINT = 'reversal_is_linked', TABLE = 'journal_entries';
+    END IF;
+    RETURN NULL;
+END $$;
+
+CREATE CONSTRAINT TRIGGER journal_entries_reversals_are_linked AFTER INSERT ON journal_entries
+    DEFERRABLE INITIALLY DEFERRED FOR EACH ROW WHEN (NEW.reverses_id IS NOT NULL)
+    EXECUTE FUNCTION reversals_must_be_linked();

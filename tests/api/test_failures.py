@@ -150,7 +150,7 @@ async def test_a_database_that_is_away_fails_a_set_as_a_whole(api: Api, stack: A
     stack.push_async_callback(engine.dispose)
     poster = core_on(engine, api).poster
 
-    outcomes = await poster.post_all(api.books.ledger, [request_of(1), request_of(2)], deadline=None)
+    outcomes = await poster.submit_all(api.books.ledger, [request_of(1), request_of(2)], deadline=None)
 
     assert all(isinstance(outcome, BaseException) for outcome in outcomes)
     assert len(set(map(id, outcomes))) == 1, "one attempt for both"
@@ -163,7 +163,7 @@ async def test_an_item_the_database_chokes_on_fails_alone(api: Api) -> None:
     poison = request_of(3, actor="x" * 101)  # no key may have such a name: a guard of the table says so
     requests = [request_of(1), request_of(2), poison, request_of(4)]
 
-    outcomes = await api.core.poster.post_all(api.books.ledger, requests, deadline=None)
+    outcomes = await api.core.poster.submit_all(api.books.ledger, requests, deadline=None)
 
     assert [isinstance(outcome, Posted) for outcome in outcomes] == [True, True, False, True]
     assert isinstance(outcomes[2], BaseException)

@@ -21,7 +21,10 @@ VIOLATIONS = {
     "The ledger knows no wire, no web and no provider's client": ("ledger/msisdn.py", "httpx"),
     "Only the migrator migrates": ("ledger/journal/post.py", "alembic"),
     "Only api speaks protobuf": ("adapters/inbound.py", "grpc"),
-    "Rails translate and call: no database, not even through the ledger": ("adapters/daraja/wire.py", "ledger.database"),
+    "Rails translate and call: no database, not even through the ledger": (
+        "adapters/daraja/wire.py",
+        "ledger.database",
+    ),
     "A simulator that borrows the parser it tests proves nothing": ("adapters/sandbox/wire.py", "adapters.daraja.wire"),
     "Rules are pure: money, entries and states are decided without I/O": ("ledger/payouts/limits.py", "asyncio"),
     "Conversion is arithmetic on messages: it asks no database itself": ("api/conversion/money.py", "sqlalchemy"),
@@ -32,11 +35,18 @@ VIOLATIONS = {
 
 def lint(checkout: Path) -> str:
     """What import-linter reports about the packages below `checkout`."""
-    program = "import sys; from importlinter.cli import lint_imports; sys.exit(lint_imports(no_logo=True, no_cache=True))"
+    program = (
+        "import sys; from importlinter.cli import lint_imports; sys.exit(lint_imports(no_logo=True, no_cache=True))"
+    )
     found = subprocess.run(
         [sys.executable, "-c", program],
         cwd=checkout,
-        env={**os.environ, "COLUMNS": "200", "NO_COLOR": "1", "PYTHONPATH": os.pathsep.join([str(checkout), *sys.path])},
+        env={
+            **os.environ,
+            "COLUMNS": "200",
+            "NO_COLOR": "1",
+            "PYTHONPATH": os.pathsep.join([str(checkout), *sys.path]),
+        },
         capture_output=True,
         text=True,
         check=False,

@@ -1,4 +1,4 @@
-"""The shipped migrations: one line of them, forward only, named by effect, and what they make is what the code reads."""
+"""The shipped migrations: one line of them, forward only, named by effect, making what the code reads."""
 
 from __future__ import annotations
 
@@ -18,6 +18,11 @@ from tests.fix_database import Database
 
 MIGRATIONS = Path(__file__).parents[2] / "migrations"
 NAME = re.compile(r"(\d{4})_[a-z][a-z0-9_]*")
+
+# Tables that no query of the service names: Alembic's own, and one that only its guard reads.
+NOT_QUERIED = {"alembic_version", "payout_edges"}
+# Types that SQLAlchemy does not know, and what ledger.tables calls them.
+KNOWN_AS = {"xid8": "text"}
 
 # Everything of a schema that has a definition, as text: columns, constraints, indexes, triggers, functions, privileges.
 SCHEMA = """
@@ -54,11 +59,12 @@ def columns_made(database: Database) -> dict[str, dict[str, str]]:
         rows = admin.execute(
             "SELECT relname, attname, format_type(atttypid, atttypmod) FROM pg_attribute JOIN pg_class "
             "ON pg_class.oid = attrelid WHERE relnamespace = 'public'::regnamespace AND relkind IN ('r', 'p') "
-            "AND attnum > 0 AND NOT attisdropped AND relname <> 'alembic_version'"
+            "AND attnum > 0 AND NOT attisdropped"
         ).fetchall()
     made: dict[str, dict[str, str]] = {}
     for table, column, kind in rows:
-        made.setdefault(table, {})[column] = kind
+        if table not in NOT_QUERIED:
+            made.setdefault(table, {})[column] = KNOWN_AS.get(kind, kind)
     return made
 
 

@@ -4,21 +4,22 @@ from __future__ import annotations
 
 import os
 import platform
-from collections.abc import Mapping
 from importlib.metadata import version
 from pathlib import Path
 from statistics import median
 from tempfile import TemporaryFile
 from time import perf_counter
 
-from psycopg import sql
+from sqlalchemy import text
+from sqlalchemy.ext.asyncio import AsyncEngine
 
-from ledger.database import Driver
+from ledger.database import transaction
 
 KILOBYTE = 1024
 _MEGABYTE = KILOBYTE * KILOBYTE
 _FLUSHES = 50
-_SETTINGS = ("fsync", "synchronous_commit", "full_page_writes", "shared_buffers")
+_SETTING_NAMES = ("server_version", "fsync", "synchronous_commit", "full_page_writes", "shared_buffers")
+_SETTINGS = text("SELECT name, current_setting(name) AS shown FROM pg_settings WHERE name = ANY(:names)")
 
 
 def machine_facts(directory: Path) -> dict[str, str]:
@@ -32,14 +33,13 @@ def machine_facts(directory: Path) -> dict[str, str]:
     }
 
 
-async def server_facts(session: Driver) -> Mapping[str, str]:
+async def server_facts(engine: AsyncEngine) -> dict[str, str]:
     """PostgreSQL's version and the settings that decide what a commit costs."""
-    shown = []
-    for name in ("server_version", *_SETTINGS):
-        row = await (await session.execute(sql.SQL("SHOW {}").format(sql.Identifier(name)))).fetchone()
-        shown.append(str(row[0]) if row is not None else "")
-    settings = ", ".join(f"{name} {value}" for name, value in zip(_SETTINGS, shown[1:], strict=True))
-    return {"PostgreSQL": f"{shown[0]}; {settings}"}
+    async with transaction(engine) as connection:
+        rows = await connection.execute(_SETTINGS, {"names": list(_SETTING_NAMES)})
+        shown = {row.name: row.shown for row in rows}
+    settings = ", ".join(f"{name} {shown[name]}" for name in _SETTING_NAMES[1:])
+    return {"PostgreSQL": f"{shown['server_version']}; {settings}"}
 
 
 def resident_megabytes(process_id: int) -> float | None:

@@ -44,14 +44,13 @@ class Variants:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Results:
-    """What one run found. Memory in megabytes, None where the system does not tell."""
+    """What one run found. `memory` is the service's before and after, in megabytes, None where the system does not tell."""
 
     plan: Plan
     variants: Variants
     by_name: Mapping[str, Measured]
     sizes: list[TableSize]
-    memory_at_start: float | None
-    memory_at_end: float | None
+    memory: tuple[float | None, float | None]
     books: VerifyReport
     facts: Mapping[str, str]
 
@@ -76,8 +75,7 @@ async def measure(plan: Plan, *, starting: Callable[[int], None], told: Callable
             variants=variants,
             by_name=by_name,
             sizes=await table_sizes(rig.application.engine),
-            memory_at_start=memory_at_start,
-            memory_at_end=resident_megabytes(rig.server.pid),
+            memory=(memory_at_start, resident_megabytes(rig.server.pid)),
             books=await rig.verified(),
             facts=facts,
         )

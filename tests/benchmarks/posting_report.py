@@ -99,16 +99,40 @@ def _ratio_rows(results: Results) -> Iterator[list[str]]:
 
 
 def _at_least(name: str, measured: float, aim: float | None) -> list[str]:
-    return [name, _number(measured), "" if aim is None else f">= {_number(aim)}", _reached(aim, aim is not None and measured >= aim)]
+    if aim is None:
+        return [name, _number(measured), "", ""]
+    return [name, _number(measured), f">= {_number(aim)}", _yes_or_no(measured >= aim)]
 
 
 def _at_most(name: str, measured: float, aim: float) -> list[str]:
-    return [name, _number(measured), f"<= {_number(aim)}", _reached(aim, measured <= aim)]
+    return [name, _number(measured), f"<= {_number(aim)}", _yes_or_no(measured <= aim)]
 
 
-def _reached(aim: float | None, is_reached: object) -> str:
-    return "" if aim is None else "yes" if is_reached else "no"
+def _yes_or_no(answer: object) -> str:
+    return "yes" if answer else "no"
 
 
 def _number(value: float) -> str:
     return f"{value:,.0f}" if value >= 100 else f"{value:.2f}"
+
+
+def _entry_bytes(results: Results) -> float:
+    return sum(size.heap + size.indexes for size in results.sizes)
+
+
+def _sizes(results: Results) -> Section:
+    rows = [
+        [one.name, f"{one.heap:,.0f}", f"{one.indexes:,.0f}", f"{one.heap + one.indexes:,.0f}"] for one in results.sizes
+    ]
+    heap, indexes = sum(one.heap for one in results.sizes), sum(one.indexes for one in results.sizes)
+    rows.append(["together", f"{heap:,.0f}", f"{indexes:,.0f}", f"{heap + indexes:,.0f}"])
+    return Section("Bytes on disk per two-line entry", _SIZE_COLUMNS, rows)
+
+
+def _memory(results: Results) -> Section:
+    cells = [f"{size:,.0f}" if size is not None else "unknown" for size in results.memory]
+    return Section(
+        "Memory of the service",
+        (">before, MB", ">afterwards, MB", ">entries in the books"),
+        [[*cells, f"{results.books.entries:,}"]],
+    )

@@ -14,7 +14,7 @@ from sqlalchemy.exc import IntegrityError
 from sqlalchemy.ext.asyncio import AsyncEngine
 
 from ledger import tables
-from ledger.database import transaction
+from ledger.database import driver, transaction
 from ledger.errors import (
     AccountClosed,
     AmountInvalid,
@@ -32,9 +32,10 @@ from ledger.errors import (
 )
 from ledger.journal.accounts import close_account
 from ledger.journal.balances import balance_now, balance_on
-from ledger.journal.decide import Posted, Replayed
+from ledger.journal.decide import Posted, PostRequest, Replayed
 from ledger.journal.entries import EntryView, PostingView, get_entry
 from ledger.journal.entry import JournalEntry, Posting, Side, Source, Subject, credit, debit
+from ledger.journal.post import post_entries
 from ledger.journal.reserved import RESERVED_SUBJECT_KINDS, check_not_reserved
 from ledger.journal.reverse import Reversed, parts_to_reverse, reversing_entry
 from ledger.money import Money
@@ -291,20 +292,29 @@ async def test_the_database_refuses_a_link_beyond_the_original(
     original = await books.post(transfer(BANK, WALLET, 1000))
     await books.reverse(original.entry_id)
     await books.post(transfer(BANK, WALLET, 1))
-    beyond = await books.post(replace(transfer(WALLET, BANK, 1), reverses_id=original.entry_id))
-    link = {
-        "ledger_id": books.ledger.id,
-        "original_entry_id": original.entry_id,
-        "original_line": 1,
-        "ordinal": ordinal,
-        "reversing_entry_id": beyond.entry_id,
-        "reversing_line": 2,
-        "amount": 1,
-        "reversed_after": reversed_after,
-    }
+    beyond = replace(transfer(WALLET, BANK, 1), reverses_id=original.entry_id)
 
     with pytest.raises(IntegrityError, match="does not fit"):
         async with transaction(engine) as connection:
+            (posted,) = await post_entries(
+                await driver(connection),
+                ledger=books.ledger,
+                requests=[PostRequest(beyond, "tests")],
+                directory=books.directory,
+                ids=books.ids,
+                now=NOW,
+            )
+            assert isinstance(posted, Posted)
+            link = {
+                "ledger_id": books.ledger.id,
+                "original_entry_id": original.entry_id,
+                "original_line": 1,
+                "ordinal": ordinal,
+                "reversing_entry_id": posted.entry_id,
+                "reversing_line": 2,
+                "amount": 1,
+                "reversed_after": reversed_after,
+            }
             await connection.execute(insert(tables.reversal_links).values(link))
 
 

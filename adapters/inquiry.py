@@ -1,0 +1,115 @@
+"""The errand of asking what became of a payout of unknown outcome: on a schedule, then a person's review queue.
+
+Asking is safe to repeat. The answer to the question is not the payout's fate: that comes by callback, or in a synchronous
+answer, and goes through the door of outcomes like any other evidence.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from datetime import datetime, timedelta
+
+from adapters.dispatch import ACTOR, Call, Done
+from adapters.provider import PayoutRail
+from ledger.database import Driver
+from ledger.ids import IdSource
+from ledger.journal.books import Ledger
+from ledger.journal.entry import Source
+from ledger.outbox import queue
+from ledger.outbox.instruction import Failed, NotSent, OutcomeUnknown, PayoutInquiry, QueryAnswer, Settled
+from ledger.outbox.queue import Claimed
+from ledger.outcomes import OutcomeRecorder, Report
+from ledger.payouts import reviews, writing
+from ledger.payouts.payout import State
+
+QUEUE = "submit-unknown"
+
+
+class Inquiry:
+    """Asks the rail. `schedule` is when to ask, counted from the moment the payout became unknown; a last wait of
+    `patience` follows the last question before a person is asked."""
+
+    def __init__(
+        self,
+        *,
+        rails: Mapping[str, PayoutRail],
+        recorder: OutcomeRecorder,
+        ids: IdSource,
+        now: Callable[[], datetime],
+        schedule: Sequence[timedelta],
+        patience: timedelta,
+    ) -> None:
+        self._rails = rails
+        self._recorder = recorder
+        self._ids = ids
+        self._now = now
+        self._schedule = schedule
+        self._patience = patience
+
+    async def start(
+        self, session: Driver, ledger: Ledger, claimed: Sequence[Claimed]
+    ) -> list[tuple[Claimed, str, PayoutInquiry]]:
+        """The questions to ask now; payouts that were asked about often enough go to the review queue."""
+        ids = [one.payout_id for one in claimed]
+        payouts = await writing.lock_payouts(session, ledger_id=ledger.id, payout_ids=ids)
+        open_ones = [one for one in claimed if payouts[one.payout_id].state is State.UNKNOWN]
+        exhausted = [one for one in open_ones if one.attempt > len(self._schedule)]
+        over = [one.payout_id for one in claimed if one not in open_ones or one in exhausted]
+        await queue.complete(session, ledger_id=ledger.id, payout_ids=over, now=self._now())
+        await reviews.open_reviews(
+            session,
+            ledger_id=ledger.id,
+            queue=QUEUE,
+            cases=[(one.payout_id, f"no final answer to {len(self._schedule)} status queries") for one in exhausted],
+            ids=self._ids,
+            now=self._now(),
+        )
+        asking = [one for one in open_ones if one not in exhausted]
+        return [(one, payouts[one.payout_id].rail, _inquiry(payouts[one.payout_id])) for one in asking]
+
+    async def carry_out(self, call: Call) -> QueryAnswer:
+        """One question to the rail."""
+        inquiry: PayoutInquiry = call.content
+        return await self._rails[inquiry.rail].query_payout(inquiry, call.urls)
+
+    async def finish(self, session: Driver, ledger: Ledger, results: Sequence[tuple[Call, QueryAnswer]]) -> list[Done]:
+        """Records what synchronous answers prove, and sets the time of the next question."""
+        reports = [
+            Report(payout_id=call.claimed.payout_id, outcome=answer, source=Source.QUERY, actor=ACTOR)
+            for call, answer in results
+            if isinstance(answer, Settled | Failed)
+        ]
+        await self._recorder.record(session, ledger=ledger, reports=reports, now=self._now())
+        return [
+            Done(type(answer).__name__, _describe(answer), self._again_at(call, answer)) for call, answer in results
+        ]
+
+    def crashed(self, error: Exception) -> QueryAnswer:
+        """A bug of the adapter: nothing was learned."""
+        return OutcomeUnknown(f"the adapter failed with {type(error).__name__}")
+
+    def _again_at(self, call: Call, answer: QueryAnswer) -> datetime | None:
+        if isinstance(answer, Settled | Failed):
+            return None
+        asked = call.claimed.attempt
+        if asked >= len(self._schedule):
+            return self._now() + self._patience
+        return self._now() + self._schedule[asked] - self._schedule[asked - 1]
+
+
+def _inquiry(payout: writing.LockedPayout) -> PayoutInquiry:
+    return PayoutInquiry(
+        provider_reference=payout.provider_reference,
+        rail=payout.rail,
+        shortcode=payout.shortcode,
+        amount=payout.amount,
+        receipt=payout.receipt,
+    )
+
+
+def _describe(answer: QueryAnswer) -> str:
+    match answer:
+        case NotSent(reason=text) | OutcomeUnknown(reason=text):
+            return text[:200]
+        case _:
+            return ""

@@ -1,0 +1,130 @@
+"""The errand of sending a payout: once. A submission whose answer was lost is never made again; it is unknown."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from datetime import datetime, timedelta
+
+import structlog
+
+from adapters.dispatch import ACTOR, Call, Done
+from adapters.provider import PayoutRail
+from ledger.database import Driver
+from ledger.journal.books import Ledger
+from ledger.journal.entry import Source
+from ledger.outbox import queue
+from ledger.outbox.instruction import Answer, NotSent, OutcomeUnknown, PayoutInstruction
+from ledger.outbox.queue import Claimed, Finished
+from ledger.outcomes import Applied, OutcomeRecorder, Recorded, Report, Started
+from ledger.parties import PartyKeys, read_msisdns
+from ledger.payouts import writing
+
+log = structlog.get_logger(__name__)
+
+RETRY_SECONDS_MAX = 900.0
+_LOST = OutcomeUnknown("the submission was interrupted before its answer was stored")
+
+
+class Submission:
+    """Moves payouts to SUBMITTING, calls the rail, records the answer."""
+
+    def __init__(
+        self,
+        *,
+        rails: Mapping[str, PayoutRail],
+        party_keys: PartyKeys,
+        recorder: OutcomeRecorder,
+        now: Callable[[], datetime],
+    ) -> None:
+        self._rails = rails
+        self._party_keys = party_keys
+        self._recorder = recorder
+        self._now = now
+
+    async def start(
+        self, session: Driver, ledger: Ledger, claimed: Sequence[Claimed]
+    ) -> list[tuple[Claimed, str, PayoutInstruction]]:
+        """The payouts that may leave now; those that were lost are given up, those that moved on are completed."""
+        await self._give_up_lost(session, ledger, [one for one in claimed if one.lost])
+        fresh = [one for one in claimed if not one.lost]
+        recorded = await self._record(session, ledger, [_report(one.payout_id, Started()) for one in fresh])
+        started = [one for one, verdict in zip(fresh, recorded, strict=True) if isinstance(verdict, Applied)]
+        needless = [
+            one.payout_id for one, verdict in zip(fresh, recorded, strict=True) if not isinstance(verdict, Applied)
+        ]
+        await queue.complete(session, ledger_id=ledger.id, payout_ids=needless, now=self._now())
+        return await self._instructions(session, ledger, started)
+
+    async def carry_out(self, call: Call) -> Answer:
+        """One call to the rail."""
+        instruction: PayoutInstruction = call.content
+        return await self._rails[instruction.rail].submit_payout(instruction, call.urls)
+
+    async def finish(self, session: Driver, ledger: Ledger, results: Sequence[tuple[Call, Answer]]) -> list[Done]:
+        """Records the answers; what provably was not sent is tried again, later and later."""
+        await self._record(session, ledger, [_report(call.claimed.payout_id, answer) for call, answer in results])
+        return [
+            Done(
+                type(answer).__name__,
+                _describe(answer),
+                self._now() + _delay(call.claimed.attempt, answer) if isinstance(answer, NotSent) else None,
+            )
+            for call, answer in results
+        ]
+
+    def crashed(self, error: Exception) -> Answer:
+        """A bug of the adapter: the payout may have left."""
+        return OutcomeUnknown(f"the adapter failed with {type(error).__name__}")
+
+    async def _give_up_lost(self, session: Driver, ledger: Ledger, lost: Sequence[Claimed]) -> None:
+        if not lost:
+            return
+        log.warning("submission.lost", ledger=ledger.code, count=len(lost))
+        finished = [Finished(one.id, one.attempt - 1, "lost", _LOST.reason) for one in lost]
+        await queue.finish_attempts(session, ledger_id=ledger.id, finished=finished, now=self._now())
+        await queue.complete(session, ledger_id=ledger.id, payout_ids=[one.payout_id for one in lost], now=self._now())
+        await self._record(session, ledger, [_report(one.payout_id, _LOST) for one in lost])
+
+    async def _instructions(
+        self, session: Driver, ledger: Ledger, started: Sequence[Claimed]
+    ) -> list[tuple[Claimed, str, PayoutInstruction]]:
+        ids = [one.payout_id for one in started]
+        payouts = await writing.lock_payouts(session, ledger_id=ledger.id, payout_ids=ids)
+        msisdns = await read_msisdns(
+            session, ledger_id=ledger.id, party_ids=[one.party_id for one in payouts.values()], keys=self._party_keys
+        )
+        prepared = []
+        for one in started:
+            payout = payouts[one.payout_id]
+            instruction = PayoutInstruction(
+                provider_reference=payout.provider_reference,
+                rail=payout.rail,
+                shortcode=payout.shortcode,
+                payee=msisdns[payout.party_id],
+                amount=payout.amount,
+                purpose=payout.purpose,
+                remarks=payout.remarks,
+            )
+            prepared.append((one, payout.rail, instruction))
+        return prepared
+
+    async def _record(self, session: Driver, ledger: Ledger, reports: Sequence[Report]) -> list[Recorded]:
+        return await self._recorder.record(session, ledger=ledger, reports=reports, now=self._now())
+
+
+def _report(payout_id: int, outcome: Started | Answer) -> Report:
+    return Report(payout_id=payout_id, outcome=outcome, source=Source.API, actor=ACTOR)
+
+
+def _delay(attempt: int, answer: NotSent) -> timedelta:
+    """Back off from the provider's own figure, doubling with every try up to a quarter of an hour."""
+    return timedelta(seconds=min(answer.retry_after_seconds * 2 ** min(attempt - 1, 10), RETRY_SECONDS_MAX))
+
+
+def _describe(answer: Answer) -> str:
+    match answer:
+        case NotSent(reason=text) | OutcomeUnknown(reason=text):
+            return text[:200]
+        case _:
+            code = getattr(answer, "code", "")
+            return f"{code} {getattr(answer, 'description', '')}".strip()[:200]

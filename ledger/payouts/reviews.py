@@ -1,0 +1,169 @@
+"""The named review queues: cases a person must look at, as data. Opening, listing and closing them; the money is moved by
+outcomes alone."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+from sqlalchemy import Row, Select, select
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+
+from ledger import tables
+from ledger.database import Driver
+from ledger.errors import ReviewNotFound
+from ledger.ids import IdSource
+
+QUEUES = (
+    "submit-unknown",
+    "provider-conflict",
+    "callback-orphan",
+    "amount-mismatch",
+    "statement-unmatched",
+    "ledger-unmatched",
+    "unledgered-movement",
+    "reversal-race",
+    "poison-message",
+    "webhook-dead",
+    "limit-hold",
+    "kyc-party-changed",
+)
+
+# A payout has at most one open case in a queue: what is told again is told already.
+_OPEN = """
+INSERT INTO reviews (ledger_id, id, queue, payout_id, inbox_id, reason, opened_at)
+SELECT DISTINCT ON (coalesce(r.payout_id, r.id)) %(ledger)s, r.id, %(queue)s, r.payout_id, r.inbox_id, r.reason, %(now)s
+FROM unnest(%(id)s::bigint[], %(payout)s::bigint[], %(inbox)s::bigint[], %(reason)s::text[])
+     AS r (id, payout_id, inbox_id, reason)
+WHERE r.payout_id IS NULL OR NOT EXISTS (
+    SELECT FROM reviews AS earlier WHERE earlier.ledger_id = %(ledger)s AND earlier.payout_id = r.payout_id
+       AND earlier.queue = %(queue)s AND NOT EXISTS (SELECT FROM review_resolutions AS done
+           WHERE done.ledger_id = earlier.ledger_id AND done.review_id = earlier.id))
+"""
+_CLOSE_ANSWERED = """
+INSERT INTO review_resolutions (ledger_id, review_id, verb, evidence, actor, resolved_at)
+SELECT r.ledger_id, r.id, 'answered', 'the provider told the outcome', 'daftari', %s FROM reviews AS r
+WHERE r.ledger_id = %s AND r.payout_id = ANY(%s) AND r.queue = %s
+ON CONFLICT DO NOTHING
+"""
+_RESOLVE = """
+INSERT INTO review_resolutions (ledger_id, review_id, verb, evidence, actor, entry_id, resolved_at)
+VALUES (%s, %s, %s, %s, %s, %s, %s)
+"""
+_reviews, _resolutions = tables.reviews.c, tables.review_resolutions.c
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Review:
+    """A case. `verb`, `evidence`, `actor` and `resolved_at` are None while it is open."""
+
+    id: int
+    queue: str
+    payout_id: int | None
+    inbox_id: int | None
+    reason: str
+    opened_at: datetime
+    verb: str | None
+    evidence: str | None
+    actor: str | None
+    entry_id: int | None
+    resolved_at: datetime | None
+
+
+async def open_reviews(
+    driver: Driver,
+    *,
+    ledger_id: int,
+    queue: str,
+    cases: Sequence[tuple[int | None, str]],
+    ids: IdSource,
+    now: datetime,
+    inbox_ids: Sequence[int | None] | None = None,
+) -> None:
+    """Puts cases, each a payout (if any) and a reason, into a named queue; open cases of a payout are not repeated."""
+    if not cases:
+        return
+    parameters = {
+        "ledger": ledger_id,
+        "queue": queue,
+        "now": now,
+        "id": [ids.next(now) for _ in cases],
+        "payout": [payout_id for payout_id, _ in cases],
+        "inbox": list(inbox_ids) if inbox_ids is not None else [None] * len(cases),
+        "reason": [reason for _, reason in cases],
+    }
+    await driver.execute(_OPEN, parameters)
+
+
+async def close_answered(
+    driver: Driver, *, ledger_id: int, queue: str, payout_ids: Sequence[int], now: datetime
+) -> None:
+    """Closes the cases of payouts whose outcome arrived after all."""
+    if payout_ids:
+        await driver.execute(_CLOSE_ANSWERED, (now, ledger_id, list(payout_ids), queue))
+
+
+async def write_resolution(
+    driver: Driver,
+    *,
+    ledger_id: int,
+    review_id: int,
+    verb: str,
+    evidence: str,
+    actor: str,
+    entry_id: int | None,
+    now: datetime,
+) -> None:
+    """Closes a case for good. A second resolution violates the primary key."""
+    await driver.execute(_RESOLVE, (ledger_id, review_id, verb, evidence, actor, entry_id, now))
+
+
+async def get_review(connection: AsyncConnection, *, ledger_id: int, review_id: int) -> Review:
+    """One case. Raises ReviewNotFound."""
+    query = _select().where(_reviews.ledger_id == ledger_id, _reviews.id == review_id)
+    row = (await connection.execute(query)).one_or_none()
+    if row is None:
+        raise ReviewNotFound("no such case in this ledger; see `daftari review list`", field="review_id")
+    return _review(row)
+
+
+async def list_open(connection: AsyncConnection, *, ledger_id: int, queue: str, after: int, limit: int) -> list[Review]:
+    """Open cases, oldest first, of one queue or of all ("")."""
+    query = _select().where(_reviews.ledger_id == ledger_id, _reviews.id > after, _resolutions.review_id.is_(None))
+    if queue:
+        query = query.where(_reviews.queue == queue)
+    return [_review(row) for row in await connection.execute(query.order_by(_reviews.id).limit(limit))]
+
+
+def _select() -> Select[Any]:
+    joined = tables.reviews.outerjoin(
+        tables.review_resolutions,
+        (_resolutions.ledger_id == _reviews.ledger_id) & (_resolutions.review_id == _reviews.id),
+    )
+    resolution = (
+        _resolutions.verb,
+        _resolutions.evidence,
+        _resolutions.actor,
+        _resolutions.entry_id,
+        _resolutions.resolved_at,
+    )
+    return select(tables.reviews, *resolution).select_from(joined)
+
+
+def _review(row: Row[Any]) -> Review:
+    return Review(
+        id=row.id,
+        queue=row.queue,
+        payout_id=row.payout_id,
+        inbox_id=row.inbox_id,
+        reason=row.reason,
+        opened_at=row.opened_at,
+        verb=row.verb,
+        evidence=row.evidence,
+        actor=row.actor,
+        entry_id=row.entry_id,
+        resolved_at=row.resolved_at,
+    )
