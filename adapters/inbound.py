@@ -18,14 +18,13 @@ from adapters.dispatch import hash_token
 from adapters.provider import CallbackUnreadable, PayoutCallback, PayoutRail
 from ledger.database import Driver, driver, run
 from ledger.ids import IdSource
-from ledger.journal.accounts import AccountDirectory
 from ledger.journal.books import Ledger, find_ledgers
 from ledger.journal.entry import Source
 from ledger.msisdn import Msisdn
-from ledger.outbox import inbox
+from ledger.outbox import inbox, queue
 from ledger.outbox.inbox import Message, Verdict
 from ledger.outbox.instruction import OutcomeUnknown, Settled
-from ledger.outcomes import Applied, Recorded, Report, Unchanged, record
+from ledger.outcomes import Applied, OutcomeRecorder, Recorded, Report, Unchanged
 from ledger.parties import PartyKeys, read_msisdns
 from ledger.payouts import reviews, writing
 from ledger.payouts.payout import Standing
@@ -57,7 +56,7 @@ class Inbound:
         rails: Mapping[str, PayoutRail],
         party_keys: PartyKeys,
         sealer: Sealer,
-        directory: AccountDirectory,
+        recorder: OutcomeRecorder,
         ids: IdSource,
         now: Callable[[], datetime],
     ) -> None:
@@ -65,7 +64,7 @@ class Inbound:
         self._rails = rails
         self._party_keys = party_keys
         self._sealer = sealer
-        self._directory = directory
+        self._recorder = recorder
         self._ids = ids
         self._now = now
 
@@ -141,19 +140,16 @@ class Inbound:
 
     async def _judge_ledger(self, session: Driver, ledger: Ledger, messages: Sequence[Message]) -> None:
         owners = await inbox.find_owners(session, ledger_id=ledger.id, token_hashes=[m.token_hash for m in messages])
-        payouts = await writing.lock_payouts(session, ledger_id=ledger.id, payout_ids=list(owners.values()))
+        payout_ids = [payout_id for payout_id, _ in owners.values()]
+        payouts = await writing.lock_payouts(session, ledger_id=ledger.id, payout_ids=payout_ids)
         party_ids = [payout.party_id for payout in payouts.values()]
         msisdns = await read_msisdns(session, ledger_id=ledger.id, party_ids=party_ids, keys=self._party_keys)
         judged = []
         for message in messages:
-            payout = payouts.get(owners.get(message.token_hash, 0))
-            judged.append(self._judge(message, payout, msisdns))
+            payout_id, kind = owners.get(message.token_hash, (0, ""))
+            judged.append(self._judge(message, kind, payouts.get(payout_id), msisdns))
         reports = [one.report for one in judged if one.report is not None]
-        recorded = iter(
-            await record(
-                session, ledger=ledger, reports=reports, directory=self._directory, ids=self._ids, now=self._now()
-            )
-        )
+        recorded = iter(await self._recorder.record(session, ledger=ledger, reports=reports, now=self._now()))
         verdicts = [one.verdict if one.report is None else _conclude(one.verdict, next(recorded)) for one in judged]
         await inbox.settle(session, verdicts=verdicts, now=self._now())
         await self._open_reviews(session, ledger, judged)
@@ -162,37 +158,42 @@ class Inbound:
                 "callback.judged", message_id=verdict.message_id, verdict=verdict.verdict, payout_id=verdict.payout_id
             )
 
-    def _judge(self, message: Message, payout: LockedPayout | None, msisdns: Mapping[int, Msisdn]) -> _Judged:
+    def _judge(
+        self, message: Message, kind: str, payout: LockedPayout | None, msisdns: Mapping[int, Msisdn]
+    ) -> _Judged:
         if payout is None or payout.rail != message.rail or message.rail not in self._rails:
             return _Judged(message, None, _verdict(message, "orphan", "no attempt of ours has this path", None))
-        read = self._rails[message.rail].read_payout_callback(message.kind, message.raw)
+        # The path's token says what was asked, and so how the answer is to be read: never the message itself.
+        rail, is_query = self._rails[message.rail], kind == queue.QUERY
+        read = (rail.read_query_callback if is_query else rail.read_payout_callback)(message.kind, message.raw)
         if isinstance(read, CallbackUnreadable):
             return _Judged(message, None, _verdict(message, "unreadable", read.reason, payout.id))
         mismatch = find_mismatch(read, payout, msisdns[payout.party_id])
         outcome = (
             read.outcome if mismatch is None else OutcomeUnknown(f"a callback contradicts the request: {mismatch}")
         )
-        report = Report(payout_id=payout.id, outcome=outcome, source=Source.CALLBACK, actor=ACTOR)
+        source = Source.QUERY if is_query else Source.CALLBACK
+        report = Report(payout_id=payout.id, outcome=outcome, source=source, actor=ACTOR)
         word = "matched" if mismatch is None else "mismatch"
         return _Judged(message, report, _verdict(message, word, mismatch, payout.id))
 
     async def _open_reviews(self, session: Driver, ledger: Ledger, judged: Sequence[_Judged]) -> None:
         queues = {"mismatch": "amount-mismatch", "unreadable": "poison-message", "orphan": "callback-orphan"}
-        for verdict, queue in queues.items():
+        for verdict, name in queues.items():
             cases = [
                 (one.message, one.verdict.payout_id, one.verdict.detail or verdict)
                 for one in judged
                 if one.verdict.verdict == verdict
             ]
-            await self._review(session, ledger.id, queue, cases)
+            await self._review(session, ledger.id, name, cases)
 
     async def _review(
-        self, session: Driver, ledger_id: int, queue: str, cases: Sequence[tuple[Message, int | None, str]]
+        self, session: Driver, ledger_id: int, name: str, cases: Sequence[tuple[Message, int | None, str]]
     ) -> None:
         await reviews.open_reviews(
             session,
             ledger_id=ledger_id,
-            queue=queue,
+            queue=name,
             cases=[(payout_id, reason) for _, payout_id, reason in cases],
             inbox_ids=[message.id for message, _, _ in cases],
             ids=self._ids,

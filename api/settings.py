@@ -74,5 +74,13 @@ class Settings(BaseSettings):
     result_deadline_seconds: float = Field(
         default=900, gt=0, description="Without a result for this long a submitted payout is unknown"
     )
+    query_schedule_seconds: list[float] = Field(
+        default=[60.0, 300.0, 1800.0, 7200.0],
+        min_length=1,
+        description="When to ask the rail about a payout of unknown outcome, counted from when it became unknown",
+    )
+    query_patience_seconds: float = Field(
+        default=600, gt=0, description="How long after the last question a person is asked"
+    )
     rail_timeout_seconds: float = Field(default=30, gt=0, description="How long one call to a rail may take")
     log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = Field(default="INFO", description="Lowest level logged")

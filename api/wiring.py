@@ -15,9 +15,11 @@ from sqlalchemy.ext.asyncio import AsyncEngine
 from adapters.daraja.client import open_rail
 from adapters.daraja.credentials import DarajaSettings
 from adapters.daraja.tariff import B2C_TARIFF_2023_08
-from adapters.dispatch import Dispatcher, DispatchSettings
+from adapters.dispatch import Dispatcher, DispatchSettings, Errand
 from adapters.inbound import Inbound
+from adapters.inquiry import Inquiry
 from adapters.provider import PayoutRail
+from adapters.submission import Submission
 from adapters.tariffs import TariffBand
 from adapters.transport import HttpLimits, Secret
 from api.profile import Profile, open_profile
@@ -25,6 +27,8 @@ from api.settings import Settings
 from ledger.errors import TextInvalid
 from ledger.ids import IdSource
 from ledger.journal.accounts import AccountDirectory
+from ledger.outbox import queue
+from ledger.outcomes import OutcomeRecorder
 from ledger.parties import PartyKeys
 from ledger.payouts.request import Limits
 from ledger.payouts.tariffs import Band
@@ -54,6 +58,12 @@ class Application:
         return datetime.now(UTC)
 
     @property
+    def recorder(self) -> OutcomeRecorder:
+        """The door for outcomes."""
+        first = timedelta(seconds=self.settings.query_schedule_seconds[0])
+        return OutcomeRecorder(directory=self.directory, ids=self.ids, query_after=first)
+
+    @property
     def payout_limits(self) -> Limits:
         """What the running rails carry, by rail and currency."""
         return {name: rail.capabilities.payout_limits for name, rail in self.rails.items()}
@@ -65,15 +75,20 @@ class Application:
             lease=timedelta(seconds=self.settings.lease_seconds),
             calls_max=self.settings.worker_calls_max,
         )
-        return Dispatcher(
-            engine=self.engine,
-            rails=self.rails,
-            party_keys=self.party_keys,
-            directory=self.directory,
-            ids=self.ids,
-            now=self.now,
-            settings=settings,
-        )
+        errands: dict[str, Errand] = {
+            queue.SUBMIT: Submission(
+                rails=self.rails, party_keys=self.party_keys, recorder=self.recorder, now=self.now
+            ),
+            queue.QUERY: Inquiry(
+                rails=self.rails,
+                recorder=self.recorder,
+                ids=self.ids,
+                now=self.now,
+                schedule=[timedelta(seconds=seconds) for seconds in self.settings.query_schedule_seconds],
+                patience=timedelta(seconds=self.settings.query_patience_seconds),
+            ),
+        }
+        return Dispatcher(engine=self.engine, errands=errands, ids=self.ids, now=self.now, settings=settings)
 
     def inbound(self) -> Inbound:
         """The inbound door."""
@@ -82,7 +97,7 @@ class Application:
             rails=self.rails,
             party_keys=self.party_keys,
             sealer=self.sealer,
-            directory=self.directory,
+            recorder=self.recorder,
             ids=self.ids,
             now=self.now,
         )

@@ -19,11 +19,12 @@ from ledger.database import driver, run
 from ledger.journal.books import find_ledgers
 from ledger.journal.entry import Source
 from ledger.outbox.instruction import OutcomeUnknown
-from ledger.outcomes import Report, record
+from ledger.outcomes import Report
 from ledger.payouts import writing
 
 log = structlog.get_logger(__name__)
 
+DISPATCH_LOOPS = 4
 JUDGED_PER_STEP_MAX = 256
 SILENT_PER_STEP_MAX = 256
 _ERROR_REST_SECONDS = 1.0
@@ -43,7 +44,8 @@ class Worker:
         """Works until stop() is called; the step under way is finished first, so that no call's answer is dropped."""
         poll = self._application.settings.worker_poll_seconds
         await asyncio.gather(
-            self._loop("dispatch", self._dispatcher.step, poll),
+            # Side by side, so that a call that hangs delays no other batch.
+            *(self._loop("dispatch", self._dispatcher.step, poll) for _ in range(DISPATCH_LOOPS)),
             self._loop("judge", partial(self._inbound.step, limit=JUDGED_PER_STEP_MAX), poll),
             self._loop("silence", self.call_silence_unknown, max(poll, _SILENCE_REST_SECONDS)),
         )
@@ -79,12 +81,5 @@ class Worker:
             reports = [
                 Report(payout_id=one, outcome=reason, source=Source.API, actor="daftari.worker") for one in payout_ids
             ]
-            await record(
-                session,
-                ledger=ledgers[ledger_id],
-                reports=reports,
-                directory=application.directory,
-                ids=application.ids,
-                now=now,
-            )
+            await application.recorder.record(session, ledger=ledgers[ledger_id], reports=reports, now=now)
         return sum(len(payout_ids) for payout_ids in silent.values())

@@ -94,10 +94,9 @@ def allocate(whole: Money, weights: Sequence[int]) -> list[Money]:
 
     Weights are non-negative integers with a positive sum; ties go to the earlier part. Raises AmountInvalid.
     """
-    total = sum(weights)
-    if total <= 0 or min(weights) < 0:
+    if any(type(weight) is not int or weight < 0 for weight in weights) or not any(weights):
         raise AmountInvalid("weights must be non-negative integers with a positive sum", field="weights")
-    size = abs(whole.minor_units)
+    size, total = abs(whole.minor_units), sum(weights)
     shares = [size * weight // total for weight in weights]
     remainders = [size * weight % total for weight in weights]
     by_remainder = sorted(range(len(shares)), key=lambda index: (-remainders[index], index))

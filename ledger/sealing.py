@@ -7,12 +7,14 @@ from __future__ import annotations
 
 import secrets
 
+from cryptography.exceptions import InvalidTag
 from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 from cryptography.hazmat.primitives.kdf.hkdf import HKDF
 
 SECRET_BYTES = 32
 _NONCE_BYTES = 12
+_TAG_BYTES = 16
 
 
 class Sealer:
@@ -31,6 +33,8 @@ class Sealer:
 
     def open(self, sealed: bytes, *, bound_to: bytes) -> bytes:
         """What was sealed. Raises cryptography.exceptions.InvalidTag for anything changed, moved or not ours."""
+        if len(sealed) < _NONCE_BYTES + _TAG_BYTES:
+            raise InvalidTag  # the cipher itself calls a short nonce a ValueError
         return self._cipher.decrypt(sealed[:_NONCE_BYTES], sealed[_NONCE_BYTES:], bound_to)
 
 

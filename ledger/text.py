@@ -7,7 +7,7 @@ from collections.abc import Mapping
 
 from ledger.errors import TextInvalid
 
-_CONTROL = re.compile(r"[\x00-\x08\x0b-\x1f\x7f\ud800-\udfff]")
+_CONTROL = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f\ud800-\udfff]")
 
 
 def check_text(text: str, *, field: str, length_max: int) -> None:

@@ -62,7 +62,7 @@ def payout_request(
         "CommandID": _COMMAND_IDS.get(instruction.purpose.lower(), "BusinessPayment"),
         "Amount": _whole_shillings(instruction),
         "PartyA": instruction.shortcode,
-        "PartyB": instruction.msisdn.digits,
+        "PartyB": instruction.payee.digits,
         "Remarks": _remarks(instruction.remarks),
         "QueueTimeOutURL": callback_urls.timeout_url,
         "ResultURL": callback_urls.result_url,

@@ -6,14 +6,14 @@ decide in Python (`decide`), write everything accepted in one statement. Five ro
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from datetime import UTC, date, datetime, timedelta
 from typing import TypeAlias
 from zoneinfo import ZoneInfo
 
 from ledger.database import Driver
 from ledger.errors import TimeInvalid
-from ledger.idempotency import find_keys
+from ledger.idempotency import StoredKey, find_keys
 from ledger.ids import IdSource, time_of
 from ledger.journal.accounts import AccountDirectory, AccountIdentity
 from ledger.journal.books import Ledger
@@ -94,10 +94,11 @@ async def post_entries(
         ledger_id=ledger.id,
         names={(line.account, line.money.currency) for request in requests for line in request.entry.postings},
     )
+    accounts = await lock_accounts(driver, ledger_id=ledger.id, identities=identities)
+    # Asked under the locks: a racing request with the same key or transition has left its entry by now, or has not begun.
     keys = await find_keys(driver, ledger_id=ledger.id, claims=(request.key for request in requests))
     transitions = await _find_transitions(driver, ledger.id, (request.entry for request in requests))
-    accounts = await lock_accounts(driver, ledger_id=ledger.id, identities=identities)
-    timely, refused = _refuse_future(requests, now)
+    timely, refused = _refuse_future(requests, keys, now)
     decision = decide(
         timely, accounts={(one.path, one.currency): one for one in accounts}, keys=keys, transitions=transitions
     )
@@ -120,14 +121,17 @@ async def lock_accounts(
     ]
 
 
-def _refuse_future(requests: Sequence[PostRequest], now: datetime) -> tuple[list[PostRequest], dict[int, Refused]]:
+def _refuse_future(
+    requests: Sequence[PostRequest], keys: Mapping[tuple[int, str], StoredKey], now: datetime
+) -> tuple[list[PostRequest], dict[int, Refused]]:
+    """The requests to judge, and those too far ahead. A key that has its answer keeps it, whatever the clock says now."""
     latest = now + EFFECTIVE_AHEAD_MAX
     refused = {
         index: Refused(
             TimeInvalid("effective_at lies in the future; an entry records what happened", field="effective_at")
         )
         for index, request in enumerate(requests)
-        if request.entry.effective_at > latest
+        if request.entry.effective_at > latest and (request.key is None or request.key.identity not in keys)
     }
     return [request for index, request in enumerate(requests) if index not in refused], refused
 

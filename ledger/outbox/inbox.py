@@ -30,7 +30,7 @@ SELECT ledger_id, id, provider, kind, token_hash, raw, tries FROM inbox
 WHERE judged_at IS NULL AND ledger_id = %s AND id = %s FOR NO KEY UPDATE SKIP LOCKED
 """
 _OWNERS = """
-SELECT a.token_hash, i.payout_id FROM attempts AS a
+SELECT a.token_hash, i.payout_id, i.kind FROM attempts AS a
 JOIN instructions AS i ON i.ledger_id = a.ledger_id AND i.id = a.instruction_id
 WHERE a.ledger_id = %s AND a.token_hash = ANY(%s)
 """
@@ -123,10 +123,10 @@ def _place(ledger_id: int, message_id: int) -> bytes:
     return ledger_id.to_bytes(4) + message_id.to_bytes(8)
 
 
-async def find_owners(driver: Driver, *, ledger_id: int, token_hashes: Sequence[bytes]) -> dict[bytes, int]:
-    """The payouts whose attempts were given these paths."""
+async def find_owners(driver: Driver, *, ledger_id: int, token_hashes: Sequence[bytes]) -> dict[bytes, tuple[int, str]]:
+    """The payouts whose attempts were given these paths, each with its instruction's kind."""
     cursor = await driver.execute(_OWNERS, (ledger_id, list(token_hashes)))
-    return {bytes(token_hash): payout_id for token_hash, payout_id in await cursor.fetchall()}
+    return {bytes(token_hash): (payout_id, kind) for token_hash, payout_id, kind in await cursor.fetchall()}
 
 
 async def settle(driver: Driver, *, verdicts: Sequence[Verdict], now: datetime) -> None:

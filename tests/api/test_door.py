@@ -12,10 +12,11 @@ from daftari.v1 import journal_pb2 as pb
 from google.protobuf.message import Message
 from google.protobuf.message_factory import GetMessageClass
 
-from api.authentication import REMEMBERED_SECONDS
+from api.authentication import REMEMBERED_SECONDS, Authenticator
+from api.interceptors import Door
 from api.permissions import PERMISSIONS
 from tests.builders import WALLET
-from tests.fix_api import FOREIGN, OPERATOR, READER, Api, Client
+from tests.fix_api import FOREIGN, OPERATOR, READER, Api, Client, WithKey
 from tests.wire import Refusal, refusal, refusal_in, transfer
 
 SERVICES = pb.DESCRIPTOR.services_by_name.values()
@@ -202,3 +203,68 @@ async def test_an_entry_whose_deadline_passes_in_the_queue_is_never_posted(api: 
     assert caught.value.code() is grpc.StatusCode.DEADLINE_EXCEEDED
     balance = await api.queries.GetBalance(pb.GetBalanceRequest(ledger=api.ledger, path=WALLET, currency="KES"))
     assert balance.balance.minor_units == 1 + 4
+
+
+async def test_a_method_without_a_declared_permission_is_denied_to_everybody(api: Api) -> None:
+    server = grpc.aio.server(interceptors=[door_of(api)])
+    undeclared: dict[str, Any] = {"Anything": grpc.unary_unary_rpc_method_handler(never)}
+    server.add_generic_rpc_handlers([grpc.method_handlers_generic_handler("daftari.v1.Undeclared", undeclared)])
+    port = server.add_insecure_port("127.0.0.1:0")
+    await server.start()
+
+    async with grpc.aio.insecure_channel(f"127.0.0.1:{port}", interceptors=[WithKey(OPERATOR)]) as channel:
+        anything: Any = channel.unary_unary("/daftari.v1.Undeclared/Anything")
+        told = await refusal(anything(b""))
+    await server.stop(0)
+
+    assert (told.code, told.reason) == (grpc.StatusCode.PERMISSION_DENIED, "DENIED")
+
+
+def door_of(api: Api) -> Door:
+    monotonic = api.clock.monotonic
+    return Door(Authenticator(api.keys.authenticate, monotonic=monotonic), monotonic=monotonic)
+
+
+async def never(request: object, context: object) -> bytes:
+    raise AssertionError("this must not be reached")
+
+
+class ExpiredContext:
+    """gRPC's side of a call whose deadline passed on the way; no client library lets one send such a call."""
+
+    def __init__(self) -> None:
+        self._trailing: tuple[tuple[str, str | bytes], ...] = ()
+
+    def invocation_metadata(self) -> tuple[tuple[str, str], ...]:
+        return (("authorization", f"Bearer {OPERATOR}"),)
+
+    def time_remaining(self) -> float:
+        return 0.0
+
+    def set_trailing_metadata(self, metadata: tuple[tuple[str, str | bytes], ...]) -> None:
+        self._trailing = metadata
+
+    def trailing_metadata(self) -> tuple[tuple[str, str | bytes], ...]:
+        return self._trailing
+
+    async def abort(self, code: grpc.StatusCode, details: str, trailing: object) -> None:
+        raise grpc.aio.AbortError(code, details)
+
+
+async def test_a_call_whose_deadline_has_passed_is_refused_before_any_work(api: Api) -> None:
+    class Details:
+        method = "/daftari.v1.JournalQueryService/GetLedger"
+        invocation_metadata: tuple[tuple[str, str | bytes], ...] = ()
+
+    async def continuation(details: object) -> grpc.RpcMethodHandler[Any, Any]:
+        return grpc.unary_unary_rpc_method_handler(never)
+
+    handler = await door_of(api).intercept_service(continuation, Details())
+    assert handler is not None
+    guarded: Any = handler.unary_unary
+
+    with pytest.raises(grpc.aio.AbortError) as caught:
+        await guarded(b"", ExpiredContext())
+
+    assert caught.value.args[0] is grpc.StatusCode.DEADLINE_EXCEEDED
+    assert api.keys.asked == []

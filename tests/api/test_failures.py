@@ -50,10 +50,15 @@ class Breaking(JournalQueries):
         super().__init__(core)
         self._make_error = make_error
 
-    async def GetLedger(self, request: pb.GetLedgerRequest, context: object) -> pb.GetLedgerResponse:
+    # gRPC names its methods, hence the capitals.
+    async def GetLedger(  # noqa: N802
+        self, request: pb.GetLedgerRequest, context: object
+    ) -> pb.GetLedgerResponse:
         raise self._make_error()
 
-    async def GetEntry(self, request: pb.GetEntryRequest, context: object) -> pb.GetEntryResponse:
+    async def GetEntry(  # noqa: N802
+        self, request: pb.GetEntryRequest, context: object
+    ) -> pb.GetEntryResponse:
         async with transaction(self._core.engine) as connection:
             await connection.execute(text("INSERT INTO ledgers (code) VALUES (:code)"), {"code": CANARY})
         return pb.GetEntryResponse()

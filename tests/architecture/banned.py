@@ -45,7 +45,6 @@ BANS = (
     ),
     Ban(r"random\.[a-z]\w*|uuid\.uuid[14]", "a random.Random or an IdSource as an argument"),
     Ban(r"float", "int minor units and Money.allocate", folders=("ledger/",)),
-    Ban(r"asyncio\.(get_event_loop|ensure_future)", "asyncio.get_running_loop, asyncio.create_task"),
     Ban(r"eval|exec|pickle\.\w+", "data that is parsed"),
 )
 

@@ -1,4 +1,4 @@
-"""The repository as text and syntax trees, for the tests beside this module. Reads the working tree, not its history."""
+"""The repository as text and syntax trees, for the tests beside this module: the working tree, not its history."""
 
 from __future__ import annotations
 

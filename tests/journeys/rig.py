@@ -15,9 +15,11 @@ from adapters.daraja.client import DarajaRail, open_rail
 from adapters.daraja.credentials import DarajaSettings
 from adapters.dispatch import Dispatcher, DispatchSettings
 from adapters.inbound import Inbound
+from adapters.inquiry import Inquiry
 from adapters.listener import Listener
 from adapters.sandbox.server import SandboxServer
 from adapters.sandbox.settings import SandboxSettings
+from adapters.submission import Submission
 from adapters.transport import HttpLimits, Secret
 from api.http import callbacks
 from api.wiring import shipped_tariffs
@@ -33,6 +35,8 @@ from ledger.journal.entry import JournalEntry, Source, credit, debit
 from ledger.journal.post import post_entries
 from ledger.money import Money
 from ledger.msisdn import Msisdn
+from ledger.outbox import queue
+from ledger.outcomes import OutcomeRecorder
 from ledger.parties import PartyKeys
 from ledger.partners import Partner
 from ledger.payouts import queries, tariffs
@@ -41,6 +45,7 @@ from ledger.payouts.request import RACING_CONSTRAINTS, PayoutRequest, Requested,
 from ledger.sealing import Sealer
 
 SECRET = bytes(range(32))
+QUERY_SCHEDULE = [timedelta(minutes=1), timedelta(minutes=5), timedelta(minutes=30), timedelta(hours=2)]
 
 
 @dataclass(kw_only=True)
@@ -188,11 +193,20 @@ def sandbox_settings(base_url: str, sandbox: SandboxServer) -> DarajaSettings:
 
 
 def _dispatcher(rig: Rig, public_url: str) -> Dispatcher:
+    recorder = OutcomeRecorder(directory=rig.directory, ids=rig.ids, query_after=QUERY_SCHEDULE[0])
+    rails = {"daraja": rig.rail}
+    submission = Submission(rails=rails, party_keys=PartyKeys(SECRET), recorder=recorder, now=rig.now)
+    inquiry = Inquiry(
+        rails=rails,
+        recorder=recorder,
+        ids=rig.ids,
+        now=rig.now,
+        schedule=QUERY_SCHEDULE,
+        patience=timedelta(minutes=10),
+    )
     return Dispatcher(
         engine=rig.engine,
-        rails={"daraja": rig.rail},
-        party_keys=PartyKeys(SECRET),
-        directory=rig.directory,
+        errands={queue.SUBMIT: submission, queue.QUERY: inquiry},
         ids=rig.ids,
         now=rig.now,
         settings=DispatchSettings(public_url=public_url, lease=timedelta(seconds=60), calls_max=16),
@@ -222,7 +236,7 @@ async def _build(engine: AsyncEngine, *, code: str, rail: DarajaRail, sandbox: S
         rails={"daraja": rail},
         party_keys=PartyKeys(SECRET),
         sealer=Sealer(SECRET, purpose="inbox messages"),
-        directory=directory,
+        recorder=OutcomeRecorder(directory=directory, ids=ids, query_after=QUERY_SCHEDULE[0]),
         ids=ids,
         now=Rig.now,
     )
@@ -251,5 +265,3 @@ def _opening(debited: str, credited: str, minor_units: int, now: datetime) -> Jo
     money = Money("KES", minor_units)
     lines = (debit(debited, money), credit(credited, money))
     return JournalEntry(kind="opening", postings=lines, effective_at=now, source=Source.OPENING)
-
-
