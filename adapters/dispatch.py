@@ -1,8 +1,8 @@
-"""The outbound door: claims due instructions, commits the attempt, makes the call, records the answer. Decides no entry.
+"""The outbound door: claims due instructions, commits the attempt, makes the call, records the answer. Decides no
+entry.
 
-No transaction is open during a call. What an instruction's kind means is its errand's matter (submission, inquiry); this is
-the part they share.
-"""
+No transaction is open during a call. What an instruction's kind means is its errand's matter (submission, inquiry);
+this is the part they share. """
 
 from __future__ import annotations
 

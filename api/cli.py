@@ -6,7 +6,7 @@ import sys
 
 import typer
 
-from api.commands import books, database, demo, keys, partners, sandbox, serve, verify
+from api.commands import books, database, demo, keys, partners, reviews, sandbox, serve, verify
 from ledger.errors import LedgerError
 
 app = typer.Typer(
@@ -15,6 +15,7 @@ app = typer.Typer(
 app.add_typer(books.app, name="books")
 app.add_typer(partners.app, name="partner")
 app.add_typer(keys.app, name="key")
+app.add_typer(reviews.app, name="review")
 app.add_typer(database.app, name="database")
 app.command("serve")(serve.serve)
 app.command("sandbox")(sandbox.run)

@@ -18,6 +18,8 @@ class Permission(enum.Enum):
     PAYOUTS_REQUEST = "payouts.request"
     PAYOUTS_CANCEL = "payouts.cancel"
     PAYOUTS_READ = "payouts.read"
+    REVIEWS_READ = "reviews.read"
+    REVIEWS_RESOLVE = "reviews.resolve"
 
 
 # What a partner's key may do unless said otherwise: its own payouts, nothing of the books.
@@ -54,6 +56,11 @@ _BY_SERVICE: Mapping[str, Mapping[str, Permission]] = {
         "GetPayout": Permission.PAYOUTS_READ,
         "ListPayouts": Permission.PAYOUTS_READ,
         "WatchPayouts": Permission.PAYOUTS_READ,
+    },
+    "daftari.v1.ReviewCommandService": {"ResolveReview": Permission.REVIEWS_RESOLVE},
+    "daftari.v1.ReviewQueryService": {
+        "GetReview": Permission.REVIEWS_READ,
+        "ListReviews": Permission.REVIEWS_READ,
     },
 }
 

@@ -21,6 +21,7 @@ from api.server import GrpcServer, Tls
 from api.services.journal import journal_services
 from api.services.payout_commands import PayoutRequester
 from api.services.payouts import open_requester, payout_services
+from api.services.reviews import review_services
 from api.wiring import Application
 from api.worker import Worker
 from ledger import partners
@@ -116,6 +117,7 @@ class Service:
         door = Door(Authenticator(self._authenticate, monotonic=time.monotonic), monotonic=time.monotonic)
         services = journal_services(self._core)
         services += payout_services(self._core, requester=self._requester, party_keys=party_keys)
+        services += review_services(self._core, recorder=application.recorder)
         self._grpc = GrpcServer(services, door=door)
         address = application.settings.grpc_listen
         port = await self._grpc.start(address, tls=self._tls())

@@ -17,7 +17,7 @@ from ledger.ids import IdSource, encode
 from ledger.journal.accounts import AccountDirectory
 from ledger.journal.books import Ledger
 from ledger.journal.chart import partner_account
-from ledger.journal.decide import Posted, PostRequest
+from ledger.journal.decide import Posted, PostRequest, Refused
 from ledger.journal.entry import Source
 from ledger.journal.post import business_date, link_whole_reversals, post_entries
 from ledger.money import Money
@@ -28,7 +28,6 @@ from ledger.payouts.payout import TRANSITIONS, Effect, Event, Move, PayoutMoney,
 from ledger.payouts.rails import find_routes
 from ledger.payouts.writing import LockedPayout
 from ledger.text import check_text
-
 
 # A payout that became unknown is first asked about after this; the dispatcher knows the rest of the schedule.
 QUERY_AFTER = timedelta(minutes=1)
@@ -283,7 +282,8 @@ async def _apply(
     await writing.write_changes(driver, ledger_id=ledger.id, changes=changes, now=now)
     submitted = [step.payout.id for step in steps if step.move.target not in (State.RESERVED, State.SUBMITTING)]
     await queue.complete(driver, ledger_id=ledger.id, payout_ids=submitted, now=now)
-    found_out = [step.payout.id for step in steps if step.left is State.UNKNOWN]
+    # A person's decision closes its own case; evidence closes the case that waited for it.
+    found_out = [s.payout.id for s in steps if s.left is State.UNKNOWN and s.report.source is not Source.MANUAL]
     await reviews.close_answered(driver, ledger_id=ledger.id, queue=UNKNOWN_QUEUE, payout_ids=found_out, now=now)
 
 
@@ -322,6 +322,8 @@ async def _post(
     for step, verdict in zip(steps, posted, strict=True):
         # The rows are locked and each effect happens once, so only a closed or capped account can refuse: nothing of
         # the set is recorded then, and its messages stay in their queues.
+        if isinstance(verdict, Refused) and step.report.source is Source.MANUAL:
+            raise verdict.error
         if not isinstance(verdict, Posted):
             raise OutcomeNotPostable(f"the entry of payout {encode('pay', step.payout.id)} was refused: {verdict}")
         step.entry_id = verdict.entry_id

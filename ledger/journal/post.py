@@ -95,7 +95,8 @@ async def post_entries(
         names={(line.account, line.money.currency) for request in requests for line in request.entry.postings},
     )
     accounts = await lock_accounts(driver, ledger_id=ledger.id, identities=identities)
-    # Asked under the locks: a racing request with the same key or transition has left its entry by now, or has not begun.
+    # Asked under the locks: a racing request with the same key or transition has left its entry by now, or has not
+    # begun.
     keys = await find_keys(driver, ledger_id=ledger.id, claims=(request.key for request in requests))
     transitions = await _find_transitions(driver, ledger.id, (request.entry for request in requests))
     timely, refused = _refuse_future(requests, keys, now)
@@ -124,7 +125,8 @@ async def lock_accounts(
 def _refuse_future(
     requests: Sequence[PostRequest], keys: Mapping[tuple[int, str], StoredKey], now: datetime
 ) -> tuple[list[PostRequest], dict[int, Refused]]:
-    """The requests to judge, and those too far ahead. A key that has its answer keeps it, whatever the clock says now."""
+    """The requests to judge, and those too far ahead. A key that has its answer keeps it, whatever the clock says
+    now."""
     latest = now + EFFECTIVE_AHEAD_MAX
     refused = {
         index: Refused(

@@ -1,5 +1,5 @@
-"""The named review queues: cases a person must look at, as data. Opening, listing and closing them; the money is moved by
-outcomes alone."""
+"""The named review queues: cases a person must look at, as data. Opening, listing and closing them; the money is moved
+by outcomes alone."""
 
 from __future__ import annotations
 
@@ -10,7 +10,6 @@ from typing import Any
 
 from sqlalchemy import Row, Select, select
 from sqlalchemy.ext.asyncio import AsyncConnection
-
 
 from ledger import tables
 from ledger.database import Driver
@@ -46,7 +45,8 @@ WHERE r.payout_id IS NULL OR NOT EXISTS (
 _CLOSE_ANSWERED = """
 INSERT INTO review_resolutions (ledger_id, review_id, verb, evidence, actor, resolved_at)
 SELECT r.ledger_id, r.id, 'answered', 'the provider told the outcome', 'daftari', %s FROM reviews AS r
-WHERE r.ledger_id = %s AND r.payout_id = ANY(%s) AND r.queue = %s
+WHERE r.ledger_id = %s AND r.payout_id = ANY(%s) AND r.queue = %s AND NOT EXISTS (SELECT FROM review_resolutions AS done
+    WHERE done.ledger_id = r.ledger_id AND done.review_id = r.id)
 ON CONFLICT DO NOTHING
 """
 _RESOLVE = """

@@ -50,13 +50,12 @@ class Breaking(JournalQueries):
         super().__init__(core)
         self._make_error = make_error
 
-    # gRPC names its methods, hence the capitals.
-    async def GetLedger(  # noqa: N802
+    async def GetLedger(  # noqa: N802  # gRPC's name
         self, request: pb.GetLedgerRequest, context: object
     ) -> pb.GetLedgerResponse:
         raise self._make_error()
 
-    async def GetEntry(  # noqa: N802
+    async def GetEntry(  # noqa: N802  # gRPC's name
         self, request: pb.GetEntryRequest, context: object
     ) -> pb.GetEntryResponse:
         async with transaction(self._core.engine) as connection:

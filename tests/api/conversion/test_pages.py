@@ -15,8 +15,8 @@ from ledger.errors import ChoiceInvalid, PageTokenInvalid
 CODES = st.from_regex(r"[a-z][a-z0-9.-]{1,60}", fullmatch=True)
 
 
-def entries(ledger: str = "kenya", **fields: str) -> pb.ListEntriesRequest:
-    return pb.ListEntriesRequest(ledger=ledger, **fields)  # type: ignore[arg-type]  # texts alone
+def entries(ledger: str = "kenya", *, kind: str = "", account: str = "", reference: str = "") -> pb.ListEntriesRequest:
+    return pb.ListEntriesRequest(ledger=ledger, kind=kind, account=account, reference=reference)
 
 
 def with_token(request: pb.ListEntriesRequest, token: str) -> pb.ListEntriesRequest:

@@ -1,0 +1,132 @@
+"""Closing the cases of the review queues: a verb, the evidence for it, and the entry the verb posts. One transaction.
+
+The verbs move money through the same door as any outcome; a case is closed once.
+"""
+
+from __future__ import annotations
+
+import enum
+from dataclasses import dataclass
+from datetime import datetime
+
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from ledger.database import Driver, driver
+from ledger.errors import ReviewNotResolvable, TextInvalid
+from ledger.journal.books import Ledger
+from ledger.journal.entry import Source
+from ledger.outbox.instruction import Failed, Settled
+from ledger.outcomes import Applied, Charged, ClawedBack, Outcome, OutcomeRecorder, Report
+from ledger.payouts import reviews, writing
+from ledger.payouts.reviews import Review
+from ledger.payouts.writing import LockedPayout
+from ledger.text import check_text
+
+EVIDENCE_LENGTH_MAX = 1000
+
+
+class Verb(enum.Enum):
+    """What a person may decide. The value is the word on the wire and in the books."""
+
+    SETTLE = "settle"
+    RELEASE = "release"
+    CHARGE = "charge"
+    CLAW_BACK = "claw-back"
+    DISMISS = "dismiss"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Resolution:
+    """A decision. `receipt` and `completed_at` are the provider's proof, for SETTLE alone."""
+
+    verb: Verb
+    evidence: str
+    receipt: str = ""
+    completed_at: datetime | None = None
+
+    def __post_init__(self) -> None:
+        check_text(self.evidence, field="evidence", length_max=EVIDENCE_LENGTH_MAX)
+        if (self.verb is Verb.SETTLE) != bool(self.receipt):
+            raise TextInvalid("settling needs the provider's receipt, and no other verb takes one", field="receipt")
+        if self.receipt:
+            check_text(self.receipt, field="receipt", length_max=100)
+
+
+async def resolve_review(
+    connection: AsyncConnection,
+    *,
+    ledger: Ledger,
+    review_id: int,
+    resolution: Resolution,
+    actor: str,
+    recorder: OutcomeRecorder,
+    now: datetime,
+) -> Review:
+    """Closes a case by posting what its verb stands for. Raises ReviewNotFound, ReviewNotResolvable,
+    FloorWouldBreak."""
+    session = await driver(connection)
+    review = await reviews.get_review(connection, ledger_id=ledger.id, review_id=review_id)
+    if review.payout_id is None and resolution.verb is not Verb.DISMISS:
+        raise ReviewNotResolvable("this case has no payout; it can only be dismissed", field="verb")
+    entry_id = None
+    if review.payout_id is not None:
+        locked = await writing.lock_payouts(session, ledger_id=ledger.id, payout_ids=[review.payout_id])
+        # Read again under the payout's lock: somebody may have closed the case meanwhile.
+        review = await reviews.get_review(connection, ledger_id=ledger.id, review_id=review_id)
+        _check_open(review)
+        if resolution.verb is not Verb.DISMISS:
+            (payout,) = locked.values()
+            entry_id = await _post(session, ledger, payout, resolution, actor=actor, recorder=recorder, now=now)
+    _check_open(review)
+    await reviews.write_resolution(
+        session,
+        ledger_id=ledger.id,
+        review_id=review_id,
+        verb=resolution.verb.value,
+        evidence=resolution.evidence,
+        actor=actor,
+        entry_id=entry_id,
+        now=now,
+    )
+    return await reviews.get_review(connection, ledger_id=ledger.id, review_id=review_id)
+
+
+async def _post(
+    session: Driver,
+    ledger: Ledger,
+    payout: LockedPayout,
+    resolution: Resolution,
+    *,
+    actor: str,
+    recorder: OutcomeRecorder,
+    now: datetime,
+) -> int:
+    outcome = _outcome(resolution, payout, now)
+    report = Report(payout_id=payout.id, outcome=outcome, source=Source.MANUAL, actor=actor)
+    (recorded,) = await recorder.record(session, ledger=ledger, reports=[report], now=now)
+    if not isinstance(recorded, Applied) or recorded.entry_id is None:
+        raise ReviewNotResolvable(
+            f"the payout is {recorded.state.value}: {resolution.verb.value} does nothing to it",
+            field="verb",
+            state=recorded.state.value,
+        )
+    return recorded.entry_id
+
+
+def _check_open(review: Review) -> None:
+    if review.verb is not None:
+        raise ReviewNotResolvable(
+            f"the case was closed by {review.actor} with {review.verb}", field="review_id", verb=review.verb
+        )
+
+
+def _outcome(resolution: Resolution, payout: LockedPayout, now: datetime) -> Outcome:
+    match resolution.verb:
+        case Verb.SETTLE:
+            return Settled(resolution.receipt, payout.amount, resolution.completed_at or now)
+        case Verb.RELEASE:
+            return Failed("MANUAL", resolution.evidence)
+        case Verb.CHARGE:
+            return Charged(resolution.evidence)
+        case _:
+            return ClawedBack(resolution.evidence)
