@@ -13,18 +13,19 @@ STUBS := build/protos/daftari/v1/__init__.py
 PROTOS := $(wildcard protos/daftari/v1/*.proto) protos/hatch_build.py
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo serve test test-postgres lint format bench protos clean
+.PHONY: help setup demo serve test test-postgres lint lint-style lint-types lint-imports format bench protos clean
 
 help: ## List the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-14s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 setup: $(INSTALLED) $(STUBS) ## Make .venv with everything in it; quick when nothing changed
+	@:
 
 demo: setup ## Ten payouts through the books and a simulated rail, with the proof that every shilling is named
 	@.venv/bin/daftari demo
 
-serve: setup ## Run the service with its own PostgreSQL and a simulated rail
-	@.venv/bin/daftari serve
+serve: setup ## Run the service with demonstration books and a simulated rail, until Ctrl-C
+	@.venv/bin/daftari serve --sandbox
 
 test: setup ## Run the tests; ARGS="tests/ledger -x" narrows them
 	@$(RUN) -m pytest $(ARGS)
@@ -32,10 +33,16 @@ test: setup ## Run the tests; ARGS="tests/ledger -x" narrows them
 test-postgres: setup ## Run the database tests on a temporary PostgreSQL of this machine's packages
 	@.ci/postgres $(RUN) -m pytest -p tests.only_database $(ARGS)
 
-lint: setup ## Check style, format, types and the direction of imports
+lint: lint-style lint-types lint-imports ## Check style, format, types and the direction of imports
+
+lint-style: setup
 	@$(RUN) -m ruff check
 	@$(RUN) -m ruff format --check
+
+lint-types: setup
 	@$(RUN) -m mypy
+
+lint-imports: setup
 	@.venv/bin/lint-imports --no-logo
 
 format: setup ## Write the format that lint checks

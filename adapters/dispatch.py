@@ -2,7 +2,7 @@
 entry.
 
 No transaction is open during a call. What an instruction's kind means is its errand's matter (submission, inquiry);
-this is the part they share. """
+this is the part they share."""
 
 from __future__ import annotations
 
@@ -119,20 +119,15 @@ class Dispatcher:
         return len(claimed), calls
 
     async def _start(self, session: Driver, ledger: Ledger, errand: Errand, claimed: Sequence[Claimed]) -> list[Call]:
+        settings = self._settings
         started = await errand.start(session, ledger, claimed)
         tokens = [secrets.token_hex(32) for _ in started]
         attempts = [(one, hash_token(token)) for (one, _, _), token in zip(started, tokens, strict=True)]
         await queue.start_attempts(session, ledger_id=ledger.id, attempts=attempts, now=self._now())
         return [
-            Call(one, ledger, self._urls(ledger, rail, token), content)
+            Call(one, ledger, callback_urls(settings.public_url, ledger_id=ledger.id, rail=rail, token=token), content)
             for (one, rail, content), token in zip(started, tokens, strict=True)
         ]
-
-    def _urls(self, ledger: Ledger, rail: str, token: str) -> CallbackUrls:
-        # Hexadecimal tokens cannot spell the words Daraja forbids in a URL ("exec", "sql", ...), as base 64 in time
-        # would.
-        base = f"{self._settings.public_url}/callbacks/{ledger.id}/{rail}"
-        return CallbackUrls(f"{base}/result/{token}", f"{base}/timeout/{token}")
 
     async def _carry_out(self, call: Call) -> tuple[Call, Any]:
         errand = self._errands[call.claimed.kind]
@@ -171,3 +166,10 @@ class Dispatcher:
 def hash_token(token: str) -> bytes:
     """What is stored of a callback path's token."""
     return hashlib.sha256(token.encode()).digest()
+
+
+def callback_urls(public_url: str, *, ledger_id: int, rail: str, token: str) -> CallbackUrls:
+    """Where a provider is to answer one call. Hexadecimal tokens cannot spell the words Daraja forbids in a URL
+    ("exec", "sql", ...), as base 64 in time would."""
+    base = f"{public_url}/callbacks/{ledger_id}/{rail}"
+    return CallbackUrls(f"{base}/result/{token}", f"{base}/timeout/{token}")

@@ -16,7 +16,9 @@ from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
 from adapters.dispatch import hash_token
 from adapters.provider import CallbackUnreadable, PayoutCallback, PayoutRail
+from ledger import floats
 from ledger.database import Driver, driver, run
+from ledger.floats import Assertion
 from ledger.ids import IdSource
 from ledger.journal.books import Ledger, find_ledgers
 from ledger.journal.entry import Source
@@ -34,6 +36,8 @@ from ledger.sealing import Sealer
 log = structlog.get_logger(__name__)
 
 ACTOR = "daftari.inbound"
+# How rails name a balance among a success's facts: "utility_available_minor_units".
+BALANCE_FACT = "_available_minor_units"
 BODY_BYTES_MAX = 256 * 1024
 TRIES_MAX = 3
 RETRY_AFTER = timedelta(seconds=5)
@@ -144,19 +148,54 @@ class Inbound:
         payouts = await writing.lock_payouts(session, ledger_id=ledger.id, payout_ids=payout_ids)
         party_ids = [payout.party_id for payout in payouts.values()]
         msisdns = await read_msisdns(session, ledger_id=ledger.id, party_ids=party_ids, keys=self._party_keys)
-        judged = []
-        for message in messages:
+        answers = await self._keep_balances(session, ledger, [m for m in messages if m.token_hash not in owners])
+        judged = [_Judged(message, None, verdict) for message, verdict in answers]
+        for message in [m for m in messages if m.id not in {answer.id for answer, _ in answers}]:
             payout_id, kind = owners.get(message.token_hash, (0, ""))
             judged.append(self._judge(message, kind, payouts.get(payout_id), msisdns))
         reports = [one.report for one in judged if one.report is not None]
         recorded = iter(await self._recorder.record(session, ledger=ledger, reports=reports, now=self._now()))
         verdicts = [one.verdict if one.report is None else _conclude(one.verdict, next(recorded)) for one in judged]
+        told = [assertion for one in judged for assertion in _assertions_of(one, payouts)]
+        await floats.write_assertions(session, ledger_id=ledger.id, assertions=told, ids=self._ids, now=self._now())
         await inbox.settle(session, verdicts=verdicts, now=self._now())
         await self._open_reviews(session, ledger, judged)
         for verdict in verdicts:
             log.info(
                 "callback.judged", message_id=verdict.message_id, verdict=verdict.verdict, payout_id=verdict.payout_id
             )
+
+    async def _keep_balances(
+        self, session: Driver, ledger: Ledger, messages: Sequence[Message]
+    ) -> list[tuple[Message, Verdict]]:
+        """Keeps the answers to balance queries as assertions, and says which messages were such answers."""
+        asked = await floats.find_queries(
+            session, ledger_id=ledger.id, token_hashes=[message.token_hash for message in messages]
+        )
+        found: list[tuple[Message, Verdict]] = []
+        for message in messages:
+            provider, shortcode = asked.get(message.token_hash, ("", ""))
+            if provider != message.rail or provider not in self._rails:
+                continue
+            read = self._rails[provider].read_balance_callback(message.kind, message.raw)
+            if isinstance(read, CallbackUnreadable):
+                found.append((message, _verdict(message, "unreadable", read.reason, None)))
+                continue
+            told = [
+                Assertion(
+                    provider=provider,
+                    shortcode=shortcode,
+                    sub_account=balance.sub_account,
+                    available=balance.available,
+                    currency=balance.currency,
+                    asserted_at=read.asserted_at or self._now(),
+                    source="query",
+                )
+                for balance in read.balances
+            ]
+            await floats.write_assertions(session, ledger_id=ledger.id, assertions=told, ids=self._ids, now=self._now())
+            found.append((message, _verdict(message, "applied", f"{len(told)} balances", None)))
+        return found
 
     def _judge(
         self, message: Message, kind: str, payout: LockedPayout | None, msisdns: Mapping[int, Msisdn]
@@ -217,6 +256,27 @@ def find_mismatch(callback: PayoutCallback, payout: LockedPayout, msisdn: Msisdn
     if isinstance(callback.outcome, Settled) and callback.outcome.amount != payout.amount:
         return f"it settles {callback.outcome.amount}, we asked for {payout.amount}"
     return None
+
+
+def _assertions_of(one: _Judged, payouts: Mapping[int, LockedPayout]) -> list[Assertion]:
+    """What a success says the provider's sub-accounts hold after it. Only matched messages are listened to."""
+    if one.report is None or one.verdict.verdict != "matched" or not isinstance(one.report.outcome, Settled):
+        return []
+    payout, outcome = payouts[one.report.payout_id], one.report.outcome
+    return [
+        Assertion(
+            provider=payout.rail,
+            shortcode=payout.shortcode,
+            sub_account=name.removesuffix(BALANCE_FACT),
+            available=int(value),
+            currency=payout.amount.currency,
+            asserted_at=outcome.completed_at,
+            source="payout",
+            payout_id=payout.id,
+        )
+        for name, value in outcome.facts.items()
+        if name.endswith(BALANCE_FACT)
+    ]
 
 
 def _verdict(message: Message, verdict: str, detail: str | None, payout_id: int | None) -> Verdict:

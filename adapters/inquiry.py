@@ -1,7 +1,7 @@
 """The errand of asking what became of a payout of unknown outcome: on a schedule, then a person's review queue.
 
 Asking is safe to repeat. The answer to the question is not the payout's fate: that comes by callback, or in a
-synchronous answer, and goes through the door of outcomes like any other evidence. """
+synchronous answer, and goes through the door of outcomes like any other evidence."""
 
 from __future__ import annotations
 

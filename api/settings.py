@@ -82,5 +82,8 @@ class Settings(BaseSettings):
     query_patience_seconds: float = Field(
         default=600, gt=0, description="How long after the last question a person is asked"
     )
+    balance_query_seconds: float = Field(
+        default=900, ge=0, description="How often providers are asked what they hold; 0 for never"
+    )
     rail_timeout_seconds: float = Field(default=30, gt=0, description="How long one call to a rail may take")
     log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = Field(default="INFO", description="Lowest level logged")

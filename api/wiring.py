@@ -12,6 +12,7 @@ from datetime import UTC, datetime, timedelta
 
 from sqlalchemy.ext.asyncio import AsyncEngine
 
+from adapters.balances import BalanceWatch
 from adapters.daraja.client import open_rail
 from adapters.daraja.credentials import DarajaSettings
 from adapters.daraja.tariff import B2C_TARIFF_2023_08
@@ -89,6 +90,17 @@ class Application:
             ),
         }
         return Dispatcher(engine=self.engine, errands=errands, ids=self.ids, now=self.now, settings=settings)
+
+    def balance_watch(self, *, public_url: str) -> BalanceWatch:
+        """Asks providers what they hold."""
+        return BalanceWatch(
+            engine=self.engine,
+            rails=self.rails,
+            ids=self.ids,
+            now=self.now,
+            public_url=public_url.rstrip("/"),
+            interval=timedelta(seconds=self.settings.balance_query_seconds),
+        )
 
     def inbound(self) -> Inbound:
         """The inbound door."""

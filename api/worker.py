@@ -29,6 +29,7 @@ JUDGED_PER_STEP_MAX = 256
 SILENT_PER_STEP_MAX = 256
 _ERROR_REST_SECONDS = 1.0
 _SILENCE_REST_SECONDS = 1.0
+_BALANCE_REST_SECONDS = 5.0
 
 
 class Worker:
@@ -38,17 +39,25 @@ class Worker:
         self._application = application
         self._dispatcher = application.dispatcher(public_url=public_url)
         self._inbound = application.inbound()
+        self._balance_watch = application.balance_watch(public_url=public_url)
         self._stopping = asyncio.Event()
 
     async def run(self) -> None:
         """Works until stop() is called; the step under way is finished first, so that no call's answer is dropped."""
         poll = self._application.settings.worker_poll_seconds
+        watch = (self._loop("balances", self._watch_balances, _BALANCE_REST_SECONDS),)
         await asyncio.gather(
+            *(watch if self._application.settings.balance_query_seconds else ()),
             # Side by side, so that a call that hangs delays no other batch.
             *(self._loop("dispatch", self._dispatcher.step, poll) for _ in range(DISPATCH_LOOPS)),
             self._loop("judge", partial(self._inbound.step, limit=JUDGED_PER_STEP_MAX), poll),
             self._loop("silence", self.call_silence_unknown, max(poll, _SILENCE_REST_SECONDS)),
         )
+
+    async def _watch_balances(self) -> int:
+        """Asks, and then rests whatever was asked: a rail that never answers is not asked in a circle."""
+        await self._balance_watch.step()
+        return 0
 
     def stop(self) -> None:
         """Asks the loops to end."""

@@ -17,7 +17,8 @@ class Msisdn:
     digits: str
 
     def __post_init__(self) -> None:
-        if not (self.digits.isascii() and self.digits.isdigit() and 8 <= len(self.digits) <= 15):
+        plain = self.digits.isascii() and self.digits.isdigit() and 8 <= len(self.digits) <= 15
+        if not plain or self.digits.startswith("0"):  # no country code begins with zero
             raise MsisdnInvalid(
                 "an MSISDN is 8 to 15 digits in international form, such as 254712345678", field="msisdn"
             )

@@ -19,7 +19,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from ledger import ids as identifiers
 from ledger import tables
-from ledger.errors import KeyNotFound, NotAuthenticated, PartnerExists, PartnerNotFound, TextInvalid
+from ledger.errors import AmountInvalid, KeyNotFound, NotAuthenticated, PartnerExists, PartnerNotFound, TextInvalid
 from ledger.ids import IdSource
 from ledger.journal import accounts, chart
 from ledger.journal.books import Ledger
@@ -29,6 +29,8 @@ from ledger.text import check_text
 _CODE = re.compile(r"[a-z][a-z0-9-]{1,31}", re.ASCII)
 _partners, _keys = tables.partners.c, tables.api_keys.c
 SECRET_BYTES = 32
+# Minor units, far above any fee, so that a payout and its fee together are always an amount.
+FEE_MAX = 10**9
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,10 +72,13 @@ async def create_partner(
     ids: IdSource,
     now: datetime,
 ) -> Partner:
-    """Adds a partner and opens its prefunded account in the fee's currency. Raises TextInvalid, PartnerExists."""
+    """Adds a partner and opens its prefunded account in the fee's currency. Raises TextInvalid, AmountInvalid and
+    PartnerExists."""
     if not _CODE.fullmatch(code):
         raise TextInvalid("a partner's code is 2 to 32 of a-z, 0-9 and dash, starting with a letter", field="code")
     check_text(name, field="name", length_max=200)
+    if not 0 <= payout_fee.minor_units <= FEE_MAX:
+        raise AmountInvalid(f"a payout's fee is 0 to {Money(payout_fee.currency, FEE_MAX)}", field="payout_fee")
     values = {
         "ledger_id": ledger.id,
         "id": ids.next(now),

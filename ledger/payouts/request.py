@@ -124,6 +124,49 @@ async def request_payouts(
 
     `limits` are what the running rails carry, by rail and currency. Raises only what the database raises; a violation
     of RACING_CONSTRAINTS means that another process won a race and the set should be run again."""
+    verdicts: dict[int, RequestResult] = {}
+    for indices in _part(requests):
+        subset = [requests[index] for index in indices]
+        decided = await _request_subset(
+            driver,
+            ledger=ledger,
+            requests=subset,
+            limits=limits,
+            party_keys=party_keys,
+            directory=directory,
+            ids=ids,
+            now=now,
+        )
+        verdicts |= dict(zip(indices, decided, strict=True))
+    return [verdicts[index] for index in range(len(requests))]
+
+
+def _part(requests: Sequence[PayoutRequest]) -> list[list[int]]:
+    """The items that can be judged together, then those that share a key or a reference with a different one of them:
+    these must see what became of it, for the key and the reference of a refused request are free."""
+    keys: dict[tuple[int, str], PayoutRequest] = {}
+    references: dict[tuple[int, str], PayoutRequest] = {}
+    together: list[int] = []
+    contesting: list[int] = []
+    for index, request in enumerate(requests):
+        first = keys.setdefault(request.key.identity, request)
+        namesake = references.setdefault((request.partner.id, request.partner_reference), request)
+        alike = first.key.same_request(request.key) and namesake.key.identity == request.key.identity
+        (together if alike else contesting).append(index)
+    return [indices for indices in (together, contesting) if indices]
+
+
+async def _request_subset(
+    driver: Driver,
+    *,
+    ledger: Ledger,
+    requests: Sequence[PayoutRequest],
+    limits: Limits,
+    party_keys: PartyKeys,
+    directory: AccountDirectory,
+    ids: IdSource,
+    now: datetime,
+) -> list[RequestResult]:
     keys = await find_keys(driver, ledger_id=ledger.id, claims=[request.key for request in requests])
     references = await _find_references(driver, ledger.id, requests)
     routes = await find_routes(driver, ledger_id=ledger.id)

@@ -133,7 +133,7 @@ async def test_the_order_of_the_news_does_not_matter(shop: Shop) -> None:
     outcomes: list[tuple[int, Outcome]] = [(one, STARTED) for one in settling + failing]
     for payout_id, order in zip(settling + failing, orders * 2, strict=True):
         final: Outcome = settled(payout_id) if payout_id in settling else FAILED
-        news = {"acknowledged": ACKNOWLEDGED, "unclear": UNCLEAR, "final": final}
+        news: dict[str, Outcome] = {"acknowledged": ACKNOWLEDGED, "unclear": UNCLEAR, "final": final}
         outcomes += [(payout_id, news[word]) for word in order]
 
     await shop.record(*outcomes)
@@ -284,9 +284,7 @@ async def test_long_words_of_a_provider_are_cut_not_refused(shop: Shop) -> None:
 async def test_a_completion_that_lies_ahead_of_our_clock_is_booked_now(shop: Shop) -> None:
     payout_id = await shop.request()
 
-    await shop.record(
-        (payout_id, STARTED), (payout_id, settled(payout_id, completed_at=MOMENT + timedelta(days=3)))
-    )
+    await shop.record((payout_id, STARTED), (payout_id, settled(payout_id, completed_at=MOMENT + timedelta(days=3))))
 
     (row,) = await shop.rows(
         "SELECT effective_at FROM journal_entries WHERE ledger_id = :ledger AND kind = 'payout.settled'"

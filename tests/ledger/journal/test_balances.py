@@ -153,7 +153,7 @@ async def test_every_balance_equals_a_fold_over_the_postings(engine: AsyncEngine
 
 async def test_a_position_includes_the_entry_it_is_bound_by(engine: AsyncEngine) -> None:
     books = await open_books(engine)
-    posted = await books.post_all([transfer(BANK, WALLET, amount) for amount in (1, 10, 100, 1000, 10_000)])
+    posted = [await books.post(transfer(BANK, WALLET, 10**place), now=NOW + place * MILLISECOND) for place in range(5)]
     async with books.reading() as connection:
         bank = await find_account(connection, ledger_id=books.ledger.id, path=BANK, currency="KES")
         bounds = [bound for one in posted for bound in (one.entry_id - 1, one.entry_id, one.entry_id + 1)]

@@ -5,6 +5,7 @@ from __future__ import annotations
 import itertools
 from dataclasses import replace
 from datetime import datetime, timedelta
+from typing import Any
 
 import pytest
 from sqlalchemy.ext.asyncio import AsyncEngine
@@ -137,9 +138,9 @@ async def test_refuses_an_account_the_ledger_does_not_have(engine: AsyncEngine) 
         {"currency": "KES"},
     ],
 )
-def test_refuses_a_filter_that_nothing_could_match(conditions: dict[str, str]) -> None:
+def test_refuses_a_filter_that_nothing_could_match(conditions: dict[str, Any]) -> None:
     with pytest.raises(TextInvalid):
-        EntryFilter(**conditions)  # type: ignore[arg-type]
+        EntryFilter(**conditions)
 
 
 async def test_an_entry_on_both_sides_of_an_account_is_found_once(engine: AsyncEngine) -> None:
@@ -149,12 +150,13 @@ async def test_an_entry_on_both_sides_of_an_account_is_found_once(engine: AsyncE
     second = await books.post(entry(*there_and_back))
     on_bank = EntryFilter(account=BANK, currency="KES")
 
-    page = await page_of(books, on_bank, limit=1)
-    rest = await page_of(books, on_bank, before=page.next_before)
+    both = await page_of(books, on_bank, limit=2)
+    newer = await page_of(books, on_bank, limit=1)
+    older = await page_of(books, on_bank, before=newer.next_before)
 
-    assert ids_of(page.entries) == [second.entry_id]
-    assert ids_of(rest.entries) == [first.entry_id]
-    assert rest.next_before == 0
+    assert ids_of(both.entries) == [second.entry_id, first.entry_id]
+    assert (ids_of(newer.entries), ids_of(older.entries)) == ([second.entry_id], [first.entry_id])
+    assert (both.next_before, older.next_before) == (0, 0)
 
 
 async def test_entries_posted_between_pages_move_nothing(engine: AsyncEngine) -> None:
@@ -182,13 +184,13 @@ async def test_a_recorded_range_includes_its_start_and_not_its_end(engine: Async
 
 @pytest.mark.parametrize("account", [{}, {"account": BANK, "currency": "KES"}])
 async def test_a_search_for_a_rare_kind_goes_on_where_it_stopped(
-    engine: AsyncEngine, monkeypatch: pytest.MonkeyPatch, account: dict[str, str]
+    engine: AsyncEngine, monkeypatch: pytest.MonkeyPatch, account: dict[str, Any]
 ) -> None:
     monkeypatch.setattr(entry_search, "CANDIDATES_MAX", 10)
     books = await open_books(engine)
     rare = await books.post(transfer(BANK, WALLET, 1, kind="rare"))
     await books.post_all([transfer(BANK, WALLET, 1) for _ in range(24)])
-    matching = EntryFilter(kind="rare", **account)  # type: ignore[arg-type]
+    matching = EntryFilter(kind="rare", **account)
 
     first = await page_of(books, matching)
     second = await page_of(books, matching, before=first.next_before)
@@ -196,6 +198,30 @@ async def test_a_search_for_a_rare_kind_goes_on_where_it_stopped(
 
     assert [ids_of(page.entries) for page in (first, second, third)] == [[], [], [rare.entry_id]]
     assert third.next_before == 0
+
+
+@pytest.mark.parametrize(
+    "matching",
+    [
+        EntryFilter(reference="RCPT1"),
+        EntryFilter(subject_kind="order", subject_id="1"),
+        EntryFilter(account=OTHER_WALLET, currency="KES"),
+        EntryFilter(recorded_to=NOW + timedelta(milliseconds=1)),
+        EntryFilter(account=BANK, currency="KES", recorded_to=NOW + timedelta(milliseconds=1)),
+    ],
+)
+async def test_an_old_entry_is_found_at_once_along_its_index(
+    engine: AsyncEngine, monkeypatch: pytest.MonkeyPatch, matching: EntryFilter
+) -> None:
+    monkeypatch.setattr(entry_search, "CANDIDATES_MAX", 10)
+    books = await open_books(engine)
+    old = await books.post(transfer(BANK, OTHER_WALLET, 1, subject=Subject("order", "1"), reference="RCPT1"))
+    newer = [transfer(BANK, WALLET, 1, subject=Subject("order", "2"), reference="RCPT2") for _ in range(24)]
+    await books.post_all(newer, now=NOW + timedelta(milliseconds=1))
+
+    page = await page_of(books, matching)
+
+    assert (ids_of(page.entries), page.next_before) == ([old.entry_id], 0)
 
 
 @pytest.mark.parametrize(("candidates_max", "limit"), [(3, 2), (10_000, 2), (10_000, 60)])

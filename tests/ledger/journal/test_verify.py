@@ -347,6 +347,20 @@ async def test_names_entries_whose_ids_fall_along_an_account(engine: AsyncEngine
     ]
 
 
+async def test_names_a_link_to_another_account_and_side(engine: AsyncEngine, database: Database) -> None:
+    story = await tell(engine)
+
+    found = await found_after(
+        database,
+        story,
+        "UPDATE reversal_links SET original_line = 2, ordinal = 2 WHERE ledger_id = :ledger AND original_line = 1",
+    )
+
+    assert [(one.check, one.place, one.field) for one in found] == [
+        (Check.LINKS, f"{story.places['reversal']} line 1", field) for field in ("account_id", "reversed_after", "side")
+    ]
+
+
 async def test_other_ledgers_have_no_part_in_it(engine: AsyncEngine, database: Database) -> None:
     story, untouched = await tell(engine), await tell(engine)
 

@@ -14,11 +14,13 @@ from ledger.journal.verify import verify
 # The balance of each account on its normal side, and what the payouts say it must be. `funds` is what was paid in.
 _FIGURES = """
 WITH balances AS (
-    SELECT a.role, a.owner_ref, (b.debits - b.credits) * CASE a.normal_side WHEN 'D' THEN 1 ELSE -1 END AS balance
+    SELECT coalesce(a.role, a.owner_ref) AS whose,
+        sum((b.debits - b.credits) * CASE a.normal_side WHEN 'D' THEN 1 ELSE -1 END) AS balance
     FROM accounts AS a JOIN account_balances AS b ON b.ledger_id = a.ledger_id AND b.account_id = a.id
-    WHERE a.ledger_id = :ledger
+    WHERE a.ledger_id = :ledger GROUP BY 1
 ), funds AS (
-    SELECT coalesce(a.role, a.owner_ref) AS whose, sum(CASE p.side WHEN a.normal_side THEN p.amount ELSE -p.amount END) AS paid_in
+    SELECT coalesce(a.role, a.owner_ref) AS whose,
+        sum(CASE p.side WHEN a.normal_side THEN p.amount ELSE -p.amount END) AS paid_in
     FROM postings AS p JOIN accounts AS a ON a.ledger_id = p.ledger_id AND a.id = p.account_id
     JOIN journal_entries AS e ON e.ledger_id = p.ledger_id AND e.id = p.entry_id
     WHERE p.ledger_id = :ledger AND e.kind NOT LIKE 'payout.%' GROUP BY 1
@@ -44,7 +46,7 @@ WITH balances AS (
         WHERE r.ledger_id = :ledger GROUP BY r.code
 )
 SELECT e.whose, b.balance AS in_the_books, e.units + coalesce(f.paid_in, 0) AS by_the_payouts
-FROM expected AS e JOIN balances AS b ON coalesce(b.role, b.owner_ref) = e.whose
+FROM expected AS e JOIN balances AS b ON b.whose = e.whose
 LEFT JOIN funds AS f ON f.whose = e.whose
 WHERE b.balance <> e.units + coalesce(f.paid_in, 0)
 """

@@ -1,4 +1,4 @@
-"""The entries of a payout over every path through the table: each balances, and every clearing account returns to zero."""
+"""The entries of a payout over every path of the table: each balances, and every clearing account returns to zero."""
 
 from __future__ import annotations
 
@@ -130,7 +130,7 @@ def test_whatever_happens_the_money_is_where_the_state_says(
 
 
 def test_no_path_through_the_table_posts_a_kind_of_entry_twice() -> None:
-    """Walks every reachable (state, kinds posted), so the database's rule of one entry per kind never stops an outcome."""
+    """Walks every reachable (state, kinds posted): the database's rule of one entry per kind never stops an outcome."""
     fresh = Life(PayoutMoney("pay_0000000000001", PREFUND, ACCOUNTS, Money("KES", 1), Money("KES", 1), 41), None)
     seen = {(fresh.state, tuple(fresh.kinds))}
     frontier = list(seen)
@@ -177,7 +177,7 @@ def test_a_release_is_line_for_line_the_opposite_of_the_reserve(payout: PayoutMo
 
 @given(payouts)
 def test_a_release_from_unknown_gives_back_the_same_but_is_no_reversal_of_the_reserve(payout: PayoutMoney) -> None:
-    """Its money rests in another account than the one the reserve credited, so the two cannot be linked line by line."""
+    """Its money rests in another account than the reserve credited, so the two cannot be linked line by line."""
     reserve = reserve_entry(payout, at=MOMENT, reference="order-1")
 
     release = entry_of(Effect.RELEASE, payout, state=State.UNKNOWN, charge=None)

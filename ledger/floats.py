@@ -1,0 +1,159 @@
+"""What providers say they hold, beside what the books say: assertions as history, and the drift between the two.
+
+An assertion is never an entry: it proves nothing about why. Drift that payouts in flight do not explain is for
+reconciliation.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime
+
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from ledger.database import Driver, driver
+from ledger.ids import IdSource
+from ledger.money import Money
+
+_WRITE = """
+INSERT INTO float_assertions (ledger_id, id, provider, shortcode, sub_account, currency, available, asserted_at, source,
+    payout_id)
+SELECT %s, a.* FROM unnest(%s::bigint[], %s::text[], %s::text[], %s::text[], %s::text[], %s::bigint[],
+    %s::timestamptz[], %s::text[], %s::bigint[]) AS a
+"""
+# The newest assertion per sub-account by the index float_assertions_newest, and the account it is about: a float
+# account by its path, charges owed (which providers show as a negative balance) by its role.
+_POSITION = """
+WITH newest AS (
+    SELECT DISTINCT ON (provider, shortcode, sub_account, currency) * FROM float_assertions
+    WHERE ledger_id = %(ledger)s ORDER BY provider, shortcode, sub_account, currency, asserted_at DESC, id DESC
+), books AS (
+    SELECT a.provider, a.wallet_ref AS shortcode, a.currency, a.path, a.role,
+           CASE WHEN a.role = 'provider_charges' THEN 'charges_paid'
+                WHEN a.path LIKE 'asset.float.%%' THEN regexp_replace(a.path, '^.*[.]', '') END AS sub_account,
+           CASE WHEN a.role = 'provider_charges' THEN b.debits - b.credits ELSE (b.debits - b.credits)
+                * CASE a.normal_side WHEN 'D' THEN 1 ELSE -1 END END AS balance
+    FROM accounts AS a JOIN account_balances AS b ON b.ledger_id = a.ledger_id AND b.account_id = a.id
+    WHERE a.ledger_id = %(ledger)s AND a.wallet_ref IS NOT NULL
+)
+SELECT books.provider, books.shortcode, books.sub_account, books.currency, books.path, books.balance,
+       newest.available, newest.asserted_at, newest.source,
+       coalesce((SELECT sum(flight.balance) FROM books AS flight WHERE flight.shortcode = books.shortcode
+           AND flight.provider = books.provider AND flight.currency = books.currency
+           AND flight.role IN ('payout_in_transit', 'payout_unknown')), 0)::bigint AS in_flight
+FROM books LEFT JOIN newest USING (provider, shortcode, sub_account, currency)
+WHERE books.sub_account IS NOT NULL ORDER BY 1, 2, books.path
+"""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Assertion:
+    """A provider's word on one sub-account ("utility", "working", "charges_paid"): `available` may be negative."""
+
+    provider: str
+    shortcode: str
+    sub_account: str
+    available: int
+    currency: str
+    asserted_at: datetime
+    source: str
+    payout_id: int | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class FloatPosition:
+    """One sub-account: the books, the provider's newest word (None where it never spoke), and what is in flight between
+    the two on its shortcode. All in minor units, charges owed as a negative balance like the provider shows them."""
+
+    provider: str
+    shortcode: str
+    sub_account: str
+    currency: str
+    account: str
+    balance: int
+    asserted: int | None
+    asserted_at: datetime | None
+    source: str | None
+    in_flight: int
+
+    @property
+    def drift(self) -> Money | None:
+        """Books minus assertion."""
+        return Money(self.currency, self.balance - self.asserted) if self.asserted is not None else None
+
+
+async def write_assertions(
+    driver: Driver, *, ledger_id: int, assertions: Sequence[Assertion], ids: IdSource, now: datetime
+) -> None:
+    """Keeps what providers said."""
+    if not assertions:
+        return
+    rows = [
+        (
+            ids.next(now),
+            a.provider,
+            a.shortcode,
+            a.sub_account,
+            a.currency,
+            a.available,
+            a.asserted_at,
+            a.source,
+            a.payout_id,
+        )
+        for a in assertions
+    ]
+    await driver.execute(_WRITE, (ledger_id, *(list(column) for column in zip(*rows, strict=True))))
+
+
+async def float_positions(connection: AsyncConnection, *, ledger_id: int) -> list[FloatPosition]:
+    """Every float sub-account of the ledger, and charges owed, beside the provider's newest word."""
+    cursor = await (await driver(connection)).execute(_POSITION, {"ledger": ledger_id})
+    return [
+        FloatPosition(
+            provider=row[0],
+            shortcode=row[1],
+            sub_account=row[2],
+            currency=row[3],
+            account=row[4],
+            balance=row[5],
+            asserted=row[6],
+            asserted_at=row[7],
+            source=row[8],
+            in_flight=row[9],
+        )
+        for row in await cursor.fetchall()
+    ]
+
+
+_DUE = """
+SELECT a.ledger_id, a.provider, a.wallet_ref FROM accounts AS a
+WHERE a.role = 'payout_float' AND a.provider = ANY(%s) AND NOT EXISTS (SELECT FROM balance_queries AS q
+    WHERE q.ledger_id = a.ledger_id AND q.provider = a.provider AND q.shortcode = a.wallet_ref AND q.asked_at > %s)
+ORDER BY 1, 2, 3
+"""
+_ASK = """
+INSERT INTO balance_queries (ledger_id, id, provider, shortcode, token_hash, asked_at) VALUES (%s, %s, %s, %s, %s, %s)
+"""
+_ASKED = "SELECT token_hash, provider, shortcode FROM balance_queries WHERE ledger_id = %s AND token_hash = ANY(%s)"
+
+
+async def find_due(driver: Driver, *, providers: Sequence[str], asked_before: datetime) -> list[tuple[int, str, str]]:
+    """The (ledger id, provider, shortcode) whose balances were not asked for since."""
+    cursor = await driver.execute(_DUE, (list(providers), asked_before))
+    return [(ledger_id, provider, shortcode) for ledger_id, provider, shortcode in await cursor.fetchall()]
+
+
+async def write_query(
+    driver: Driver, *, ledger_id: int, provider: str, shortcode: str, token_hash: bytes, ids: IdSource, now: datetime
+) -> None:
+    """Stores a question before it is asked, so that its answer is known by its path."""
+    await driver.execute(_ASK, (ledger_id, ids.next(now), provider, shortcode, token_hash, now))
+
+
+async def find_queries(
+    driver: Driver, *, ledger_id: int, token_hashes: Sequence[bytes]
+) -> dict[bytes, tuple[str, str]]:
+    """The (provider, shortcode) of the questions that were given these paths."""
+    cursor = await driver.execute(_ASKED, (ledger_id, list(token_hashes)))
+    return {bytes(token_hash): (provider, shortcode) for token_hash, provider, shortcode in await cursor.fetchall()}
