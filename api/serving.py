@@ -8,6 +8,7 @@ import time
 from collections.abc import Collection
 from dataclasses import dataclass
 
+from fastapi.exceptions import RequestValidationError
 from sqlalchemy import text
 from sqlalchemy.exc import DBAPIError
 
@@ -16,6 +17,7 @@ from api.authentication import Authenticator
 from api.caller import Caller
 from api.core import Core, open_core
 from api.http import callbacks
+from api.http.disbursements import Disbursements, answer_invalid
 from api.interceptors import Door
 from api.server import GrpcServer, Tls
 from api.services.journal import journal_services
@@ -50,14 +52,22 @@ class Addresses:
     http: str | None
 
 
+@dataclass(frozen=True, slots=True)
+class _Shared:
+    """What the gRPC and the HTTP surface of a process share, so that their callers gather into the same sets."""
+
+    core: Core
+    requester: PayoutRequester
+    authenticator: Authenticator
+
+
 class Service:
     """The roles of one process."""
 
     def __init__(self, application: Application, *, roles: Collection[Role] = ALL_ROLES) -> None:
         self._application = application
         self._roles = frozenset(roles)
-        self._core: Core | None = None
-        self._requester: PayoutRequester | None = None
+        self._shared: _Shared | None = None
         self._grpc: GrpcServer | None = None
         self._http: Listener | None = None
         self._worker: Worker | None = None
@@ -66,30 +76,41 @@ class Service:
     async def start(self) -> Addresses:
         """Starts the roles; the callback edge first, for payouts need its address. Raises TextInvalid for settings that
         do not fit together, OSError or RuntimeError where an address is taken."""
-        http = await self._start_http() if Role.HTTP in self._roles else None
+        shared = self._shared = self._share()
+        http = await self._start_http(shared) if Role.HTTP in self._roles else None
         if Role.WORKER in self._roles:
             self._start_worker(http)
-        grpc = await self._start_grpc() if Role.GRPC in self._roles else None
+        grpc = await self._start_grpc(shared) if Role.GRPC in self._roles else None
         return Addresses(grpc, http)
 
     async def stop(self) -> None:
         """Takes no more work, finishes what is under way, and leaves the rest in its queues."""
         if self._grpc is not None:
             await self._grpc.stop(grace_seconds=GRACE_SECONDS)
-        if self._core is not None:
-            await self._core.poster.close()
-        if self._requester is not None:
-            await self._requester.close()
+        if self._shared is not None:
+            await self._shared.core.poster.close()
+            await self._shared.requester.close()
         if self._worker is not None and self._working is not None:
             self._worker.stop()
             await self._working
         if self._http is not None:
             await self._http.stop()
 
-    async def _start_http(self) -> str:
-        host, port = parse_address(self._application.settings.http_listen, field="http_listen")
+    async def _start_http(self, shared: _Shared) -> str:
+        application = self._application
+        host, port = parse_address(application.settings.http_listen, field="http_listen")
         self._http = Listener(host=host, port=port, grace_seconds=GRACE_SECONDS)
-        return await self._http.start(callbacks.application(self._application.inbound(), healthy=self._healthy))
+        edge = callbacks.application(application.inbound(), healthy=self._healthy)
+        disbursements = Disbursements(
+            shared.core,
+            authenticator=shared.authenticator,
+            requester=shared.requester,
+            party_keys=application.party_keys,
+            monotonic=time.monotonic,
+        )
+        edge.include_router(disbursements.router())
+        edge.add_exception_handler(RequestValidationError, answer_invalid)
+        return await self._http.start(edge)
 
     def _start_worker(self, http: str | None) -> None:
         public_url = self._application.settings.public_url or http
@@ -101,23 +122,26 @@ class Service:
         self._worker = Worker(self._application, public_url=public_url)
         self._working = asyncio.create_task(self._worker.run())
 
-    async def _start_grpc(self) -> str:
+    def _share(self) -> _Shared:
         application = self._application
-        self._core = open_core(
+        core = open_core(
             application.engine,
             directory=application.directory,
             ids=application.ids,
             now=application.now,
             monotonic=time.monotonic,
         )
-        party_keys = application.party_keys
-        self._requester = open_requester(
-            self._core, limits=application.payout_limits, party_keys=party_keys, monotonic=time.monotonic
+        requester = open_requester(
+            core, limits=application.payout_limits, party_keys=application.party_keys, monotonic=time.monotonic
         )
-        door = Door(Authenticator(self._authenticate, monotonic=time.monotonic), monotonic=time.monotonic)
-        services = journal_services(self._core)
-        services += payout_services(self._core, requester=self._requester, party_keys=party_keys)
-        services += review_services(self._core, recorder=application.recorder)
+        return _Shared(core, requester, Authenticator(self._authenticate, monotonic=time.monotonic))
+
+    async def _start_grpc(self, shared: _Shared) -> str:
+        application = self._application
+        door = Door(shared.authenticator, monotonic=time.monotonic)
+        services = journal_services(shared.core)
+        services += payout_services(shared.core, requester=shared.requester, party_keys=application.party_keys)
+        services += review_services(shared.core, recorder=application.recorder)
         self._grpc = GrpcServer(services, door=door)
         address = application.settings.grpc_listen
         port = await self._grpc.start(address, tls=self._tls())

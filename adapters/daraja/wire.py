@@ -11,7 +11,7 @@ from datetime import UTC, datetime, timedelta, timezone
 from decimal import Decimal
 from typing import Any, NoReturn
 
-from ledger.errors import AmountInvalid
+from ledger.errors import AmountInvalid, CurrencyUnknown
 from ledger.money import Money, parse_decimal
 from ledger.msisdn import Msisdn
 
@@ -26,7 +26,10 @@ EAST_AFRICA_TIME = timezone(timedelta(hours=3), "EAT")
 # 1204310.5, "190.00", and what Java prints of a double from ten million on: 1.20431055E7.
 _AMOUNT = re.compile(r"-?[0-9]{1,16}(\.[0-9]{1,10})?([eE]\+?[0-9]{1,2})?")
 _COMPLETED_AT = re.compile(r"([0-9]{2})\.([0-9]{2})\.([0-9]{4}) ([0-9]{2}):([0-9]{2}):([0-9]{2})")
-_PARTY = re.compile(r"\s*\+?([0-9]{8,15})(?=\s|-|$)")
+_TIMESTAMP = re.compile(r"([0-9]{4})([0-9]{2})([0-9]{2})([0-9]{2})([0-9]{2})([0-9]{2})")
+_PARTY = re.compile(r"\s*\+?([0-9]{8,15})(?=\s|[-\u2013]|$)")
+# Daraja's shortcodes have five to seven digits; eight or more are a telephone number.
+_SHORTCODE_PARTY = re.compile(r"\s*([0-9]{3,7})(?=\s|[-\u2013]|$)")
 _LOCAL_MSISDN = re.compile(r"0([17][0-9]{8})")
 _IDENTIFIER = re.compile(r"[\x21-\x7e]{1,100}")
 # Ten digits in a row are somebody's number, not a code; the longest code documented has nine.
@@ -77,14 +80,21 @@ def code(value: object) -> str | None:
     return value if isinstance(value, str) and _CODE.fullmatch(value) else None
 
 
-def amount(value: object) -> Money | None:
-    """KES from 10, 10.0, "190.00" or 1.2E7; None if it is no amount or has a fraction of a cent."""
-    if not isinstance(value, str) or not _AMOUNT.fullmatch(value):
+def money(value: object, currency: str) -> Money | None:
+    """The currency's amount of 10, 10.0, "-190.00" or 1.2E7; None if it is no amount, has a fraction of a minor unit, or
+    is in no currency that the books hold."""
+    written = _written_out(value)
+    if written is None:
         return None
     try:
-        return parse_decimal(format(Decimal(value).normalize(), "f"), CURRENCY)
-    except AmountInvalid:
+        return parse_decimal(written, currency)
+    except (AmountInvalid, CurrencyUnknown):
         return None
+
+
+def amount(value: object) -> Money | None:
+    """KES from 10, 10.0, "190.00" or 1.2E7; None if it is no amount or has a fraction of a cent."""
+    return money(value, CURRENCY)
 
 
 def completed_at(value: object) -> datetime | None:
@@ -92,11 +102,21 @@ def completed_at(value: object) -> datetime | None:
     match = _COMPLETED_AT.fullmatch(value) if isinstance(value, str) else None
     if match is None:
         return None
-    day, month, year, hour, minute, second = (int(part) for part in match.groups())
-    try:
-        return datetime(year, month, day, hour, minute, second, tzinfo=EAST_AFRICA_TIME).astimezone(UTC)
-    except (ValueError, OverflowError):
-        return None
+    day, month, year, hour, minute, second = match.groups()
+    return _east_africa(year, month, day, hour, minute, second)
+
+
+def timestamp(value: object) -> datetime | None:
+    """The aware UTC time of "20260901101536" in East Africa Time, also where the number was printed as a double; None if
+    it is no such time."""
+    match = _TIMESTAMP.fullmatch(_written_out(value) or "")
+    return None if match is None else _east_africa(*match.groups())
+
+
+def party_shortcode(value: object) -> str | None:
+    """The shortcode of "600977 - NAME"; None if there is none, or a telephone number stands there."""
+    match = _SHORTCODE_PARTY.match(value) if isinstance(value, str) else None
+    return None if match is None else match.group(1)
 
 
 def party_msisdn(value: object) -> Msisdn | None:
@@ -108,6 +128,21 @@ def party_msisdn(value: object) -> Msisdn | None:
     digits = match.group(1)
     local = _LOCAL_MSISDN.fullmatch(digits)
     return Msisdn(f"254{local.group(1)}" if local else digits)
+
+
+def _written_out(value: object) -> str | None:
+    """A number without exponent and trailing zeros; None for anything else."""
+    if not isinstance(value, str) or not _AMOUNT.fullmatch(value):
+        return None
+    return format(Decimal(value).normalize(), "f")
+
+
+def _east_africa(*parts: str) -> datetime | None:
+    year, month, day, hour, minute, second = (int(part) for part in parts)
+    try:
+        return datetime(year, month, day, hour, minute, second, tzinfo=EAST_AFRICA_TIME).astimezone(UTC)
+    except (ValueError, OverflowError):
+        return None
 
 
 def _read_object(members: list[tuple[str, object]]) -> dict[str, object]:

@@ -21,14 +21,14 @@ TOKEN_LENGTH_MAX = 128
 
 def application(inbound: Inbound, *, healthy: Callable[[], Awaitable[bool]]) -> FastAPI:
     """The ASGI application: POST /callbacks/{ledger}/{rail}/{kind}/{token}, GET /healthz."""
-    app = FastAPI(title="Daftari callback edge", docs_url=None, redoc_url=None, openapi_url=None)
+    app = FastAPI(title="Daftari", version="1", docs_url="/docs", redoc_url=None, openapi_url="/openapi.json")
 
-    @app.get("/healthz")
+    @app.get("/healthz", include_in_schema=False)
     async def health() -> Response:
         ok = await healthy()
         return _json({"status": "ok" if ok else "database unreachable"}, status=200 if ok else 503)
 
-    @app.post("/callbacks/{ledger_id}/{rail}/{kind}/{token}")
+    @app.post("/callbacks/{ledger_id}/{rail}/{kind}/{token}", include_in_schema=False)
     async def receive(ledger_id: str, rail: str, kind: str, token: str, request: Request) -> Response:
         acknowledgement = inbound.acknowledgement(rail)
         if acknowledgement is None or not _is_ours(ledger_id, kind, token):

@@ -119,6 +119,8 @@ CREATE TABLE provider_references (
     FOREIGN KEY (ledger_id, payout_id) REFERENCES payouts
 );
 
+CREATE INDEX provider_references_by_payout ON provider_references (ledger_id, payout_id);
+
 -- What must happen outside. due_at is when it may be claimed: its time to run, or the end of the lease that holds it.
 CREATE TABLE instructions (
     ledger_id integer NOT NULL,

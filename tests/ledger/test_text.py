@@ -30,7 +30,7 @@ def test_refuses_every_control_character_and_lone_surrogate(before: str, forbidd
     assert caught.value.field == "narrative"
 
 
-@pytest.mark.parametrize("forbidden", ["\x00", "\x1b", "\r", "\x7f", "\x80", "\x9b", "\x9f", "\ud800", "\udfff"])
+@pytest.mark.parametrize("forbidden", ["\x00", "\x1b", "\r", "\x7f", "\x80", "\x9b", "\x9f", "\ud800"])
 def test_refuses_what_postgresql_or_a_terminal_would_choke_on(forbidden: str) -> None:
     with pytest.raises(TextInvalid, match="control characters"):
         check_text(f"paid{forbidden}", field="narrative", length_max=50)

@@ -288,27 +288,31 @@ async def test_the_database_refuses_a_link_beyond_the_original(
     original = await books.post(transfer(BANK, WALLET, 1000))
     await books.reverse(original.entry_id)
     await books.post(transfer(BANK, WALLET, 1))
-    beyond = replace(transfer(WALLET, BANK, 1), reverses_id=original.entry_id)
 
     with pytest.raises(IntegrityError, match="does not fit"):
-        async with transaction(engine) as connection:
-            (posted,) = await post_entries(
-                await driver(connection),
-                ledger=books.ledger,
-                requests=[PostRequest(beyond, "tests")],
-                directory=books.directory,
-                ids=books.ids,
-                now=NOW,
-            )
-            assert isinstance(posted, Posted)
-            link = {
-                "ledger_id": books.ledger.id,
-                "original_entry_id": original.entry_id,
-                "original_line": 1,
-                "ordinal": ordinal,
-                "reversing_entry_id": posted.entry_id,
-                "reversing_line": 2,
-                "amount": 1,
-                "reversed_after": reversed_after,
-            }
-            await connection.execute(insert(tables.reversal_links).values(link))
+        await reverse_beyond(books, original.entry_id, ordinal=ordinal, reversed_after=reversed_after)
+
+
+async def reverse_beyond(books: Books, original_id: int, *, ordinal: int, reversed_after: int) -> None:
+    """Posts a reversing entry of 1 and links it to line 1 of the original, past the rules."""
+    async with transaction(books.engine) as connection:
+        (posted,) = await post_entries(
+            await driver(connection),
+            ledger=books.ledger,
+            requests=[PostRequest(replace(transfer(WALLET, BANK, 1), reverses_id=original_id), "tests")],
+            directory=books.directory,
+            ids=books.ids,
+            now=NOW,
+        )
+        assert isinstance(posted, Posted)
+        link = {
+            "ledger_id": books.ledger.id,
+            "original_entry_id": original_id,
+            "original_line": 1,
+            "ordinal": ordinal,
+            "reversing_entry_id": posted.entry_id,
+            "reversing_line": 2,
+            "amount": 1,
+            "reversed_after": reversed_after,
+        }
+        await connection.execute(insert(tables.reversal_links).values(link))
