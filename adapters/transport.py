@@ -9,10 +9,14 @@ from __future__ import annotations
 import asyncio
 import re
 from collections.abc import Awaitable, Callable
+from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass, field
-from typing import TypeAlias
+from datetime import datetime, timedelta
+from typing import Protocol, TypeAlias
 
 import httpx
+
+from ledger.errors import LedgerError
 
 # Some gateways refuse a library's default name with HTML, so every request carries our own.
 USER_AGENT = "daftari/0.1"
@@ -135,6 +139,32 @@ class TokenGrant:
 
 
 @dataclass(frozen=True, slots=True)
+class SharedToken:
+    """An access token as several processes share it. `usable_until` is when a new one is to be asked for, aware UTC:
+    the margin before its end is already taken off."""
+
+    token: Secret
+    usable_until: datetime
+
+
+class TokenStore(Protocol):
+    """Where the processes that use one app's token keep it, for providers that end a token by granting the next. Used
+    around a refresh only, and inside `lock`. What it raises is a LedgerError with a message safe to show."""
+
+    def lock(self) -> AbstractAsyncContextManager[object]:
+        """Held by one process at a time, for as long as the provider takes to grant a token; ends with its holder."""
+
+    def now(self) -> datetime:
+        """The clock that `usable_until` is told by, the same for all who share the store; aware UTC."""
+
+    async def load(self) -> SharedToken | None:
+        """What was saved last, by anyone; None if nothing was."""
+
+    async def save(self, shared: SharedToken) -> None:
+        """Replaces what was saved. The token is a secret at rest too."""
+
+
+@dataclass(frozen=True, slots=True)
 class TokenUnavailable:
     """No token could be had; the reason is safe to show."""
 
@@ -142,34 +172,39 @@ class TokenUnavailable:
 
 
 class TokenCache:
-    """One access token shared by all callers of one process: whoever finds none starts the one request, the others wait
-    for its result, good or bad. `fetch` asks the provider and never raises; `monotonic` tells seconds."""
+    """One access token shared by all callers of one process: whoever finds none starts the one refresh, the others wait
+    for its result, good or bad. `fetch` asks the provider and never raises; `monotonic` tells seconds. With a `store`,
+    a refresh first takes what another process has fetched meanwhile, so that there is one request among them all."""
 
     def __init__(
         self,
         fetch: Callable[[], Awaitable[TokenGrant | TokenUnavailable]],
         *,
         monotonic: Callable[[], float],
+        store: TokenStore | None = None,
     ) -> None:
         self._fetch = fetch
         self._monotonic = monotonic
-        self._grant: TokenGrant | None = None
+        self._store = store
+        self._token: Secret | None = None
+        self._refused: Secret | None = None
         self._stale_at = 0.0
-        self._refresh: asyncio.Task[TokenGrant | TokenUnavailable] | None = None
+        self._refresh: asyncio.Task[Secret | TokenUnavailable] | None = None
 
-    async def current(self) -> TokenGrant | TokenUnavailable:
+    async def current(self) -> Secret | TokenUnavailable:
         """The token in use, or the result of the one refresh in progress."""
-        if self._grant is not None and self._monotonic() < self._stale_at:
-            return self._grant
+        if self._token is not None and self._monotonic() < self._stale_at:
+            return self._token
         if self._refresh is None:
-            self._refresh = asyncio.create_task(self._fetch_and_keep())
+            self._refresh = asyncio.create_task(self._refresh_once())
         # Shielded: a caller that gives up must not take the token away from the others.
         return await asyncio.shield(self._refresh)
 
     def forget(self, token: Secret) -> None:
-        """Drops `token` if it is still the current one; a late report about an older token changes nothing."""
-        if self._grant is not None and self._grant.token == token:
-            self._grant = None
+        """Drops a `token` that was refused if it is still the current one; a late report about an older token changes
+        nothing. It is not taken from the store again."""
+        if self._token is not None and self._token == token:
+            self._token, self._refused = None, token
 
     async def close(self) -> None:
         """Abandons a refresh that nobody waits for any more."""
@@ -178,15 +213,38 @@ class TokenCache:
             await asyncio.wait([self._refresh])
             self._refresh = None
 
-    async def _fetch_and_keep(self) -> TokenGrant | TokenUnavailable:
-        asked_at = self._monotonic()
+    async def _refresh_once(self) -> Secret | TokenUnavailable:
         try:
-            answer = await self._fetch()
-            if isinstance(answer, TokenGrant):
-                self._grant, self._stale_at = answer, asked_at + _usable_seconds(answer.lifetime_seconds)
-            return answer
+            return await (self._fetch_and_keep() if self._store is None else self._refresh_shared(self._store))
+        except LedgerError as error:
+            return TokenUnavailable(f"the token store failed: {error.message}")
         finally:
             self._refresh = None
+
+    async def _fetch_and_keep(self) -> Secret | TokenUnavailable:
+        asked_at = self._monotonic()
+        answer = await self._fetch()
+        if isinstance(answer, TokenUnavailable):
+            return answer
+        self._stale_at = asked_at + _usable_seconds(answer.lifetime_seconds)
+        self._token = answer.token
+        return answer.token
+
+    async def _refresh_shared(self, store: TokenStore) -> Secret | TokenUnavailable:
+        async with store.lock():
+            shared = await store.load()
+            if shared is not None and shared.token != self._refused and store.now() < shared.usable_until:
+                return self._keep(shared, store.now())
+            answer = await self._fetch_and_keep()
+            if isinstance(answer, Secret):
+                left = timedelta(seconds=self._stale_at - self._monotonic())
+                await store.save(SharedToken(answer, store.now() + left))
+            return answer
+
+    def _keep(self, shared: SharedToken, now: datetime) -> Secret:
+        self._stale_at = self._monotonic() + (shared.usable_until - now).total_seconds()
+        self._token = shared.token
+        return shared.token
 
 
 def _usable_seconds(lifetime_seconds: int) -> float:

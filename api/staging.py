@@ -9,7 +9,6 @@ import random
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, field
-from datetime import UTC, datetime
 from pathlib import Path
 
 import grpc.aio
@@ -53,7 +52,7 @@ async def open_stage(settings: Settings, *, certificate_directory: Path) -> Asyn
     rail are overruled by the sandbox's; books that are there already are used as they are."""
     sandbox_settings = SandboxSettings()
     async with AsyncExitStack() as stack:
-        sandbox = SandboxServer(sandbox_settings, clock=lambda: datetime.now(UTC), randomness=random.SystemRandom())
+        sandbox = SandboxServer(sandbox_settings, clock=Application.now, randomness=random.SystemRandom())
         sandbox_url = await sandbox.start()
         stack.push_async_callback(sandbox.stop)
         certificate = certificate_directory / "sandbox-certificate.pem"

@@ -233,6 +233,7 @@ def _is_postgres(process_id: int) -> bool:
             return False
     else:
         command = ["/bin/ps", "-o", "comm=", "-p", str(process_id)]
+        # A fixed program and a number, no shell.
         program = subprocess.run(command, capture_output=True, text=True, check=False).stdout.strip()  # noqa: S603
     return Path(program).name.startswith("postgres")
 

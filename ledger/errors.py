@@ -14,7 +14,7 @@ LedgerError
 ├── RuleBroken              (FAILED_PRECONDITION)  well formed, but the books forbid it now
 │   ├── AccountClosed, AccountNotEmpty, FloorWouldBreak, CeilingWouldBreak, BalanceWouldOverflow
 │   ├── ReversalExceedsOriginal, EntryBelongsToSubject, PayoutNotCancellable, PartnerSuspended
-│   └── ReviewNotResolvable
+│   └── ReviewNotResolvable, LimitWouldBreak, RailStopped, RailNotStopped
 ├── Denied                  (PERMISSION_DENIED)
 ├── NotAuthenticated        (UNAUTHENTICATED)
 ├── Overloaded              (RESOURCE_EXHAUSTED)   nothing was done; try again later
@@ -261,6 +261,18 @@ class PayoutNotCancellable(RuleBroken):
 
 class ReviewNotResolvable(RuleBroken):
     """The case is closed already, or its payout's state does not allow this verb."""
+
+
+class LimitWouldBreak(RuleBroken):
+    """The partner, or its payee, would get more or more often than allowed within an hour or a day."""
+
+
+class RailStopped(RuleBroken):
+    """The rail takes no requests now."""
+
+
+class RailNotStopped(RuleBroken):
+    """There is nothing to resume."""
 
 
 class PartnerSuspended(RuleBroken):

@@ -212,7 +212,7 @@ async def _record_wave(
         else:
             results[index] = Unchanged(payout.state, judged)
             if judged is Standing.CONFLICT:
-                conflicts.append((payout.id, f"{event_of(report.outcome).value} while {payout.state.value}"))
+                conflicts.append((payout.id, _contradiction(report.outcome, payout)))
     await _apply(driver, ledger, list(steps.values()), directory, ids, now)
     conflicts += [
         (step.payout.id, "settled after it was released")
@@ -237,6 +237,14 @@ def judge(outcome: Outcome, payout: LockedPayout, *, receipt_owner: int | None) 
         if outcome.amount != payout.amount:
             return Standing.CONFLICT
     return TRANSITIONS[event_of(outcome)][payout.state]
+
+
+def _contradiction(outcome: Outcome, payout: LockedPayout) -> str:
+    """For the person who decides: a second receipt is money that left twice, so each receipt is a case of its own."""
+    told = event_of(outcome).value
+    if isinstance(outcome, Settled):
+        told = f"{told} with {outcome.amount} under receipt {outcome.receipt}"
+    return f"{told} while {payout.state.value}"
 
 
 def event_of(outcome: Outcome) -> Event:

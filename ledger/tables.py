@@ -330,6 +330,45 @@ float_assertions = Table(
     Column("payout_id", BigInteger),
 )
 
+payout_limits = Table(
+    "payout_limits",
+    metadata,
+    Column("ledger_id", Integer, primary_key=True),
+    Column("partner_id", BigInteger, primary_key=True),
+    Column("scope", Text, primary_key=True),
+    Column("span", Text, primary_key=True),
+    Column("id", BigInteger, primary_key=True),
+    Column("amount_max", BigInteger),
+    Column("count_max", BigInteger),
+    Column("set_by", Text),
+    _moment("set_at"),
+)
+
+payout_usage = Table(
+    "payout_usage",
+    metadata,
+    Column("ledger_id", Integer, primary_key=True),
+    Column("partner_id", BigInteger, primary_key=True),
+    Column("payee", LargeBinary, primary_key=True),
+    Column("span", Text, primary_key=True),
+    Column("starts_at", DateTime(timezone=True), primary_key=True),
+    Column("amount", BigInteger),
+    Column("count", BigInteger),
+)
+
+rail_stops = Table(
+    "rail_stops",
+    metadata,
+    Column("ledger_id", Integer, primary_key=True),
+    Column("rail", Text, primary_key=True),
+    Column("id", BigInteger, primary_key=True),
+    Column("reason", Text),
+    Column("stopped_by", Text),
+    _moment("stopped_at"),
+    Column("resumed_by", Text),
+    _moment("resumed_at"),
+)
+
 balance_queries = Table(
     "balance_queries",
     metadata,

@@ -51,7 +51,7 @@ def balances(value: object) -> tuple[SubAccountBalance, ...]:
 
 
 def sub_account(name: object) -> str | None:
-    """"Utility Account" is "utility", "Organization Settlement Account" is "settlement"; None for no name at all."""
+    """ "Utility Account" is "utility", "Organization Settlement Account" is "settlement"; None for no name at all."""
     if not isinstance(name, str) or len(name) > _NAME_LENGTH_MAX:
         return None
     slug = _NOT_A_WORD.sub("_", name.casefold()).strip("_").removesuffix("_account")

@@ -5,9 +5,9 @@ Source: Daraja's B2C page; the wire forms are in tests/examples/daraja.
 
 from __future__ import annotations
 
-from adapters.daraja import amounts
+from adapters.daraja import request
 from adapters.daraja.credentials import DarajaAccess
-from adapters.daraja.requests import Request
+from adapters.daraja.request import Request
 from adapters.provider import CallbackUrls
 from adapters.transport import Secret
 from ledger.msisdn import Msisdn
@@ -32,10 +32,10 @@ def payment(
         "InitiatorName": access.initiator_name,
         "SecurityCredential": security_credential.reveal(),
         "CommandID": _COMMAND_IDS.get(instruction.purpose.lower(), "BusinessPayment"),
-        "Amount": amounts.whole_shillings(instruction.amount),
+        "Amount": request.whole_shillings(instruction.amount),
         "PartyA": instruction.shortcode,
         "PartyB": payee.digits,
-        "Remarks": amounts.remarks(instruction.remarks),
+        "Remarks": request.fit_remarks(instruction.remarks),
         "QueueTimeOutURL": callback_urls.timeout_url,
         "ResultURL": callback_urls.result_url,
         # Daraja spells it this way. Our reference, so that a person can find the payment in the portal.

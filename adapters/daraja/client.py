@@ -1,4 +1,4 @@
-"""The Daraja rail: sends a payout once and says what that proved. It keeps no state but its token; decides no entry.
+"""The Daraja rail: sends a payout or a question once and says what that proved. Keeps a token; decides no entry.
 
 Nothing it returns, raises or logs holds a token, a password, a SecurityCredential, a callback URL or an MSISDN.
 """
@@ -7,13 +7,24 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable
+from functools import partial
+from typing import TypeVar
 
 import httpx
 
 from adapters import transport
-from adapters.daraja import credentials, messages, oauth, results
-from adapters.daraja.credentials import DarajaSettings
-from adapters.provider import CallbackUnreadable, CallbackUrls, Capabilities, PayoutCallback
+from adapters.daraja import answers, b2b, b2c, credentials, oauth, queries, query_results, request, results
+from adapters.daraja.answers import TokenRefused
+from adapters.daraja.credentials import ConstantSecrets, DarajaAccess, DarajaSecrets, DarajaSettings, SecretsProvider
+from adapters.daraja.request import Request
+from adapters.provider import (
+    BalanceAnswer,
+    BalanceReport,
+    CallbackUnreadable,
+    CallbackUrls,
+    Capabilities,
+    PayoutCallback,
+)
 from adapters.transport import (
     HttpAnswer,
     HttpLimits,
@@ -22,44 +33,80 @@ from adapters.transport import (
     Secret,
     TokenCache,
     TokenGrant,
+    TokenStore,
     TokenUnavailable,
 )
-from ledger.errors import InvalidInput
-from ledger.outbox.instruction import Answer, NotSent, OutcomeUnknown, PayoutInstruction, Rejected
+from ledger.errors import InvalidInput, LedgerError
+from ledger.msisdn import Msisdn
+from ledger.outbox.instruction import (
+    Answer,
+    NotSent,
+    OutcomeUnknown,
+    PayoutInquiry,
+    PayoutInstruction,
+    QueryAnswer,
+    Rejected,
+)
 
-CAPABILITIES = Capabilities(rail=messages.RAIL, payout_limits=messages.PAYOUT_LIMITS)
+CAPABILITIES = Capabilities(rail=request.RAIL, payout_limits=request.PAYOUT_LIMITS)
 
 _CALLBACK_ACKNOWLEDGEMENT = b'{"ResultCode":0,"ResultDesc":"Success"}'
 
+_Told = TypeVar("_Told")
+
 
 def open_rail(
-    settings: DarajaSettings, *, monotonic: Callable[[], float], limits: HttpLimits = transport.DEFAULT_LIMITS
+    settings: DarajaSettings,
+    *,
+    monotonic: Callable[[], float],
+    limits: HttpLimits = transport.DEFAULT_LIMITS,
+    token_store: TokenStore | None = None,
 ) -> DarajaRail:
-    """A rail with an HTTP client of its own. Raises TextInvalid for a certificate or password that cannot be used."""
-    client = transport.http_client(base_url=settings.base_url, limits=limits)
-    return DarajaRail(settings, client=client, monotonic=monotonic, limits=limits)
+    """A rail whose secrets are in its settings. Raises TextInvalid for a certificate or password of no use."""
+    credentials.security_credential(settings.initiator_password, credentials.certificate_key(settings.certificate))
+    secrets = ConstantSecrets(settings.secrets)
+    return connect_rail(settings, secrets=secrets, monotonic=monotonic, limits=limits, token_store=token_store)
+
+
+def connect_rail(
+    access: DarajaAccess,
+    *,
+    secrets: SecretsProvider,
+    monotonic: Callable[[], float],
+    limits: HttpLimits = transport.DEFAULT_LIMITS,
+    token_store: TokenStore | None = None,
+) -> DarajaRail:
+    """A rail with an HTTP client of its own that asks for its secrets at each call. Raises TextInvalid for a
+    certificate of no use."""
+    client = transport.http_client(base_url=access.base_url, limits=limits)
+    return DarajaRail(
+        access, secrets=secrets, client=client, monotonic=monotonic, limits=limits, token_store=token_store
+    )
 
 
 class DarajaRail:
     """Implements adapters.provider.PayoutRail for one shortcode; owns and closes the HTTP client it is given.
 
-    A new token ends the one before it, so one process should send for an app; where several must, each recovers from
-    the others' refreshes by the one repeat that a refused token allows.
+    A new token ends the one before it: where several processes send for an app, they share a `token_store`; without one
+    each recovers from the others' refreshes by the one repeat that a refused token allows.
     """
 
     def __init__(
         self,
-        settings: DarajaSettings,
+        access: DarajaAccess,
         *,
+        secrets: SecretsProvider,
         client: httpx.AsyncClient,
         monotonic: Callable[[], float],
         limits: HttpLimits = transport.DEFAULT_LIMITS,
+        token_store: TokenStore | None = None,
     ) -> None:
-        self._settings = settings
-        self._security_credential = credentials.security_credential(settings.initiator_password, settings.certificate)
+        self._access = access
+        self._secrets = secrets
+        self._key = credentials.certificate_key(access.certificate)
         self._client = client
         self._limits = limits
-        self._tokens = TokenCache(self._fetch_token, monotonic=monotonic)
+        self._tokens = TokenCache(self._fetch_token, monotonic=monotonic, store=token_store)
 
     @property
     def capabilities(self) -> Capabilities:
@@ -68,23 +115,50 @@ class DarajaRail:
 
     async def submit_payout(self, instruction: PayoutInstruction, callback_urls: CallbackUrls) -> Answer:
         """Sends the payment request once, and once more only if the gateway refused the token, which it does before the
-        core sees the request. An instruction this rail cannot carry is Rejected under our own reason, not sent."""
-        if instruction.shortcode != self._settings.shortcode:
-            return NotSent("this rail holds the credentials of another shortcode")
+        core sees the request. An instruction this rail cannot carry is Rejected under our own reason, not sent.
+
+        To a person under v3, Daraja refuses a second payment of the same reference; B2B and v1 have no such guard, so
+        there an answer is NotSent only where the gateway itself says so."""
+        credential = await self._credential_for(instruction.shortcode)
+        if isinstance(credential, NotSent):
+            return credential
         try:
-            document = messages.payout_request(
-                instruction,
-                settings=self._settings,
-                security_credential=self._security_credential,
-                callback_urls=callback_urls,
-            )
+            payment = self._payment(instruction, credential, callback_urls)
         except InvalidInput as refusal:
             return Rejected(refusal.reason, refusal.message)
-        return await self._send_with_token(json.dumps(document).encode(), instruction.provider_reference)
+        return await self._call(payment, partial(answers.read_payout_answer, sent_under=payment.sent_under))
+
+    async def query_payout(self, inquiry: PayoutInquiry, callback_urls: CallbackUrls) -> QueryAnswer:
+        """Asks the core, which answers by callback. Whatever comes back at once says nothing of the payout."""
+        credential = await self._credential_for(inquiry.shortcode)
+        if isinstance(credential, NotSent):
+            return credential
+        question = queries.status_query(
+            inquiry, access=self._access, security_credential=credential, callback_urls=callback_urls
+        )
+        return await self._call(question, answers.read_question_answer)
+
+    async def query_balance(self, shortcode: str, callback_urls: CallbackUrls) -> BalanceAnswer:
+        """Asks for the balances of all sub-accounts, which come by callback."""
+        credential = await self._credential_for(shortcode)
+        if isinstance(credential, NotSent):
+            return credential
+        question = queries.balance_query(
+            shortcode, access=self._access, security_credential=credential, callback_urls=callback_urls
+        )
+        return await self._call(question, answers.read_question_answer)
 
     def read_payout_callback(self, kind: str, body: bytes) -> PayoutCallback | CallbackUnreadable:
         """See adapters.daraja.results. Pure."""
         return results.read_payout_callback(kind, body)
+
+    def read_query_callback(self, kind: str, body: bytes) -> PayoutCallback | CallbackUnreadable:
+        """See adapters.daraja.query_results. Pure."""
+        return query_results.read_query_callback(kind, body)
+
+    def read_balance_callback(self, kind: str, body: bytes) -> BalanceReport | CallbackUnreadable:
+        """See adapters.daraja.query_results. Pure."""
+        return query_results.read_balance_callback(kind, body)
 
     def callback_acknowledgement(self) -> bytes:
         """What Daraja expects for any callback, the duplicate and the unreadable included."""
@@ -95,33 +169,74 @@ class DarajaRail:
         await self._tokens.close()
         await self._client.aclose()
 
-    async def _send_with_token(self, body: bytes, provider_reference: str) -> Answer:
+    def _payment(self, instruction: PayoutInstruction, credential: Secret, callback_urls: CallbackUrls) -> Request:
+        payee = instruction.payee
+        if isinstance(payee, Msisdn):
+            return b2c.payment(
+                instruction,
+                payee,
+                access=self._access,
+                security_credential=credential,
+                callback_urls=callback_urls,
+            )
+        return b2b.payment(
+            instruction, payee, access=self._access, security_credential=credential, callback_urls=callback_urls
+        )
+
+    async def _credential_for(self, shortcode: str) -> Secret | NotSent:
+        """The SecurityCredential, made anew for each call; nothing was sent where it cannot be made."""
+        if shortcode != self._access.shortcode:
+            return NotSent("this rail holds the credentials of another shortcode")
+        secrets = await self._read_secrets()
+        if isinstance(secrets, str):
+            return NotSent(secrets)
+        try:
+            return credentials.security_credential(secrets.initiator_password, self._key)
+        except InvalidInput as refusal:
+            return NotSent(refusal.message)
+
+    async def _read_secrets(self) -> DarajaSecrets | str:
+        """The secrets, or in words why there are none."""
+        try:
+            return await self._secrets.daraja_secrets()
+        except LedgerError as refusal:
+            return f"the secrets cannot be had: {refusal.message}"
+
+    async def _call(
+        self, sent: Request, read: Callable[[int, bytes], _Told | TokenRefused]
+    ) -> _Told | NotSent | OutcomeUnknown:
+        """One exchange, repeated once after a refused token with the very same body."""
+        body = json.dumps(sent.document).encode()
         for _ in range(2):
-            grant = await self._tokens.current()
-            if isinstance(grant, TokenUnavailable):
-                return NotSent(grant.reason)
-            answer = await self._send(body, grant.token, provider_reference)
-            if not isinstance(answer, messages.TokenRefused):
+            token = await self._tokens.current()
+            if isinstance(token, TokenUnavailable):
+                return NotSent(token.reason)
+            answer = await self._send(sent.path, body, token, read)
+            if not isinstance(answer, TokenRefused):
                 return answer
-            self._tokens.forget(grant.token)
+            self._tokens.forget(token)
         return NotSent("the gateway refused two access tokens in a row")
 
-    async def _send(self, body: bytes, token: Secret, provider_reference: str) -> messages.SubmissionAnswer:
+    async def _send(
+        self, path: str, body: bytes, token: Secret, read: Callable[[int, bytes], _Told | TokenRefused]
+    ) -> _Told | TokenRefused | NotSent | OutcomeUnknown:
         headers = {"Authorization": f"Bearer {token.reveal()}", "Content-Type": "application/json"}
-        path = messages.payout_path(self._settings.api_version)
-        request = self._client.build_request("POST", path, content=body, headers=headers)
-        match await transport.exchange(self._client, request, limits=self._limits):
+        http_request = self._client.build_request("POST", path, content=body, headers=headers)
+        match await transport.exchange(self._client, http_request, limits=self._limits):
             case HttpAnswer(status, answer_body):
-                return messages.read_payout_answer(status, answer_body, provider_reference=provider_reference)
+                return read(status, answer_body)
             case NeverSent(reason):
                 return NotSent(f"no connection: {reason}")
             case NoAnswer(reason):
                 return OutcomeUnknown(f"no answer: {reason}")
 
     async def _fetch_token(self) -> TokenGrant | TokenUnavailable:
-        headers = {"Authorization": oauth.authorization(self._settings)}
-        request = self._client.build_request("GET", oauth.GRANT_PATH, headers=headers)
-        match await transport.exchange(self._client, request, limits=self._limits):
+        secrets = await self._read_secrets()
+        if isinstance(secrets, str):
+            return TokenUnavailable(secrets)
+        headers = {"Authorization": oauth.authorization(secrets)}
+        http_request = self._client.build_request("GET", oauth.GRANT_PATH, headers=headers)
+        match await transport.exchange(self._client, http_request, limits=self._limits):
             case HttpAnswer(status, body):
                 return oauth.read_token_answer(status, body)
             case NeverSent(reason) | NoAnswer(reason):

@@ -1,10 +1,13 @@
-"""Who we are to Daraja: one shortcode's settings and the SecurityCredential made of them. Never shows a secret."""
+"""Who we are to Daraja: one shortcode's access, where its secrets come from, and the SecurityCredential made of them.
+
+Secrets are asked for when a call needs them and kept by nobody here. Never shows one.
+"""
 
 from __future__ import annotations
 
 import base64
 from dataclasses import dataclass, field
-from typing import Literal, TypeAlias
+from typing import Literal, Protocol, TypeAlias
 
 from cryptography import x509
 from cryptography.exceptions import UnsupportedAlgorithm
@@ -15,33 +18,73 @@ from ledger.errors import TextInvalid
 
 ApiVersion: TypeAlias = Literal["v3", "v1"]
 
+# "2" is a till. Daraja's page says "4", an organisation's shortcode; production refuses that with SFC_IC0003.
+TillIdentifierType: TypeAlias = Literal["2", "4"]
 
-@dataclass(frozen=True, slots=True)
-class DarajaSettings:
-    """Access to one B2C shortcode. `certificate` is Safaricom's X.509 certificate for the environment of `base_url`, in
-    PEM or DER. `api_version` v1 is for apps that v3 refuses with 403.002.1001; only v3 carries our own reference."""
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DarajaAccess:
+    """Access to one shortcode, without its secrets. `certificate` is Safaricom's X.509 certificate for the environment
+    of `base_url`, in PEM or DER. `api_version` v1 is for apps that v3 refuses with 403.002.1001; only v3 carries our
+    own reference. `till_identifier_type` is how a till is named as the receiver of a B2B payment."""
 
     base_url: str
-    consumer_key: Secret
-    consumer_secret: Secret
     initiator_name: str
-    initiator_password: Secret
     certificate: bytes = field(repr=False)
     shortcode: str
     api_version: ApiVersion = "v3"
+    till_identifier_type: TillIdentifierType = "2"
 
     def __post_init__(self) -> None:
         if not self.base_url.startswith(("https://", "http://")):
             raise TextInvalid("Daraja's base URL starts with https://", field="base_url")
 
 
-def security_credential(password: Secret, certificate: bytes) -> Secret:
-    """base64 of the password's bytes under the certificate's RSA key with PKCS#1 v1.5, as Daraja wants it (not OAEP).
+@dataclass(frozen=True, slots=True)
+class DarajaSecrets:
+    """The app's consumer key and secret, and the API operator's password."""
 
-    Chain and expiry are not checked: the certificates Safaricom publishes expired years ago and are used for their key
-    alone. Raises TextInvalid for a certificate without an RSA key, or a password too long for it.
-    """
-    key = _certificate_key(certificate)
+    consumer_key: Secret
+    consumer_secret: Secret
+    initiator_password: Secret
+
+
+class SecretsProvider(Protocol):
+    """Where the secrets are kept. Asked at each payment, question and token request, and never between them."""
+
+    async def daraja_secrets(self) -> DarajaSecrets:
+        """The secrets now in force. Raises LedgerError, and nothing else, where they cannot be had; its message must be
+        safe to show."""
+
+
+@dataclass(frozen=True, slots=True)
+class ConstantSecrets:
+    """A SecretsProvider of secrets that are known from the start, such as those of the environment."""
+
+    secrets: DarajaSecrets
+
+    async def daraja_secrets(self) -> DarajaSecrets:
+        """Always the same."""
+        return self.secrets
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DarajaSettings(DarajaAccess):
+    """Access to one shortcode together with its secrets, as the environment gives them."""
+
+    consumer_key: Secret
+    consumer_secret: Secret
+    initiator_password: Secret
+
+    @property
+    def secrets(self) -> DarajaSecrets:
+        """The secrets alone."""
+        return DarajaSecrets(self.consumer_key, self.consumer_secret, self.initiator_password)
+
+
+def security_credential(password: Secret, key: rsa.RSAPublicKey) -> Secret:
+    """base64 of the password's bytes under the certificate's key with PKCS#1 v1.5, as Daraja wants it (not OAEP). Cheap
+    enough to make for each call, so none is kept. Raises TextInvalid for a password too long for the key."""
     try:
         encrypted = key.encrypt(password.reveal().encode(), padding.PKCS1v15())
     except ValueError:
@@ -49,7 +92,9 @@ def security_credential(password: Secret, certificate: bytes) -> Secret:
     return Secret(base64.b64encode(encrypted).decode("ascii"))
 
 
-def _certificate_key(certificate: bytes) -> rsa.RSAPublicKey:
+def certificate_key(certificate: bytes) -> rsa.RSAPublicKey:
+    """The RSA key of a certificate in PEM or DER. Chain and expiry are not checked: the certificates Safaricom
+    publishes expired years ago and are used for their key alone. Raises TextInvalid."""
     load = x509.load_pem_x509_certificate if b"-----BEGIN" in certificate else x509.load_der_x509_certificate
     try:
         key = load(certificate).public_key()

@@ -18,6 +18,7 @@ class Meaning(enum.Enum):
 
     ACCESS_REFUSED = "the gateway refused the access token; the core saw nothing"
     THROTTLED = "the gateway refused the call for its rate; the core saw nothing"
+    BUSY = "refused for the load, in words that do not say by the gateway"
     REFUSED = "the request was refused as documented; nothing is queued"
     DUPLICATE = "this OriginatorConversationID was seen before, which does not say that it paid"
     UNPROVEN = "anything may have happened"
@@ -26,7 +27,7 @@ class Meaning(enum.Enum):
 @dataclass(frozen=True, slots=True)
 class GatewayError:
     """An error answer: `code` as documented or "" if it has none, `description` redacted, since some texts echo the
-    token they refuse; `retry_after_seconds` counts where the meaning is THROTTLED."""
+    token they refuse; `retry_after_seconds` counts where the meaning is THROTTLED or BUSY."""
 
     status: int
     meaning: Meaning
@@ -75,6 +76,10 @@ _REFUSAL_CODES = frozenset({
 # Daraja documents this refusal by its text alone: the product is not enabled on the app.
 _NO_PRODUCT_TEXT = "no apiproduct match found"
 
+# The same code also says "System is busy. Please try again in few minutes.", which more than the gateway may say.
+_BUSY_CODE = "500.003.02"
+_SPIKE_TEXT = "spike arrest"
+
 # One code for "duplicate", "system internal error" and "maintenance": only the text tells them apart.
 _OVERLOADED_CODE = "500.002.1001"
 _DUPLICATE_TEXT = "duplicate originatorconversationid"
@@ -101,7 +106,7 @@ def _meaning(status: int, code: str, description: str) -> Meaning:
     if code == _OVERLOADED_CODE and description.startswith(_DUPLICATE_TEXT):
         return Meaning.DUPLICATE
     if code in _THROTTLE_SECONDS and (status == 429 or status >= 500):
-        return Meaning.THROTTLED
+        return Meaning.BUSY if code == _BUSY_CODE and _SPIKE_TEXT not in description else Meaning.THROTTLED
     if 400 <= status < 500 and code in _TOKEN_CODES:
         return Meaning.ACCESS_REFUSED
     if 400 <= status < 500 and (code in _REFUSAL_CODES or (status == 401 and _NO_PRODUCT_TEXT in description)):

@@ -6,7 +6,7 @@ import base64
 import re
 
 from adapters.daraja import gateway, wire
-from adapters.daraja.credentials import DarajaSettings
+from adapters.daraja.credentials import DarajaSecrets
 from adapters.transport import Secret, TokenGrant, TokenUnavailable
 
 GRANT_PATH = "/oauth/v1/generate?grant_type=client_credentials"
@@ -18,9 +18,9 @@ _TOKEN = re.compile(r"[\x21-\x7e]{1,4096}")
 _SECONDS = re.compile(r"[0-9]{1,9}")
 
 
-def authorization(settings: DarajaSettings) -> str:
+def authorization(secrets: DarajaSecrets) -> str:
     """The Basic header's value of the app's consumer key and secret."""
-    pair = f"{settings.consumer_key.reveal()}:{settings.consumer_secret.reveal()}"
+    pair = f"{secrets.consumer_key.reveal()}:{secrets.consumer_secret.reveal()}"
     return f"Basic {base64.b64encode(pair.encode()).decode('ascii')}"
 
 

@@ -1,18 +1,17 @@
-"""Which B2C result codes prove that no money moved; any code not listed here proves nothing.
+"""Which result codes of a B2C or B2B payment prove that no money moved; any code not listed here proves nothing.
 
-Source: Daraja's B2C page, and codes seen in production by its integrators; see tests/examples/daraja/README.md.
+The same number means other things in other APIs; these two share the core's own. Source: Daraja's B2C page, and codes
+seen in production by its integrators; see tests/examples/daraja/README.md.
 """
 
 from __future__ import annotations
-
-SUCCESS = "0"
 
 # Left out on purpose, so that they count as unknown:
 # 15, duplicate detected: the id was seen before, and the earlier payment may have paid;
 # 17, which one page calls a limit rule and others an internal error, after which anything may be true;
 # codes that only other APIs' pages or a single client library tell of (7, 14, 18 to 25, 29, 1005, 2029, 2033, R002...).
 DEFINITE_FAILURES: dict[str, str] = {
-    "1": "the utility account holds too little",
+    "1": "the account that pays holds too little",
     "2": "below the smallest amount",
     "3": "above the largest amount",
     "4": "the recipient's daily limit",

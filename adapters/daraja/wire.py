@@ -81,8 +81,8 @@ def code(value: object) -> str | None:
 
 
 def money(value: object, currency: str) -> Money | None:
-    """The currency's amount of 10, 10.0, "-190.00" or 1.2E7; None if it is no amount, has a fraction of a minor unit, or
-    is in no currency that the books hold."""
+    """The currency's amount of 10, 10.0, "-190.00" or 1.2E7; None if it is no amount, has a fraction of a minor unit,
+    or is in no currency that the books hold."""
     written = _written_out(value)
     if written is None:
         return None
@@ -107,8 +107,8 @@ def completed_at(value: object) -> datetime | None:
 
 
 def timestamp(value: object) -> datetime | None:
-    """The aware UTC time of "20260901101536" in East Africa Time, also where the number was printed as a double; None if
-    it is no such time."""
+    """The aware UTC time of "20260901101536" in East Africa Time, also where the number was printed as a double; None
+    if it is no such time."""
     match = _TIMESTAMP.fullmatch(_written_out(value) or "")
     return None if match is None else _east_africa(*match.groups())
 

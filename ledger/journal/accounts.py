@@ -217,21 +217,6 @@ async def find_account(connection: AsyncConnection, *, ledger_id: int, path: str
     return found[0]
 
 
-async def find_by_role(
-    connection: AsyncConnection, *, ledger_id: int, roles: Sequence[str], currency: str, provider: str, wallet_ref: str
-) -> dict[str, Account]:
-    """The accounts that play the roles for a provider's shortcode; shared ones (no provider) count too."""
-    conditions = (
-        _accounts.ledger_id == ledger_id,
-        _accounts.role.in_(roles),
-        _accounts.currency == currency,
-        (_accounts.provider == provider) | _accounts.provider.is_(None),
-        (_accounts.wallet_ref == wallet_ref) | _accounts.wallet_ref.is_(None),
-    )
-    found = [_account(row) for row in await connection.execute(_query(*conditions))]
-    return {one.spec.role: one for one in found if one.spec.role is not None}
-
-
 async def list_accounts(
     connection: AsyncConnection, *, ledger_id: int, path_prefix: str, after: tuple[str, str], limit: int
 ) -> list[Account]:

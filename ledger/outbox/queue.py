@@ -21,11 +21,18 @@ INSERT INTO instructions (ledger_id, id, kind, payout_id, due_at)
 SELECT %s, i.id, %s, i.payout_id, %s FROM unnest(%s::bigint[], %s::bigint[]) AS i (id, payout_id)
 ON CONFLICT (ledger_id, payout_id, kind) DO NOTHING
 """
-# The oldest due first; rows another worker is claiming are skipped, not waited for.
+# The oldest due first; nothing leaves over a stopped rail or for a suspended partner; rows another worker is claiming
+# are skipped, not waited for.
 _CLAIM = """
 WITH due AS (
-    SELECT ledger_id, id FROM instructions WHERE done_at IS NULL AND due_at <= %(now)s
-    ORDER BY due_at, ledger_id, id LIMIT %(limit)s FOR UPDATE SKIP LOCKED
+    SELECT i.ledger_id, i.id FROM instructions AS i
+    JOIN payouts AS p ON p.ledger_id = i.ledger_id AND p.id = i.payout_id
+    WHERE i.done_at IS NULL AND i.due_at <= %(now)s AND (i.kind <> 'payout.submit' OR NOT EXISTS (
+        SELECT FROM rail_stops AS s WHERE s.ledger_id = p.ledger_id AND s.rail = p.rail AND s.resumed_at IS NULL
+    ) AND NOT EXISTS (
+        SELECT FROM partners AS w WHERE w.ledger_id = p.ledger_id AND w.id = p.partner_id AND w.suspended_at IS NOT NULL
+    ))
+    ORDER BY i.due_at, i.ledger_id, i.id LIMIT %(limit)s FOR UPDATE OF i SKIP LOCKED
 ), claimed AS (
     UPDATE instructions AS i SET attempts = i.attempts + 1, lease_token = %(token)s, due_at = %(lease_until)s
     FROM due WHERE i.ledger_id = due.ledger_id AND i.id = due.id

@@ -1,16 +1,17 @@
-"""A payout as partners are told of it outside gRPC: in webhooks and over REST, in the same words. Pure but for one read.
+"""A payout as partners are told of it outside gRPC: in webhooks and over REST, in the same words. Pure but for one
+read.
 
-    disbursement_id      "pay_..."
-    client_request_id    the partner's own reference
-    status               accepted, submitted, unknown, succeeded, failed, cancelled, in_review
-    conversation_id      the provider's id; null until it answered
-    result_code          "0" for success, the provider's code for a failure, null before
-    result_desc          the provider's words, null before
-    transaction_receipt  the provider's receipt, null unless succeeded
-    amount, currency     "1500.00", "KES"
-    msisdn               masked
-    processed_at         when the provider completed it, or we learned that it will not; null before
-    version              rises with every change of the payout
+disbursement_id      "pay_..."
+client_request_id    the partner's own reference
+status               accepted, submitted, unknown, succeeded, failed, cancelled, in_review
+conversation_id      the provider's id; null until it answered
+result_code          "0" for success, the provider's code for a failure, null before
+result_desc          the provider's words, null before
+transaction_receipt  the provider's receipt, null unless succeeded
+amount, currency     "1500.00", "KES"
+msisdn               masked
+processed_at         when the provider completed it, or we learned that it will not; null before
+version              rises with every change of the payout
 """
 
 from __future__ import annotations
@@ -66,4 +67,4 @@ def notice(payout: Payout, *, conversation_id: str | None) -> Notice:
 async def find_conversations(driver: Driver, *, ledger_id: int, payout_ids: Sequence[int]) -> dict[int, str]:
     """The provider's conversation ids of payouts that have one."""
     cursor = await driver.execute(_CONVERSATIONS, (ledger_id, list(payout_ids)))
-    return {payout_id: value for payout_id, value in await cursor.fetchall()}
+    return dict(await cursor.fetchall())

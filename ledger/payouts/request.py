@@ -31,6 +31,8 @@ from ledger.msisdn import Msisdn
 from ledger.outbox import queue
 from ledger.parties import PartyKeys, find_or_add
 from ledger.partners import Partner
+from ledger.payouts import switches
+from ledger.payouts.allowance import Demand, open_allowance
 from ledger.payouts.limits import RailLimits, check_payable
 from ledger.payouts.payout import PayoutMoney, reserve_entry
 from ledger.payouts.rails import PayoutRoute, choose_route, find_routes
@@ -102,6 +104,15 @@ RequestResult: TypeAlias = Requested | Refused
 
 
 @dataclass(frozen=True, slots=True)
+class _Roads:
+    """Over what a payout may leave: the ledger's routes, what each running rail carries, and the stopped ones."""
+
+    routes: Sequence[PayoutRoute]
+    limits: Limits
+    stopped: Mapping[str, str]
+
+
+@dataclass(frozen=True, slots=True)
 class _Draft:
     index: int
     id: int
@@ -170,22 +181,38 @@ async def _request_subset(
     keys = await find_keys(driver, ledger_id=ledger.id, claims=[request.key for request in requests])
     references = await _find_references(driver, ledger.id, requests)
     routes = await find_routes(driver, ledger_id=ledger.id)
-    judged = _judge(requests, keys, references, routes, limits, ids, now)
+    stopped = await switches.stopped_rails(driver, ledger_id=ledger.id)
+    judged = _judge(requests, keys, references, _Roads(routes, limits, stopped), ids, now)
     drafts = [one for one in judged if isinstance(one, _Draft)]
-    posted = await _reserve(driver, ledger, drafts, directory, ids, now)
-    kept = [(draft, verdict) for draft, verdict in zip(drafts, posted, strict=True) if isinstance(verdict, Posted)]
+    demands = {draft.index: _demand_of(draft, party_keys) for draft in drafts}
+    allowance = await open_allowance(
+        driver, ledger_id=ledger.id, zone=ledger.zone, demands=list(demands.values()), now=now
+    )
+    refusals = {index: Refused(error) for index, demand in demands.items() if (error := allowance.take(demand))}
+    allowed = [draft for draft in drafts if draft.index not in refusals]
+    posted = await _reserve(driver, ledger, allowed, directory, ids, now)
+    for draft, verdict in zip(allowed, posted, strict=True):
+        if isinstance(verdict, Refused):
+            refusals[draft.index] = verdict
+            allowance.give_back(demands[draft.index])
+    kept = [(draft, verdict) for draft, verdict in zip(allowed, posted, strict=True) if isinstance(verdict, Posted)]
     if kept:
+        await allowance.write(driver, ledger_id=ledger.id)
         await _write(driver, ledger, kept, party_keys, ids, now)
-    refusals = {d.index: v for d, v in zip(drafts, posted, strict=True) if isinstance(v, Refused)}
     return _verdicts(judged, refusals)
+
+
+def _demand_of(draft: _Draft, party_keys: PartyKeys) -> Demand:
+    request = draft.request
+    payee = party_keys.index(request.msisdn, ledger_id=request.partner.ledger_id)
+    return Demand(request.partner.id, payee, request.amount)
 
 
 def _judge(
     requests: Sequence[PayoutRequest],
     keys: Mapping[tuple[int, str], StoredKey],
     references: set[tuple[int, str]],
-    routes: Sequence[PayoutRoute],
-    limits: Limits,
+    roads: _Roads,
     ids: IdSource,
     now: datetime,
 ) -> list[_Draft | Requested | Refused | int]:
@@ -203,7 +230,7 @@ def _judge(
             same = requests[earlier].key.same_request(request.key)
             judged.append(earlier if same else Refused(key_reused(request.key)))
         else:
-            one = _draft(index, request, used, routes, limits, ids.next(now))
+            one = _draft(index, request, used, roads, ids.next(now))
             judged.append(one)
             if isinstance(one, _Draft):
                 claimed[request.key.identity] = index
@@ -215,14 +242,17 @@ def _draft(
     index: int,
     request: PayoutRequest,
     used: set[tuple[int, str]],
-    routes: Sequence[PayoutRoute],
-    limits: Limits,
+    roads: _Roads,
     payout_id: int,
 ) -> _Draft | Refused:
     try:
         _check_partner(request, used)
-        route = choose_route(routes, currency=request.amount.currency, shortcode=request.shortcode, rails=limits)
-        bounds = limits[route.rail].get(route.currency)
+        route = choose_route(
+            roads.routes, currency=request.amount.currency, shortcode=request.shortcode, rails=roads.limits
+        )
+        if route.rail in roads.stopped:
+            raise switches.refusal(route.rail, roads.stopped[route.rail])
+        bounds = roads.limits[route.rail].get(route.currency)
         if bounds is None:
             raise RailNotFound(f"{route.rail} does not carry {route.currency}", field="amount.currency")
         check_payable(request.amount, bounds, rail=route.rail)

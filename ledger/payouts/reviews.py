@@ -31,15 +31,17 @@ QUEUES = (
     "kyc-party-changed",
 )
 
-# A payout has at most one open case in a queue: what is told again is told already.
+# What an open case of the payout says already is not opened again; anything else about it is a case of its own.
 _OPEN = """
 INSERT INTO reviews (ledger_id, id, queue, payout_id, inbox_id, reason, opened_at)
-SELECT DISTINCT ON (coalesce(r.payout_id, r.id)) %(ledger)s, r.id, %(queue)s, r.payout_id, r.inbox_id, r.reason, %(now)s
+SELECT DISTINCT ON (coalesce(r.payout_id, r.id), r.reason)
+    %(ledger)s, r.id, %(queue)s, r.payout_id, r.inbox_id, r.reason, %(now)s
 FROM unnest(%(id)s::bigint[], %(payout)s::bigint[], %(inbox)s::bigint[], %(reason)s::text[])
      AS r (id, payout_id, inbox_id, reason)
 WHERE r.payout_id IS NULL OR NOT EXISTS (
     SELECT FROM reviews AS earlier WHERE earlier.ledger_id = %(ledger)s AND earlier.payout_id = r.payout_id
-       AND earlier.queue = %(queue)s AND NOT EXISTS (SELECT FROM review_resolutions AS done
+       AND earlier.queue = %(queue)s AND earlier.reason = r.reason
+       AND NOT EXISTS (SELECT FROM review_resolutions AS done
            WHERE done.ledger_id = earlier.ledger_id AND done.review_id = earlier.id))
 """
 _CLOSE_ANSWERED = """
@@ -83,7 +85,8 @@ async def open_reviews(
     now: datetime,
     inbox_ids: Sequence[int | None] | None = None,
 ) -> None:
-    """Puts cases, each a payout (if any) and a reason, into a named queue; open cases of a payout are not repeated."""
+    """Puts cases, each a payout (if any) and a reason, into a named queue; what an open case of the payout says already
+    is not repeated."""
     if not cases:
         return
     parameters = {

@@ -44,9 +44,9 @@ class Grants:
 
 
 async def token_of(cache: TokenCache) -> str:
-    grant = await cache.current()
-    assert isinstance(grant, TokenGrant)
-    return grant.token.reveal()
+    token = await cache.current()
+    assert isinstance(token, Secret)
+    return token.reveal()
 
 
 async def test_callers_at_once_share_one_refresh() -> None:

@@ -69,7 +69,12 @@ def written_files() -> tuple[tuple[str, str], ...]:
 @cache
 def sources() -> tuple[Source, ...]:
     """Every Python file."""
-    return tuple(Source(path, text, ast.parse(text)) for path, text in written_files() if path.endswith(".py"))
+    return tuple(parse(path, text) for path, text in written_files() if path.endswith(".py"))
+
+
+def parse(path: str, text: str) -> Source:
+    """A file of that path and text."""
+    return Source(path, text, ast.parse(text))
 
 
 @cache

@@ -10,7 +10,7 @@ from pathlib import Path
 import psycopg
 from alembic.config import Config
 from alembic.script import Script, ScriptDirectory
-from sqlalchemy.dialects import postgresql
+from sqlalchemy import make_url
 
 from ledger import migrate, tables
 from ledger.database import conninfo
@@ -23,6 +23,8 @@ NAME = re.compile(r"(\d{4})_[a-z][a-z0-9_]*")
 NOT_QUERIED = {"alembic_version", "payout_edges"}
 # Types that SQLAlchemy does not know, and what ledger.tables calls them.
 KNOWN_AS = {"xid8": "text"}
+# How a column's type is written, whatever the driver.
+DIALECT = make_url("postgresql+psycopg://").get_dialect()()
 
 # Everything of a schema that has a definition, as text: columns, constraints, indexes, triggers, functions, privileges.
 SCHEMA = """
@@ -64,15 +66,14 @@ def columns_made(database: Database) -> dict[str, dict[str, str]]:
     made: dict[str, dict[str, str]] = {}
     for table, column, kind in rows:
         if table not in NOT_QUERIED:
-            made.setdefault(table, {})[column] = KNOWN_AS.get(kind, kind)
+            made.setdefault(table, {})[column] = KNOWN_AS.get(kind) or kind
     return made
 
 
 def columns_written() -> dict[str, dict[str, str]]:
     """The same, as ledger.tables has them."""
-    dialect = postgresql.dialect()
     return {
-        name: {column.name: column.type.compile(dialect).lower() for column in table.columns}
+        name: {column.name: column.type.compile(DIALECT).lower() for column in table.columns}
         for name, table in tables.metadata.tables.items()
     }
 
@@ -82,7 +83,7 @@ def scripts_run() -> Iterator[str]:
     for path in (MIGRATIONS / "versions").glob("[0-9]*.py"):
         for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
             if isinstance(node, ast.Call) and ast.unparse(node.func) == "sql.run":
-                yield from (one.value for one in node.args if isinstance(one, ast.Constant))
+                yield from (str(one.value) for one in node.args if isinstance(one, ast.Constant))
 
 
 def test_revisions_form_one_line_numbered_without_a_gap() -> None:

@@ -12,7 +12,7 @@ from sqlalchemy.ext.asyncio import AsyncEngine
 from ledger.database import transaction
 from ledger.journal import accounts
 from ledger.outbox.instruction import Acknowledged, Failed, OutcomeUnknown, Rejected
-from ledger.outcomes import Applied, Outcome, OutcomeNotPostable, Unchanged
+from ledger.outcomes import Applied, Charged, ClawedBack, Outcome, OutcomeNotPostable, Unchanged
 from ledger.payouts.payout import TRANSITIONS, Effect, Event, Move, Standing, State
 from tests.ledger.payouts.roads import (
     ACKNOWLEDGED,
@@ -27,6 +27,7 @@ from tests.ledger.payouts.roads import (
 from tests.ledger.payouts.shop import (
     CHARGE,
     CHARGES,
+    CLAWBACK,
     FEES,
     FLOAT,
     IN_TRANSIT,
@@ -43,13 +44,13 @@ AMOUNT, FEE = 150_000, 750
 
 @pytest.fixture
 async def shop(engine: AsyncEngine) -> AsyncIterator[Shop]:
-    """Prefunded with KES 100,000; KES 7.50 a payout. Leaving it asserts that books and payouts agree."""
+    """Prefunded with KES 200,000; KES 7.50 a payout. Leaving it asserts that books and payouts agree."""
     async with open_shop(engine, fee=FEE) as opened:
         yield opened
 
 
 async def test_every_event_in_every_state_does_what_the_table_says(shop: Shop) -> None:
-    """All sixty-four at once: a set of outcomes for payouts in all states, as a busy worker records them."""
+    """All pairs at once: a set of outcomes for payouts in all states, as a busy worker records them."""
     pairs = [(state, event) for state in State for event in Event]
     ids = await shop.request_many(len(pairs))
     for payout_id, (state, _) in zip(ids, pairs, strict=True):
@@ -172,16 +173,25 @@ async def test_a_failure_after_the_settlement_changes_nothing_and_awaits_a_perso
 
 
 @pytest.mark.parametrize("state", [State.SETTLED, State.CONFLICTED])
-async def test_a_second_receipt_of_one_payout_is_a_conflict_and_the_first_stays(shop: Shop, state: State) -> None:
+async def test_every_other_receipt_of_one_payout_is_a_case_of_its_own_and_the_first_stays(
+    shop: Shop, state: State
+) -> None:
+    """Each may be money that left again, so none may hide behind a case that is open already."""
     payout_id = await shop.request()
     await shop.record(*road_to(state, payout_id))
     opened_before = len(await shop.reviews())
 
-    (verdict,) = await shop.record((payout_id, settled(payout_id, receipt="UI10000002")))
+    verdicts = await shop.record(
+        *((payout_id, settled(payout_id, receipt=receipt)) for receipt in ("UI10000002", "UI10000003", "UI10000002"))
+    )
 
-    assert verdict == Unchanged(state, Standing.CONFLICT)
+    assert verdicts == [Unchanged(state, Standing.CONFLICT)] * 3
     assert (await shop.payout(payout_id)).receipt == f"R{payout_id}"
-    assert (await shop.reviews())[opened_before:] == [("provider-conflict", payout_id)]
+    told = await shop.rows("SELECT reason FROM reviews WHERE ledger_id = :ledger ORDER BY id")
+    assert [row.reason for row in told[opened_before:]] == [
+        f"settled with KES 1,500.00 under receipt {receipt} while {state.value}"
+        for receipt in ("UI10000002", "UI10000003")
+    ]
 
 
 async def test_a_receipt_that_settled_another_payout_settles_nothing_in_any_state(shop: Shop) -> None:
@@ -238,6 +248,24 @@ async def test_outcomes_of_many_payouts_and_several_of_one_are_recorded_as_one_s
     ]
     assert await shop.balance(FLOAT) == shop.float_opening - 11 * AMOUNT
     assert await shop.balance(PREFUND) == shop.prefunded - 10 * (AMOUNT + FEE)
+
+
+@pytest.mark.parametrize(
+    ("decision", "owing"), [(Charged("statement of 2 September"), PREFUND), (ClawedBack("statement"), CLAWBACK)]
+)
+async def test_a_person_ends_a_late_success_and_says_who_owes_the_money(
+    shop: Shop, decision: Outcome, owing: str
+) -> None:
+    payout_id = await shop.request()
+    await shop.record(*road_to(State.CONFLICTED, payout_id))
+    before = await shop.balance(owing)
+
+    (verdict,) = await shop.record((payout_id, decision))
+
+    assert isinstance(verdict, Applied)
+    assert verdict.state is State.SETTLED
+    assert await shop.balance(SHORTAGE) == 0
+    assert abs(await shop.balance(owing) - before) == AMOUNT
 
 
 async def test_every_change_is_kept_with_its_words(shop: Shop) -> None:

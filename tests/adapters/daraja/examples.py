@@ -6,10 +6,13 @@ import json
 from pathlib import Path
 from typing import Any
 
+from adapters.daraja.credentials import DarajaAccess
 from adapters.provider import CallbackUrls
 from ledger.money import Money
 from ledger.msisdn import Msisdn
-from ledger.outbox.instruction import PayoutInstruction
+from ledger.outbox.instruction import BusinessKind, BusinessPayee, Payee, PayoutInquiry, PayoutInstruction
+
+ACCESS = DarajaAccess(base_url="https://api.example", initiator_name="daftari_api", certificate=b"", shortcode="600584")
 
 EXAMPLES = Path(__file__).parents[2] / "examples" / "daraja"
 
@@ -45,6 +48,16 @@ def success(**changes: Any) -> dict[str, Any]:
     return document
 
 
+def changed(name: str, changes: dict[str, Any]) -> bytes:
+    """An example of a Result with parameters replaced or added by key, or removed where the value is None."""
+    document: dict[str, Any] = json.loads(example(name))
+    parameters = document["Result"]["ResultParameters"]
+    told = [item for item in parameters["ResultParameter"] if item["Key"] not in changes]
+    told += [{"Key": key, "Value": value} for key, value in changes.items() if value is not None]
+    parameters["ResultParameter"] = told
+    return json.dumps(document).encode()
+
+
 def with_parameter(key: str, value: Any) -> dict[str, Any]:
     """The example of a success with one result parameter replaced."""
     document = success()
@@ -61,15 +74,33 @@ def instruction(
     remarks: str = "Loan 417 disbursement",
     shortcode: str = "600584",
     msisdn: str = MSISDN,
+    payee: Payee | None = None,
     provider_reference: str = REFERENCE,
 ) -> PayoutInstruction:
-    """An instruction to make the examples' payment."""
+    """An instruction to make the examples' payment, to a person unless a `payee` is given."""
     return PayoutInstruction(
         provider_reference=provider_reference,
         rail="daraja",
         shortcode=shortcode,
-        msisdn=Msisdn(msisdn),
+        payee=Msisdn(msisdn) if payee is None else payee,
         amount=amount,
         purpose=purpose,
         remarks=remarks,
+    )
+
+
+def business(kind: BusinessKind = BusinessKind.PAYBILL) -> BusinessPayee:
+    """The business that the examples of its kind pay."""
+    shortcode, account_reference = {
+        BusinessKind.PAYBILL: ("600977", "INV20417"),
+        BusinessKind.TILL: ("6009771", "INV20417"),
+        BusinessKind.TAX: ("572572", "2026PRN0417"),
+    }[kind]
+    return BusinessPayee(kind, shortcode, account_reference)
+
+
+def inquiry(*, receipt: str | None = None, shortcode: str = "600584") -> PayoutInquiry:
+    """A question about the examples' payment."""
+    return PayoutInquiry(
+        provider_reference=REFERENCE, rail="daraja", shortcode=shortcode, amount=AMOUNT, receipt=receipt
     )

@@ -14,7 +14,7 @@ from hypothesis import HealthCheck, given
 from hypothesis import settings as hypothesis_settings
 from hypothesis import strategies as st
 
-from adapters.daraja.credentials import DarajaSettings, security_credential
+from adapters.daraja.credentials import DarajaSettings, certificate_key, security_credential
 from adapters.transport import Secret
 from ledger.errors import TextInvalid
 
@@ -24,7 +24,7 @@ from ledger.errors import TextInvalid
 def test_the_credential_decrypts_to_the_password_and_nothing_more(
     password: str, private_key: rsa.RSAPrivateKey, certificate_pem: bytes
 ) -> None:
-    credential = security_credential(Secret(password), certificate_pem).reveal()
+    credential = security_credential(Secret(password), certificate_key(certificate_pem)).reveal()
 
     assert len(credential) == 344
     assert private_key.decrypt(base64.b64decode(credential), padding.PKCS1v15()) == password.encode()
@@ -33,7 +33,9 @@ def test_the_credential_decrypts_to_the_password_and_nothing_more(
 def test_a_certificate_in_der_serves_as_well(
     private_key: rsa.RSAPrivateKey, expired_certificate: x509.Certificate
 ) -> None:
-    credential = security_credential(Secret("p"), expired_certificate.public_bytes(Encoding.DER)).reveal()
+    key = certificate_key(expired_certificate.public_bytes(Encoding.DER))
+
+    credential = security_credential(Secret("p"), key).reveal()
 
     assert private_key.decrypt(base64.b64decode(credential), padding.PKCS1v15()) == b"p"
 
@@ -43,7 +45,7 @@ def test_a_certificate_in_der_serves_as_well(
 )
 def test_bytes_that_are_no_certificate_are_refused(certificate: bytes) -> None:
     with pytest.raises(TextInvalid, match=r"X\.509"):
-        security_credential(Secret("p"), certificate)
+        certificate_key(certificate)
 
 
 def test_a_certificate_without_an_rsa_key_is_refused(expired_certificate: x509.Certificate) -> None:
@@ -58,12 +60,14 @@ def test_a_certificate_without_an_rsa_key_is_refused(expired_certificate: x509.C
     )
 
     with pytest.raises(TextInvalid, match="RSA"):
-        security_credential(Secret("p"), builder.sign(key, hashes.SHA256()).public_bytes(Encoding.PEM))
+        certificate_key(builder.sign(key, hashes.SHA256()).public_bytes(Encoding.PEM))
 
 
 def test_a_password_too_long_for_the_key_is_refused_without_quoting_it(certificate_pem: bytes) -> None:
+    key = certificate_key(certificate_pem)
+
     with pytest.raises(TextInvalid, match="too long") as refusal:
-        security_credential(Secret("canary" * 100), certificate_pem)
+        security_credential(Secret("canary" * 100), key)
 
     assert "canary" not in str(refusal.value)
 

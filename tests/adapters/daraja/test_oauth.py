@@ -16,7 +16,7 @@ from tests.adapters.daraja.examples import example, status_of
 
 
 def test_the_header_is_basic_with_key_and_secret(settings: DarajaSettings) -> None:
-    scheme, _, encoded = oauth.authorization(settings).partition(" ")
+    scheme, _, encoded = oauth.authorization(settings.secrets).partition(" ")
 
     assert scheme == "Basic"
     assert base64.b64decode(encoded) == b"consumer-key:consumer-secret"

@@ -310,9 +310,15 @@ def test_bytes_that_are_no_documented_result_are_unreadable(body: bytes) -> None
     assert isinstance(read_payout_callback("result", body), CallbackUnreadable)
 
 
-NOT_PAYMENT_CALLBACKS = sorted(
-    name for name in index() if not name.startswith(("b2c-result-failed", "b2c-result-success", "b2c-timeout"))
-)
+RESULTS = sorted(name for name in index() if b'"Result":' in example(name))
+NOT_PAYMENT_CALLBACKS = sorted(set(index()) - set(RESULTS) - {"b2c-timeout-echo.json"})
+OUR_REQUESTS = {
+    "b2b-buygoods-request.json",
+    "b2b-paybill-request.json",
+    "b2c-v1-request.json",
+    "b2c-v3-request.json",
+    "tax-remittance-request.json",
+}
 
 
 @pytest.mark.parametrize("name", NOT_PAYMENT_CALLBACKS)
@@ -320,7 +326,12 @@ def test_no_other_message_is_taken_for_a_result(name: str) -> None:
     assert isinstance(read_payout_callback("result", example(name)), CallbackUnreadable)
 
 
-@pytest.mark.parametrize("name", sorted(set(NOT_PAYMENT_CALLBACKS) - {"b2c-v1-request.json", "b2c-v3-request.json"}))
+@pytest.mark.parametrize("name", [name for name in RESULTS if not name.startswith(("b2c-", "b2b-"))])
+def test_the_result_of_a_question_proves_nothing_as_the_result_of_a_payment(name: str) -> None:
+    assert isinstance(result(example(name)).outcome, OutcomeUnknown)
+
+
+@pytest.mark.parametrize("name", sorted(set(NOT_PAYMENT_CALLBACKS) - OUR_REQUESTS))
 def test_nothing_but_our_own_request_is_taken_for_the_echo_of_one(name: str) -> None:
     assert isinstance(read_payout_callback("timeout", example(name)), CallbackUnreadable)
 

@@ -121,9 +121,13 @@ def test_a_timeout_echo_that_is_damaged_is_unreadable_without_quoting_it(rail: D
 
 def test_settings_grants_and_secrets_have_masked_reprs(certificate_pem: bytes) -> None:
     settings = canary_settings("https://api.example", certificate_pem)
-    credential = credentials.security_credential(settings.initiator_password, certificate_pem)
+    credential = credentials.security_credential(
+        settings.initiator_password, credentials.certificate_key(certificate_pem)
+    )
     grant = TokenGrant(Secret("canarytoken0a1b2c3d4e5f"), 3_599)
 
-    output = f"{settings!r} {settings} {credential!r} {credential} {grant!r} {settings.consumer_key:}"
+    output = (
+        f"{settings!r} {settings} {settings.secrets!r} {credential!r} {credential} {grant!r} {settings.consumer_key:}"
+    )
 
     assert_no_canary(output, [*OPEN_SECRETS, credential.reveal()])

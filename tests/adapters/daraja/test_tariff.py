@@ -6,7 +6,7 @@ import itertools
 
 import pytest
 
-from adapters.daraja.messages import PAYOUT_LIMITS
+from adapters.daraja.request import PAYOUT_LIMITS
 from adapters.daraja.tariff import B2C_TARIFF_2023_08
 
 

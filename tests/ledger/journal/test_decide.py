@@ -29,6 +29,7 @@ from tests.builders import key as key_named
 from tests.model import requests as colliding
 from tests.model.plain_books import Accepted, Denied, PlainAccount, PlainBooks, Repeated, Verdict
 
+FLOOR, REUSED = "FLOOR_WOULD_BREAK", "IDEMPOTENCY_KEY_REUSED"
 STORED_ID = 1_000_000  # entry ids of keys that are in the database already: this and the number of the key
 
 
@@ -60,9 +61,11 @@ class Scene:
 @st.composite
 def locked_accounts(draw: st.DrawFn, *, total_max: int = 100) -> list[LockedAccount]:
     """Some of the accounts that requests name, as earlier postings left them."""
-    names = st.sampled_from([(path, "KES") for path in (*colliding.PATHS, *colliding.MEMO_PATHS)])
+    names = [(path, "KES") for path in (*colliding.PATHS, *colliding.MEMO_PATHS)]
+    unopened = draw(st.sampled_from([None, None, *names]))
+    closed = draw(st.sampled_from([None, None, *names]))
     found: list[LockedAccount] = []
-    for number, (path, currency) in enumerate(draw(st.lists(names, min_size=2, max_size=7, unique=True))):
+    for number, (path, currency) in enumerate(name for name in names if name != unopened):
         floor, ceiling = draw(colliding.bounds), draw(colliding.bounds)
         if floor is not None and ceiling is not None:
             floor, ceiling = sorted((floor, ceiling))
@@ -72,13 +75,13 @@ def locked_accounts(draw: st.DrawFn, *, total_max: int = 100) -> list[LockedAcco
                 path=path,
                 currency=currency,
                 sign=draw(st.sampled_from([1, -1])),
-                debits=total_max - draw(st.integers(0, 100)),
-                credits=total_max - draw(st.integers(0, 100)),
+                debits=total_max - draw(st.integers(0, 90)),
+                credits=total_max - draw(st.integers(0, 90)),
                 version=draw(st.integers(0, 5)),
                 last_entry_id=0,
                 floor=floor,
                 ceiling=ceiling,
-                closed=draw(st.integers(0, 9)) == 0,
+                closed=(path, currency) == closed,
             )
         )
     return found
@@ -214,16 +217,6 @@ def test_judging_in_two_sets_is_judging_in_one(scene: Scene, requests: list[Post
     assert twice.totals() == scene.totals()
 
 
-@given(scenes(), sets)
-def test_accepted_money_only_moves(scene: Scene, requests: list[PostRequest]) -> None:
-    before = {one.id: (one.debits, one.credits) for one in scene.accounts}
-
-    scene.decide(requests)
-
-    moved = [(one.debits - before[one.id][0], one.credits - before[one.id][1]) for one in scene.accounts]
-    assert sum(debits for debits, _ in moved) == sum(credits for _, credits in moved)
-
-
 def wallet(balance: int, *, floor: int | None = None, ceiling: int | None = None) -> LockedAccount:
     """A credit-normal account that got all it holds in one posting."""
     return LockedAccount(1, "liab.wallet.1", "KES", -1, 0, balance, 1, 0, floor, ceiling, closed=False)
@@ -244,19 +237,28 @@ def debits_of(*amounts: int) -> list[PostRequest]:
 
 
 def test_exactly_the_offending_items_are_refused() -> None:
-    assert reasons(debits_of(60, 50, 40, 1), wallet(100, floor=0), bank()) == ["", "FLOOR_WOULD_BREAK", "", "FLOOR_WOULD_BREAK"]
+    assert reasons(debits_of(60, 50, 40, 1), wallet(100, floor=0), bank()) == [
+        "",
+        FLOOR,
+        "",
+        FLOOR,
+    ]
 
 
 def test_money_that_comes_in_earlier_in_the_set_may_be_spent_later_in_it() -> None:
     top_up = PostRequest(transfer("asset.bank.kcb", "liab.wallet.1", 50), "tests")
 
-    assert reasons([*debits_of(30), top_up, *debits_of(30)], wallet(20, floor=0), bank()) == ["FLOOR_WOULD_BREAK", "", ""]
+    assert reasons([*debits_of(30), top_up, *debits_of(30)], wallet(20, floor=0), bank()) == [
+        FLOOR,
+        "",
+        "",
+    ]
 
 
 def test_an_account_below_its_floor_may_rise_and_not_fall_further() -> None:
     top_up = PostRequest(transfer("asset.bank.kcb", "liab.wallet.1", 5), "tests")
 
-    assert reasons([*debits_of(1), top_up], wallet(-10, floor=0), bank()) == ["FLOOR_WOULD_BREAK", ""]
+    assert reasons([*debits_of(1), top_up], wallet(-10, floor=0), bank()) == [FLOOR, ""]
 
 
 def test_within_an_entry_only_the_end_counts() -> None:
@@ -282,26 +284,29 @@ def test_a_refusal_says_what_is_there_and_what_must_remain() -> None:
 
 
 def test_the_first_of_two_contents_under_one_key_wins_unless_it_is_refused() -> None:
-    refused, other = (PostRequest(debits_of(amount)[0].entry, "tests", key_named("k", content=b"%d" % amount)) for amount in (500, 5))
+    refused, other = (
+        PostRequest(debits_of(amount)[0].entry, "tests", key_named("k", content=b"%d" % amount)) for amount in (500, 5)
+    )
 
-    assert reasons([refused, other, refused], wallet(100, floor=0), bank()) == ["FLOOR_WOULD_BREAK", "", "IDEMPOTENCY_KEY_REUSED"]
+    assert reasons([refused, other, refused], wallet(100, floor=0), bank()) == [
+        FLOOR,
+        "",
+        "IDEMPOTENCY_KEY_REUSED",
+    ]
 
 
 def test_a_transition_of_a_refused_item_may_still_happen_in_the_set() -> None:
-    paid = [
-        PostRequest(
-            entry(*transfer("liab.wallet.1", "asset.bank.kcb", amount).postings, subject=Subject("order", "1"), once=True),
-            "tests",
-        )
-        for amount in (500, 5, 5)
-    ]
+    lines = [one.entry.postings for one in debits_of(500, 5, 5)]
+    paid = [PostRequest(entry(*one, subject=Subject("order", "1"), once=True), "tests") for one in lines]
 
-    assert reasons(paid, wallet(100, floor=0), bank()) == ["FLOOR_WOULD_BREAK", "", "TRANSITION_REPEATED"]
+    assert reasons(paid, wallet(100, floor=0), bank()) == [FLOOR, "", "TRANSITION_REPEATED"]
 
 
 def test_totals_may_reach_the_64_bit_range_and_not_leave_it() -> None:
     full = wallet(TOTAL_MAX - MINOR_UNITS_MAX)
-    top_ups = [PostRequest(transfer("asset.bank.kcb", "liab.wallet.1", amount), "tests") for amount in (MINOR_UNITS_MAX, 1)]
+    top_ups = [
+        PostRequest(transfer("asset.bank.kcb", "liab.wallet.1", amount), "tests") for amount in (MINOR_UNITS_MAX, 1)
+    ]
 
     assert reasons(top_ups, full, bank()) == ["", "BALANCE_WOULD_OVERFLOW"]
     assert full.credits == TOTAL_MAX

@@ -13,7 +13,13 @@ from ledger.journal.verify import verify
 
 # The balance of each account on its normal side, and what the payouts say it must be. `funds` is what was paid in.
 _FIGURES = """
-WITH balances AS (
+WITH stands AS (
+    SELECT p.*, state IN ('RESERVED', 'SUBMITTING', 'SUBMITTED', 'UNKNOWN') AS is_open, (
+        SELECT event FROM payout_events AS v
+        WHERE v.ledger_id = p.ledger_id AND v.payout_id = p.id AND v.event LIKE 'late_success_%'
+    ) AS decided
+    FROM payouts AS p WHERE ledger_id = :ledger
+), balances AS (
     SELECT coalesce(a.role, a.owner_ref) AS whose,
         sum((b.debits - b.credits) * CASE a.normal_side WHEN 'D' THEN 1 ELSE -1 END) AS balance
     FROM accounts AS a JOIN account_balances AS b ON b.ledger_id = a.ledger_id AND b.account_id = a.id
@@ -25,45 +31,39 @@ WITH balances AS (
     JOIN journal_entries AS e ON e.ledger_id = p.ledger_id AND e.id = p.entry_id
     WHERE p.ledger_id = :ledger AND e.kind NOT LIKE 'payout.%' GROUP BY 1
 ), expected (whose, units) AS (
-    SELECT 'payout_in_transit', coalesce(sum(amount) FILTER (WHERE state IN ('RESERVED', 'SUBMITTING', 'SUBMITTED')), 0)
-        FROM payouts WHERE ledger_id = :ledger
-    UNION ALL SELECT 'payout_unknown', coalesce(sum(amount) FILTER (WHERE state = 'UNKNOWN'), 0)
-        FROM payouts WHERE ledger_id = :ledger
-    UNION ALL SELECT 'deferred_fee',
-        coalesce(sum(fee) FILTER (WHERE state IN ('RESERVED', 'SUBMITTING', 'SUBMITTED', 'UNKNOWN')), 0)
-        FROM payouts WHERE ledger_id = :ledger
-    UNION ALL SELECT 'payout_fee_income', coalesce(sum(fee) FILTER (WHERE state = 'SETTLED'), 0)
-        FROM payouts WHERE ledger_id = :ledger
-    UNION ALL SELECT 'recon_shortage', coalesce(sum(amount) FILTER (WHERE state = 'CONFLICTED'), 0)
-        FROM payouts WHERE ledger_id = :ledger
-    UNION ALL SELECT 'payout_float', -coalesce(sum(amount) FILTER (WHERE state IN ('SETTLED', 'CONFLICTED')), 0)
-        FROM payouts WHERE ledger_id = :ledger
-    UNION ALL SELECT 'payout_charges', coalesce(sum(provider_charge), 0) FROM payouts WHERE ledger_id = :ledger
-    UNION ALL SELECT 'provider_charges', coalesce(sum(provider_charge), 0) FROM payouts WHERE ledger_id = :ledger
-    UNION ALL SELECT r.code, -coalesce(sum(p.amount + p.fee)
-            FILTER (WHERE p.state NOT IN ('RELEASED', 'CANCELLED', 'CONFLICTED')), 0)
-        FROM partners AS r LEFT JOIN payouts AS p ON p.ledger_id = r.ledger_id AND p.partner_id = r.id
+    SELECT 'payout_in_transit', sum(amount) FROM stands WHERE is_open AND state <> 'UNKNOWN'
+    UNION ALL SELECT 'payout_unknown', sum(amount) FROM stands WHERE state = 'UNKNOWN'
+    UNION ALL SELECT 'deferred_fee', sum(fee) FROM stands WHERE is_open
+    UNION ALL SELECT 'payout_fee_income', sum(fee) FROM stands WHERE state = 'SETTLED' AND decided IS NULL
+    UNION ALL SELECT 'recon_shortage', sum(amount) FROM stands WHERE state = 'CONFLICTED'
+    UNION ALL SELECT 'customer_clawback', sum(amount) FROM stands WHERE decided = 'late_success_clawed_back'
+    UNION ALL SELECT 'payout_float', -sum(amount) FROM stands WHERE state IN ('SETTLED', 'CONFLICTED')
+    UNION ALL SELECT 'payout_charges', sum(provider_charge) FROM stands
+    UNION ALL SELECT 'provider_charges', sum(provider_charge) FROM stands
+    UNION ALL SELECT r.code, -sum(s.amount + CASE WHEN decided IS NULL THEN s.fee ELSE 0 END)
+        FILTER (WHERE is_open OR state = 'SETTLED' AND decided IS DISTINCT FROM 'late_success_clawed_back')
+        FROM partners AS r LEFT JOIN stands AS s ON s.ledger_id = r.ledger_id AND s.partner_id = r.id
         WHERE r.ledger_id = :ledger GROUP BY r.code
 )
-SELECT e.whose, b.balance AS in_the_books, e.units + coalesce(f.paid_in, 0) AS by_the_payouts
-FROM expected AS e JOIN balances AS b ON b.whose = e.whose
-LEFT JOIN funds AS f ON f.whose = e.whose
-WHERE b.balance <> e.units + coalesce(f.paid_in, 0)
+SELECT e.whose, b.balance AS in_the_books, coalesce(e.units, 0) + coalesce(f.paid_in, 0) AS by_the_payouts
+FROM expected AS e JOIN balances AS b USING (whose) LEFT JOIN funds AS f USING (whose)
+WHERE b.balance <> coalesce(e.units, 0) + coalesce(f.paid_in, 0)
 """
 
 _CHECKS = {
     "a figure of the books is not what the payouts say": _FIGURES,
     "a payout's entries do not fit its state": """
         SELECT p.state, p.id, e.kinds FROM payouts AS p, LATERAL (
-            SELECT array_agg(kind ORDER BY id) AS kinds FROM journal_entries
-            WHERE ledger_id = p.ledger_id AND subject_kind = 'payout' AND id >= p.reserve_entry_id
-              AND (id = p.reserve_entry_id OR id IN (
-                SELECT entry_id FROM payout_events WHERE ledger_id = p.ledger_id AND payout_id = p.id))) AS e
-        WHERE p.ledger_id = :ledger AND array_remove(e.kinds, 'payout.unknown') <> CASE
-            WHEN p.state IN ('RESERVED', 'SUBMITTING', 'SUBMITTED', 'UNKNOWN') THEN ARRAY['payout.reserved']
-            WHEN p.state = 'SETTLED' THEN ARRAY['payout.reserved', 'payout.settled']
-            WHEN p.state IN ('RELEASED', 'CANCELLED') THEN ARRAY['payout.reserved', 'payout.released']
-            ELSE ARRAY['payout.reserved', 'payout.released', 'payout.late_success'] END
+            SELECT string_agg(substr(j.kind, 8), ' ' ORDER BY v.version)
+                FILTER (WHERE j.kind <> 'payout.unknown') AS kinds
+            FROM payout_events AS v JOIN journal_entries AS j ON j.ledger_id = v.ledger_id AND j.id = v.entry_id
+            WHERE v.ledger_id = p.ledger_id AND v.payout_id = p.id) AS e
+        WHERE p.ledger_id = :ledger AND (p.state, e.kinds) NOT IN (
+            ('RESERVED', 'reserved'), ('SUBMITTING', 'reserved'), ('SUBMITTED', 'reserved'), ('UNKNOWN', 'reserved'),
+            ('SETTLED', 'reserved settled'), ('RELEASED', 'reserved released'), ('CANCELLED', 'reserved released'),
+            ('CONFLICTED', 'reserved released late_success'),
+            ('SETTLED', 'reserved released late_success late_charged'),
+            ('SETTLED', 'reserved released late_success clawed_back'))
     """,
     "an entry of a payout is named by none of its events": """
         SELECT e.kind, e.id FROM journal_entries AS e WHERE e.ledger_id = :ledger AND e.subject_kind = 'payout'
@@ -75,10 +75,15 @@ _CHECKS = {
         WHERE p.ledger_id = :ledger AND (v.state IS DISTINCT FROM p.state OR p.version <>
             (SELECT count(*) FROM payout_events WHERE ledger_id = p.ledger_id AND payout_id = p.id))
     """,
-    "an instruction is open where nothing more is to be sent, or closed where something is": """
+    "a submission is open where nothing more is to be sent, or closed where something is": """
         SELECT p.state, p.id, i.done_at FROM payouts AS p
-        JOIN instructions AS i ON i.ledger_id = p.ledger_id AND i.payout_id = p.id
+        JOIN instructions AS i ON i.ledger_id = p.ledger_id AND i.payout_id = p.id AND i.kind = 'payout.submit'
         WHERE p.ledger_id = :ledger AND (i.done_at IS NULL) <> (p.state IN ('RESERVED', 'SUBMITTING'))
+    """,
+    "nobody asks or is asked what became of an unknown payout": """
+        SELECT p.id FROM payouts AS p WHERE p.ledger_id = :ledger AND p.state = 'UNKNOWN' AND NOT EXISTS (
+            SELECT FROM instructions AS i WHERE i.ledger_id = p.ledger_id AND i.payout_id = p.id AND i.done_at IS NULL)
+        AND NOT EXISTS (SELECT FROM reviews AS r WHERE r.ledger_id = p.ledger_id AND r.payout_id = p.id)
     """,
     "a receipt settled two payouts": """
         SELECT receipt, count(*) FROM payouts WHERE ledger_id = :ledger AND receipt IS NOT NULL

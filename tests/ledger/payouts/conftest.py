@@ -12,6 +12,6 @@ from tests.ledger.payouts.shop import Shop, open_shop
 
 @pytest.fixture
 async def shop(engine: AsyncEngine) -> AsyncIterator[Shop]:
-    """Prefunded with KES 100,000, no fee."""
+    """Prefunded with KES 200,000, no fee."""
     async with open_shop(engine) as opened:
         yield opened

@@ -6,7 +6,7 @@ from datetime import datetime
 
 from ledger.money import Money
 from ledger.outbox.instruction import Acknowledged, Failed, NotSent, OutcomeUnknown, Rejected, Settled
-from ledger.outcomes import Cancelled, Outcome, Started
+from ledger.outcomes import Cancelled, Charged, ClawedBack, Outcome, Started
 from ledger.payouts.payout import Event, State
 from tests.ledger.payouts.shop import MOMENT
 
@@ -34,6 +34,8 @@ def outcome_of(event: Event, payout_id: int) -> Outcome:
         Event.SETTLED: settled(payout_id),
         Event.FAILED: FAILED,
         Event.CANCELLED: CANCELLED,
+        Event.CHARGED: Charged("the statement shows it"),
+        Event.CLAWED_BACK: ClawedBack("the statement shows it"),
     }
     return outcomes[event]
 

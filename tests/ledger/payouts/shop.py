@@ -13,6 +13,7 @@ from collections.abc import AsyncIterator, Iterable, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, date, datetime, timedelta
+from functools import partial
 from typing import Any
 
 from sqlalchemy import text
@@ -35,6 +36,7 @@ from ledger.parties import PartyKeys
 from ledger.partners import Partner
 from ledger.payouts import queries, tariffs
 from ledger.payouts.limits import RailLimits
+from ledger.payouts.payout import RailAccounts
 from ledger.payouts.queries import Payout, PayoutEvent
 from ledger.payouts.request import RACING_CONSTRAINTS, PayoutRequest, Requested, RequestResult, request_payouts
 from ledger.payouts.tariffs import Band
@@ -51,7 +53,10 @@ FLOAT, BANK = "asset.float.daraja.600584.utility", "asset.bank.main"
 PREFUND, OPENING = "liab.partner_prefund.shop", "equity.opening"
 IN_TRANSIT, UNKNOWN = "liab.payout.in_transit.daraja.600584", "liab.payout.unknown.daraja.600584"
 DEFERRED, FEES, SHORTAGE = "liab.deferred_fee", "income.payout_fees", "asset.recon.shortage"
+CLAWBACK = "asset.receivable.customer_clawback"
 CHARGES, OWED = "expense.provider_charges.payouts", "liab.provider_charges.daraja.600584"
+
+ACCOUNTS = RailAccounts(FLOAT, IN_TRANSIT, UNKNOWN, OWED, CHARGES, DEFERRED, FEES, SHORTAGE, CLAWBACK)
 
 
 class Clock:
@@ -229,28 +234,18 @@ class Shop:
 
 @asynccontextmanager
 async def open_shop(
-    engine: AsyncEngine, *, prefunded: int = 10_000_000, fee: int = 0, bands: Iterable[Band] | None = None
+    engine: AsyncEngine,
+    *,
+    clock: Clock | None = None,
+    prefunded: int = 20_000_000,
+    fee: int = 0,
+    bands: Iterable[Band] | None = None,
 ) -> AsyncIterator[Shop]:
     """A shop with KES 1,000,000 of float and every payout charged KES 5 by the provider, unless `bands` say otherwise.
     Leaving it asserts that the books and the payouts agree."""
     code = f"shop-{secrets.token_hex(8)}"
-    clock, ids = Clock(), IdSource(random.Random(code))
-    flat = Band("daraja", "KES", date(2020, 1, 1), 0, 10**12, CHARGE)
-
-    async def books(connection: AsyncConnection) -> tuple[Ledger, Partner]:
-        ledger = await create_ledger(
-            connection, code=code, name="Test", base_currency="KES", time_zone="Africa/Nairobi", now=MOMENT
-        )
-        specs = chart.common_accounts(currency="KES")
-        specs += chart.shortcode_accounts(provider="daraja", shortcode="600584", currency="KES")
-        await accounts.open_accounts(connection, ledger_id=ledger.id, specs=specs, ids=ids, now=MOMENT)
-        await tariffs.add_bands(connection, ledger_id=ledger.id, bands=[flat] if bands is None else list(bands))
-        partner = await partners.create_partner(
-            connection, ledger=ledger, code="shop", name="Shop", payout_fee=Money("KES", fee), ids=ids, now=MOMENT
-        )
-        return ledger, partner
-
-    ledger, partner = await run(engine, books)
+    clock, ids = clock or Clock(), IdSource(random.Random(code))
+    ledger, partner = await run(engine, partial(_open_books, code=code, fee=fee, bands=bands, ids=ids, now=clock()))
     shop = Shop(
         engine=engine,
         clock=clock,
@@ -261,13 +256,32 @@ async def open_shop(
         float_opening=100_000_000,
         prefunded=prefunded,
     )
-    await shop.post(opening(FLOAT, OPENING, shop.float_opening), opening(BANK, PREFUND, prefunded))
+    await shop.post(
+        opening(FLOAT, OPENING, shop.float_opening, at=clock()), opening(BANK, PREFUND, prefunded, at=clock())
+    )
     yield shop
     assert await disagreements(engine, ledger_id=ledger.id) == []
 
 
-def opening(debited: str, credited: str, minor_units: int) -> JournalEntry:
+async def _open_books(
+    connection: AsyncConnection, *, code: str, fee: int, bands: Iterable[Band] | None, ids: IdSource, now: datetime
+) -> tuple[Ledger, Partner]:
+    flat = Band("daraja", "KES", date(2020, 1, 1), 0, 10**12, CHARGE)
+    ledger = await create_ledger(
+        connection, code=code, name="Test", base_currency="KES", time_zone="Africa/Nairobi", now=now
+    )
+    specs = chart.common_accounts(currency="KES")
+    specs += chart.shortcode_accounts(provider="daraja", shortcode="600584", currency="KES")
+    await accounts.open_accounts(connection, ledger_id=ledger.id, specs=specs, ids=ids, now=now)
+    await tariffs.add_bands(connection, ledger_id=ledger.id, bands=[flat] if bands is None else list(bands))
+    partner = await partners.create_partner(
+        connection, ledger=ledger, code="shop", name="Shop", payout_fee=Money("KES", fee), ids=ids, now=now
+    )
+    return ledger, partner
+
+
+def opening(debited: str, credited: str, minor_units: int, *, at: datetime) -> JournalEntry:
     """Money that was there before."""
     money = Money("KES", minor_units)
     lines = (debit(debited, money), credit(credited, money))
-    return JournalEntry(kind="opening", postings=lines, effective_at=MOMENT, source=Source.OPENING)
+    return JournalEntry(kind="opening", postings=lines, effective_at=at, source=Source.OPENING)

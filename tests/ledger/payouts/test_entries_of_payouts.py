@@ -19,13 +19,14 @@ from ledger.payouts.payout import (
     Event,
     Move,
     PayoutMoney,
-    RailAccounts,
     State,
     effect_entry,
     reserve_entry,
 )
 from tests.ledger.payouts.shop import (
+    ACCOUNTS,
     CHARGES,
+    CLAWBACK,
     DEFERRED,
     FEES,
     FLOAT,
@@ -37,7 +38,6 @@ from tests.ledger.payouts.shop import (
     UNKNOWN,
 )
 
-ACCOUNTS = RailAccounts(FLOAT, IN_TRANSIT, UNKNOWN, OWED, CHARGES, DEFERRED, FEES, SHORTAGE)
 amounts = st.integers(1, 10**12).map(lambda units: Money("KES", units))
 fees = st.integers(0, 10**9).map(lambda units: Money("KES", units))
 charges = st.none() | fees
@@ -76,6 +76,7 @@ class Life:
     state: State = State.RESERVED
     net: Counter[str] = field(default_factory=Counter)
     kinds: list[str] = field(default_factory=list)
+    decided: Effect = Effect.NONE
 
     def __post_init__(self) -> None:
         self.post(reserve_entry(self.payout, at=MOMENT, reference="order-1"))
@@ -92,26 +93,29 @@ class Life:
             return
         if move.effect is not Effect.NONE:
             self.post(entry_of(move.effect, self.payout, state=self.state, charge=self.charge))
+        if move.effect in {Effect.CHARGE, Effect.CLAW_BACK}:
+            self.decided = move.effect
         self.state = move.target
 
     def expected(self) -> dict[str, int]:
         """The net debits that the state alone implies."""
         amount, fee = self.payout.amount.minor_units, self.payout.fee.minor_units
         charge = self.charge.minor_units if self.charge else 0
-        settled, conflicted = self.state is State.SETTLED, self.state is State.CONFLICTED
-        open_amount = amount if self.state in IN_TRANSIT_STATES else 0
-        unknown = amount if self.state is State.UNKNOWN else 0
-        kept = open_amount or unknown or settled
+        in_transit, unknown = self.state in IN_TRANSIT_STATES, self.state is State.UNKNOWN
+        moved = self.state in {State.SETTLED, State.CONFLICTED}
+        settled = self.state is State.SETTLED and self.decided is Effect.NONE
+        is_open = in_transit or unknown
         return {
-            PREFUND: amount + fee if kept else 0,
-            IN_TRANSIT: -open_amount,
-            UNKNOWN: -unknown,
-            DEFERRED: -fee if open_amount or unknown else 0,
-            FLOAT: -amount if settled or conflicted else 0,
-            FEES: -fee if settled else 0,
-            CHARGES: charge if settled or conflicted else 0,
-            OWED: -charge if settled or conflicted else 0,
-            SHORTAGE: amount if conflicted else 0,
+            PREFUND: (amount + fee) * (is_open or settled) + amount * (self.decided is Effect.CHARGE),
+            IN_TRANSIT: -amount * in_transit,
+            UNKNOWN: -amount * unknown,
+            DEFERRED: -fee * is_open,
+            FLOAT: -amount * moved,
+            FEES: -fee * settled,
+            CHARGES: charge * moved,
+            OWED: -charge * moved,
+            SHORTAGE: amount * (self.state is State.CONFLICTED),
+            CLAWBACK: amount * (self.decided is Effect.CLAW_BACK),
         }
 
 
@@ -155,6 +159,7 @@ def test_a_settled_released_or_cancelled_payout_leaves_nothing_in_a_clearing_acc
     payout: PayoutMoney, charge: Money | None
 ) -> None:
     roads = [(Event.CANCELLED,), (Event.SETTLED,), (Event.FAILED,), (Event.UNCLEAR, Event.SETTLED)]
+    roads += [(Event.CANCELLED, Event.SETTLED, Event.CHARGED), (Event.FAILED, Event.SETTLED, Event.CLAWED_BACK)]
     roads += [(Event.UNCLEAR, Event.FAILED), (Event.STARTED, Event.NOT_SENT, Event.STARTED, Event.REJECTED)]
 
     for road in roads:

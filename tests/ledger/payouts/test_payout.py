@@ -64,13 +64,21 @@ def test_a_payout_is_cancelled_only_before_it_is_sent() -> None:
     assert {state for event, state, _ in moves() if event is Event.CANCELLED} == {State.RESERVED}
 
 
-def test_a_final_state_is_left_only_for_a_conflict_and_a_conflict_never() -> None:
+def test_a_final_state_is_left_only_for_a_conflict_and_a_conflict_only_by_a_person() -> None:
     leaving = {(state, move.target, event) for event, state, move in moves() if state not in OPEN}
 
     assert leaving == {
         (State.RELEASED, State.CONFLICTED, Event.SETTLED),
         (State.CANCELLED, State.CONFLICTED, Event.SETTLED),
+        (State.CONFLICTED, State.SETTLED, Event.CHARGED),
+        (State.CONFLICTED, State.SETTLED, Event.CLAWED_BACK),
     }
+
+
+def test_a_persons_decision_moves_nothing_but_a_conflict() -> None:
+    decided = {state for event, state, _ in moves() if event in {Event.CHARGED, Event.CLAWED_BACK}}
+
+    assert decided == {State.CONFLICTED}
 
 
 def test_a_success_is_never_taken_for_outdated() -> None:

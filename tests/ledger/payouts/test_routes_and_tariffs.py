@@ -11,25 +11,17 @@ from ledger.database import driver, run, transaction
 from ledger.errors import RailNotFound
 from ledger.journal import accounts, chart
 from ledger.payouts import tariffs
-from ledger.payouts.payout import RailAccounts
 from ledger.payouts.rails import PayoutRoute, choose_route, find_routes
 from ledger.payouts.tariffs import Band
 from tests.ledger.payouts.roads import STARTED, settled
 from tests.ledger.payouts.shop import (
-    CHARGES,
+    ACCOUNTS,
     DEFERRED,
-    FEES,
-    FLOAT,
-    IN_TRANSIT,
     MOMENT,
     OWED,
-    SHORTAGE,
-    UNKNOWN,
     Shop,
     open_shop,
 )
-
-ACCOUNTS = RailAccounts(FLOAT, IN_TRANSIT, UNKNOWN, OWED, CHARGES, DEFERRED, FEES, SHORTAGE)
 
 
 def route(*, rail: str = "daraja", shortcode: str = "600584", currency: str = "KES") -> PayoutRoute:

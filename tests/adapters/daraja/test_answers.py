@@ -1,8 +1,7 @@
-"""The B2C request as built, and its immediate answer as read."""
+"""The answer that comes back at once, to a payment and to a question, as read."""
 
 from __future__ import annotations
 
-import dataclasses
 import json
 from typing import Any
 
@@ -11,132 +10,24 @@ from hypothesis import given
 from hypothesis import settings as hypothesis_settings
 from hypothesis import strategies as st
 
-from adapters.daraja import messages
-from adapters.daraja.credentials import DarajaSettings
-from adapters.daraja.messages import TokenRefused
-from adapters.daraja.results import read_payout_callback
-from adapters.provider import PayoutCallback
-from adapters.transport import Secret
-from ledger.errors import AmountNotPayable
-from ledger.money import Money
-from ledger.outbox.instruction import Acknowledged, NotSent, OutcomeUnknown, PayoutInstruction, Rejected
-from tests.adapters.daraja.examples import CONVERSATION_ID, REFERENCE, URLS, example, instruction, status_of
-
-PLAIN_SETTINGS = DarajaSettings(
-    base_url="https://api.example",
-    consumer_key=Secret("k"),
-    consumer_secret=Secret("s"),
-    initiator_name="daftari_api",
-    initiator_password=Secret("p"),
-    certificate=b"",
-    shortcode="600584",
-)
-VERSION_1_SETTINGS = dataclasses.replace(PLAIN_SETTINGS, api_version="v1")
+from adapters.daraja import answers
+from adapters.daraja.answers import TokenRefused
+from ledger.outbox.instruction import Acknowledged, NotSent, OutcomeUnknown, Rejected
+from tests.adapters.daraja.examples import CONVERSATION_ID, REFERENCE, example, status_of
 
 
-def build(payout: PayoutInstruction, settings: DarajaSettings = PLAIN_SETTINGS) -> dict[str, str]:
-    return messages.payout_request(
-        payout, settings=settings, security_credential=Secret("Y3JlZA=="), callback_urls=URLS
-    )
+def read(status: int, body: bytes) -> answers.SubmissionAnswer:
+    return answers.read_payout_answer(status, body, sent_under=REFERENCE)
 
 
-def read(status: int, body: bytes) -> messages.SubmissionAnswer:
-    return messages.read_payout_answer(status, body, provider_reference=REFERENCE)
+def read_unguarded(status: int, body: bytes) -> answers.SubmissionAnswer:
+    return answers.read_payout_answer(status, body, sent_under=None)
 
 
 def error_body(code: str, text: str) -> bytes:
     return json.dumps(
         {"requestId": "f663-55dc-c417-ca2040498fa66115539", "errorCode": code, "errorMessage": text}
     ).encode()
-
-
-@pytest.mark.parametrize(
-    ("version_settings", "name"),
-    [(PLAIN_SETTINGS, "b2c-v3-request.json"), (VERSION_1_SETTINGS, "b2c-v1-request.json")],
-)
-def test_the_request_is_the_documented_one_in_the_documented_order(version_settings: DarajaSettings, name: str) -> None:
-    documented = json.loads(example(name))
-
-    document = build(instruction(), version_settings)
-
-    ours = {"SecurityCredential": "Y3JlZA==", "Occassion": REFERENCE, "Occasion": REFERENCE}
-    assert list(document.items()) == [(key, ours.get(key, value)) for key, value in documented.items()]
-
-
-@pytest.mark.parametrize(
-    ("purpose", "command_id"),
-    [
-        ("salary", "SalaryPayment"),
-        ("SALARY", "SalaryPayment"),
-        ("promotion", "PromotionPayment"),
-        ("loan", "BusinessPayment"),
-        ("", "BusinessPayment"),
-    ],
-)
-def test_the_command_follows_from_the_purpose(purpose: str, command_id: str) -> None:
-    document = build(instruction(purpose=purpose))
-
-    assert document["CommandID"] == command_id
-
-
-@given(st.text(max_size=300))
-def test_remarks_always_fit_the_documented_length(remarks: str) -> None:
-    document = build(instruction(remarks=remarks))
-
-    assert 2 <= len(document["Remarks"]) <= 100
-    assert document["Remarks"].isprintable()
-
-
-def test_ten_shillings_and_fifty_cents_are_refused_and_not_rounded() -> None:
-    with pytest.raises(AmountNotPayable, match=r"10\.50"):
-        build(instruction(amount=Money("KES", 1_050)))
-
-
-@given(st.integers(-(10**15), 10**15))
-def test_an_amount_is_sent_exactly_or_refused(minor_units: int) -> None:
-    payable = minor_units % 100 == 0 and 1_000 <= minor_units <= 25_000_000
-
-    if payable:
-        assert int(build(instruction(amount=Money("KES", minor_units)))["Amount"]) * 100 == minor_units
-    else:
-        with pytest.raises(AmountNotPayable):
-            build(instruction(amount=Money("KES", minor_units)))
-
-
-@given(st.integers(10, 250_000))
-def test_every_whole_shilling_within_the_limits_is_sent_as_it_is(shillings: int) -> None:
-    document = build(instruction(amount=Money("KES", shillings * 100)))
-
-    assert document["Amount"] == str(shillings)
-
-
-@pytest.mark.parametrize("currency", ["USD", "RWF", "UGX"])
-def test_another_currency_is_refused(currency: str) -> None:
-    with pytest.raises(AmountNotPayable, match="KES only"):
-        build(instruction(amount=Money(currency, 100_000)))
-
-
-@given(
-    shillings=st.integers(10, 250_000),
-    subscriber=st.integers(0, 10**8 - 1),
-    reference=st.from_regex(r"[a-zA-Z][a-zA-Z0-9_-]{1,35}", fullmatch=True),
-    shortcode=st.from_regex(r"[1-9][0-9]{4,6}", fullmatch=True),
-)
-def test_a_request_echoed_by_a_timeout_reads_as_what_was_built(
-    shillings: int, subscriber: int, reference: str, shortcode: str
-) -> None:
-    payout = instruction(
-        amount=Money("KES", shillings * 100),
-        msisdn=f"2547{subscriber:08d}",
-        provider_reference=reference,
-        shortcode=shortcode,
-    )
-
-    callback = read_payout_callback("timeout", json.dumps(build(payout)).encode())
-
-    assert isinstance(callback, PayoutCallback)
-    assert callback.reference == payout.provider_reference
-    assert (callback.amount, callback.msisdn, callback.shortcode) == (payout.amount, payout.msisdn, payout.shortcode)
 
 
 def test_an_acknowledgement_names_the_conversation() -> None:
@@ -190,7 +81,7 @@ def test_a_body_without_a_documented_meaning_proves_nothing_under_any_status(sta
     assert isinstance(read(status, body), OutcomeUnknown)
 
 
-EXAMPLE_ANSWERS: dict[str, Any] = {
+EXAMPLE_ANSWERS: dict[str, type[object]] = {
     "b2c-error-duplicate-originator.json": OutcomeUnknown,
     "b2c-error-system-internal.json": OutcomeUnknown,
     "b2c-error-invalid-initiator-name.json": Rejected,
@@ -299,3 +190,73 @@ def test_no_json_makes_the_reader_raise_or_take_a_5xx_for_a_refusal(status: int,
     answer = read(status, json.dumps(document).encode())
 
     assert not (status >= 500 and isinstance(answer, Rejected | Acknowledged))
+
+
+def test_a_b2b_acknowledgement_names_the_conversation_and_the_gateways_own_originator_id() -> None:
+    answer = read_unguarded(200, example("b2b-response.json"))
+
+    assert answer == Acknowledged((
+        ("daraja.conversation_id", "AG_20260901_201059f0951457a7f6a2"),
+        ("daraja.originator_conversation_id", "3fa6-3db6-953f-4371aeffee382906074"),
+    ))  # fmt: skip
+
+
+BUSY = error_body("500.003.02", "System is busy. Please try again in few minutes.")
+
+
+def test_a_busy_system_is_asked_again_only_where_an_id_of_ours_stops_a_second_payment() -> None:
+    assert isinstance(read(500, BUSY), NotSent)
+    assert isinstance(read_unguarded(500, BUSY), OutcomeUnknown)
+    assert isinstance(answers.read_question_answer(500, BUSY), NotSent)
+
+
+@pytest.mark.parametrize(("name", "expected"), EXAMPLE_ANSWERS.items())
+def test_without_an_id_of_ours_each_error_proves_the_same(name: str, expected: type[object]) -> None:
+    assert isinstance(read_unguarded(status_of(name), example(name)), expected)
+
+
+@pytest.mark.parametrize("name", ["transaction-status-response.json", "account-balance-response.json"])
+def test_a_question_taken_in_keeps_its_id_apart_from_those_of_payments(name: str) -> None:
+    answer = answers.read_question_answer(200, example(name))
+
+    conversation_id = json.loads(example(name))["ConversationID"]
+    assert answer == Acknowledged((("daraja.query_conversation_id", conversation_id),))
+
+
+@pytest.mark.parametrize(("name", "of_payment"), EXAMPLE_ANSWERS.items())
+def test_an_error_answer_to_a_question_never_says_anything_of_a_payment(name: str, of_payment: type[object]) -> None:
+    answer = answers.read_question_answer(status_of(name), example(name))
+
+    # A refused question was provably not asked; otherwise the same is known as of a payment.
+    assert isinstance(answer, NotSent if of_payment is Rejected else of_payment)
+
+
+TOKEN_TEXTS = [
+    (400, "400.003.01", "Invalid Access Token"),
+    (401, "401.002.01", "Error Occurred - Invalid Access Token - 283da7096f3cd58f166d86251d0a"),
+    (404, "404.001.03", "Invalid Access Token"),
+]
+
+
+@pytest.mark.parametrize(("status", "code", "text"), TOKEN_TEXTS)
+def test_a_refused_token_is_known_in_the_form_of_each_family(status: int, code: str, text: str) -> None:
+    for answer in (
+        read(status, error_body(code, text)),
+        read_unguarded(status, error_body(code, text)),
+        answers.read_question_answer(status, error_body(code, text)),
+    ):
+        assert answer == TokenRefused()
+
+
+@given(status=st.integers(100, 599), body=st.binary(max_size=400))
+def test_no_bytes_make_the_reader_of_questions_raise(status: int, body: bytes) -> None:
+    assert isinstance(answers.read_question_answer(status, body), OutcomeUnknown | Acknowledged)
+
+
+@hypothesis_settings(deadline=None)
+@given(status=st.integers(100, 599), document=MEMBERS | JSON)
+def test_no_json_makes_the_reader_of_questions_raise_or_say_more_than_it_may(status: int, document: Any) -> None:
+    answer = answers.read_question_answer(status, json.dumps(document).encode())
+
+    assert isinstance(answer, Acknowledged | NotSent | OutcomeUnknown | TokenRefused)
+    assert not (status >= 300 and isinstance(answer, Acknowledged))

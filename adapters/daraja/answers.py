@@ -1,0 +1,94 @@
+"""What the answer that comes back at once proves, to a payment and to a question. Pure; never raises.
+
+An acknowledgement says nothing of the money. An error answer to a question says nothing of the payment asked about.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TypeAlias
+
+from adapters import transport
+from adapters.daraja import gateway, references, wire
+from adapters.daraja.gateway import GatewayError, Meaning
+from ledger.outbox.instruction import Acknowledged, Answer, NotSent, OutcomeUnknown, Rejected
+
+
+@dataclass(frozen=True, slots=True)
+class TokenRefused:
+    """The gateway refused the access token before the core saw the request: with a fresh one it may be sent again."""
+
+
+SubmissionAnswer: TypeAlias = Answer | TokenRefused
+QuestionAnswer: TypeAlias = Acknowledged | NotSent | OutcomeUnknown | TokenRefused
+
+# A refused question is refused alike until somebody changes the set-up.
+_REFUSED_QUESTION_SECONDS = 300.0
+
+
+def read_payout_answer(status: int, body: bytes, *, sent_under: str | None) -> SubmissionAnswer:
+    """What the answer to a payment request proves; `sent_under` as in adapters.daraja.request."""
+    document = _read(status, body)
+    if isinstance(document, OutcomeUnknown):
+        return document
+    if 200 <= status < 300:
+        return _read_acceptance(document, references.references_of(document, provider_reference=sent_under))
+    return _judge_payout_error(gateway.read_error(status, document), sent_under=sent_under)
+
+
+def read_question_answer(status: int, body: bytes) -> QuestionAnswer:
+    """What the answer to a status or balance query proves: whether the question was taken in, and nothing else."""
+    document = _read(status, body)
+    if isinstance(document, OutcomeUnknown):
+        return document
+    if 200 <= status < 300:
+        return _read_acceptance(document, references.query_references_of(document))
+    return _judge_question_error(gateway.read_error(status, document))
+
+
+def _read(status: int, body: bytes) -> dict[str, object] | OutcomeUnknown:
+    try:
+        return wire.parse_document(body)
+    except wire.Unreadable as error:
+        return OutcomeUnknown(f"HTTP {status}: {error.reason}")
+
+
+def _read_acceptance(document: dict[str, object], ids: tuple[tuple[str, str], ...]) -> Acknowledged | OutcomeUnknown:
+    response_code = wire.text(document.get("ResponseCode"))
+    if response_code == "0":
+        return Acknowledged(ids)
+    # No other ResponseCode is documented, and an answer of 2xx has passed the gateway, so the core may hold the
+    # request: a code that nobody explains proves nothing.
+    told = "no ResponseCode" if response_code is None else f"ResponseCode {response_code}"
+    return OutcomeUnknown(transport.redact(f"accepted with {told}"), ids)
+
+
+def _judge_payout_error(error: GatewayError, *, sent_under: str | None) -> SubmissionAnswer:
+    match error.meaning:
+        case Meaning.ACCESS_REFUSED:
+            return TokenRefused()
+        case Meaning.THROTTLED:
+            return NotSent(str(error), error.retry_after_seconds)
+        # Should the core have seen it after all, an id of ours stops the second payment; without one nothing would.
+        case Meaning.BUSY if sent_under is not None:
+            return NotSent(str(error), error.retry_after_seconds)
+        case Meaning.REFUSED:
+            return Rejected(error.code, error.description)
+        case Meaning.DUPLICATE:
+            return OutcomeUnknown(
+                "seen before under this OriginatorConversationID, which does not say that it was paid"
+            )
+        case Meaning.BUSY | Meaning.UNPROVEN:
+            return OutcomeUnknown(str(error))
+
+
+def _judge_question_error(error: GatewayError) -> QuestionAnswer:
+    match error.meaning:
+        case Meaning.ACCESS_REFUSED:
+            return TokenRefused()
+        case Meaning.THROTTLED | Meaning.BUSY:
+            return NotSent(str(error), error.retry_after_seconds)
+        case Meaning.REFUSED:
+            return NotSent(f"the question was refused: {error}", _REFUSED_QUESTION_SECONDS)
+        case Meaning.DUPLICATE | Meaning.UNPROVEN:
+            return OutcomeUnknown(str(error))

@@ -1,0 +1,63 @@
+"""The request documents of questions: what became of a payment, and what our accounts hold. Pure: sends nothing.
+
+Source: Daraja's Transaction Status and Account Balance pages; the wire forms are in tests/examples/daraja.
+"""
+
+from __future__ import annotations
+
+from adapters.daraja.credentials import DarajaAccess
+from adapters.daraja.request import Request
+from adapters.provider import CallbackUrls
+from adapters.transport import Secret
+from ledger.outbox.instruction import PayoutInquiry
+
+# Identifier type 4 is an organisation's shortcode.
+_ORGANISATION = "4"
+
+
+def status_query(
+    inquiry: PayoutInquiry, *, access: DarajaAccess, security_credential: Secret, callback_urls: CallbackUrls
+) -> Request:
+    """Asks by the receipt where one is known, else by our reference, which only v3 of B2C knows as a payment's id: of a
+    payment made otherwise the core says that it found nothing, which proves nothing."""
+    asked = (
+        {"OriginalConversationID": inquiry.provider_reference}
+        if inquiry.receipt is None
+        else {"TransactionID": inquiry.receipt}
+    )
+    document = {
+        "Initiator": access.initiator_name,
+        "SecurityCredential": security_credential.reveal(),
+        "CommandID": "TransactionStatusQuery",
+        "PartyA": inquiry.shortcode,
+        "IdentifierType": _ORGANISATION,
+        "ResultURL": callback_urls.result_url,
+        "QueueTimeOutURL": callback_urls.timeout_url,
+        "Remarks": "Status query",
+        # One s here.
+        "Occasion": inquiry.provider_reference,
+        **asked,
+    }
+    return Request("/mpesa/transactionstatus/v1/query", document, sent_under=None)
+
+
+def is_status_query(document: dict[str, object]) -> bool:
+    """Whether a document is a status query of ours, come back."""
+    return document.get("CommandID") == "TransactionStatusQuery" and isinstance(document.get("PartyA"), str)
+
+
+def balance_query(
+    shortcode: str, *, access: DarajaAccess, security_credential: Secret, callback_urls: CallbackUrls
+) -> Request:
+    """Asks for the balances of all sub-accounts of a shortcode."""
+    document = {
+        "Initiator": access.initiator_name,
+        "SecurityCredential": security_credential.reveal(),
+        "CommandID": "AccountBalance",
+        "PartyA": shortcode,
+        "IdentifierType": _ORGANISATION,
+        "Remarks": "Balance query",
+        "QueueTimeOutURL": callback_urls.timeout_url,
+        "ResultURL": callback_urls.result_url,
+    }
+    return Request("/mpesa/accountbalance/v1/query", document, sent_under=None)
