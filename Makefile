@@ -68,8 +68,8 @@ $(INSTALLED): pyproject.toml constraints.txt
 		echo 'Daftari needs Python 3.11 or later with venv and pip, and found none here.' >&2; \
 		echo 'Install it (Debian and Ubuntu: apt install python3 python3-venv), or name it: make setup PYTHON=/path/to/python3' >&2; \
 		exit 1; fi; \
-	if ! "$$python" -c 'import sys; sys.exit(sys.version_info < (3, 11))'; then \
-		echo "Daftari needs Python 3.11 or later; $$python is $$("$$python" --version 2>&1)." >&2; exit 1; fi; \
+	if ! "$$python" -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null; then \
+		echo "Daftari needs Python 3.11 or later, and $$python is not that." >&2; exit 1; fi; \
 	[ -x .venv/bin/pip ] || { echo "Making .venv with $$("$$python" --version)"; "$$python" -m venv .venv; }
 	@echo 'Installing into .venv: a minute or so the first time'
 	@$(RUN) -m pip install -qq -c constraints.txt -e '.[dev]'

@@ -6,7 +6,7 @@ import sys
 
 import typer
 
-from api.commands import books, database, demo, keys, partners, reviews, sandbox, serve, verify
+from api.commands import books, database, demo, keys, partners, reviews, sandbox, serve, status, verify
 from ledger.errors import LedgerError
 
 app = typer.Typer(
@@ -21,6 +21,7 @@ app.command("serve")(serve.serve)
 app.command("sandbox")(sandbox.run)
 app.command("demo")(demo.demo)
 app.command("verify")(verify.run)
+app.command("status")(status.run)
 
 
 def main() -> None:

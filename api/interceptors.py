@@ -21,7 +21,7 @@ from api.caller import Call, Caller, enter_call
 from api.conversion.refusals import CODES, status_of
 from api.failures import refusal_of
 from api.permissions import OPEN_SERVICES, PERMISSIONS, Permission
-from ledger.errors import Denied, TooLate
+from ledger.errors import Denied, LedgerError, TooLate
 
 REQUEST_ID = "x-request-id"
 # What the wire calls the serialized google.rpc.Status in trailing metadata.
@@ -36,12 +36,24 @@ _Context: TypeAlias = "grpc.aio.ServicerContext[Any, Any]"
 _Method: TypeAlias = Callable[[Any, Any], Any]
 
 
+def _ignore(_method: str, _code: str, _seconds: float) -> None:
+    """Where nobody counts calls."""
+
+
 class Door(grpc.aio.ServerInterceptor):
     """Authenticates, authorises, and tells errors. A method's guarded handler is made once and kept, so it must be the
-    only interceptor; `monotonic` is the clock that the deadlines of `Call` are on."""
+    only interceptor; `monotonic` is the clock that the deadlines of `Call` are on;
+    `observe` hears the method, the status and the seconds of every call."""
 
-    def __init__(self, authenticator: Authenticator, *, monotonic: Callable[[], float]) -> None:
+    def __init__(
+        self,
+        authenticator: Authenticator,
+        *,
+        monotonic: Callable[[], float],
+        observe: Callable[[str, str, float], None] = _ignore,
+    ) -> None:
         self._authenticator = authenticator
+        self._observe = observe
         self._monotonic = monotonic
         self._handlers: dict[str, _Handler] = {}
 
@@ -77,18 +89,22 @@ class Door(grpc.aio.ServerInterceptor):
 
     def _one_answer(self, method: _Method, name: str, permission: Permission | None) -> _Method:
         async def guarded(request: Any, context: _Context) -> Any:
+            started = self._monotonic()
             try:
                 call, _ = await self._admit(context, permission)
                 enter_call(call)
-                return await method(request, context)
+                answer = await method(request, context)
             except Exception as error:
-                await _tell(context, error, name)
+                await self._refuse(context, error, name, started)
                 raise
+            self._observe(name, "OK", self._monotonic() - started)
+            return answer
 
         return guarded
 
     def _many_answers(self, method: _Method, name: str, permission: Permission | None) -> _Method:
         async def guarded(request: Any, context: _Context) -> AsyncGenerator[Any, None]:
+            started = self._monotonic()
             try:
                 call, key = await self._admit(context, permission)
                 enter_call(call)
@@ -98,10 +114,16 @@ class Door(grpc.aio.ServerInterceptor):
                     async for answer in self._watched(answers, key, permission):
                         yield answer
             except Exception as error:
-                await _tell(context, error, name)
+                await self._refuse(context, error, name, started)
                 raise
+            self._observe(name, "OK", self._monotonic() - started)
 
         return guarded
+
+    async def _refuse(self, context: _Context, error: Exception, name: str, started: float) -> None:
+        refusal = refusal_of(error, request_id=_request_id(tuple(context.trailing_metadata() or ())))
+        self._observe(name, CODES[refusal.category].name, self._monotonic() - started)
+        await _tell(context, refusal, name)
 
     async def _watched(
         self, messages: AsyncIterator[Any], key: str, permission: Permission | None
@@ -140,11 +162,10 @@ def _request_id(metadata: Metadata) -> str:
     return secrets.token_hex(8)
 
 
-async def _tell(context: _Context, error: Exception, method: str) -> None:
-    """Ends the call with the status the error amounts to; raises what grpc.aio raises to that end."""
+async def _tell(context: _Context, refusal: LedgerError, method: str) -> None:
+    """Ends the call with the refusal's status; raises what grpc.aio raises to that end."""
     trailing = tuple(context.trailing_metadata() or ())
     request_id = _request_id(trailing)
-    refusal = refusal_of(error, request_id=request_id)
     _log.info("call.refused", method=method, reason=refusal.reason, request_id=request_id)
     details = (STATUS_DETAILS, status_of(refusal).SerializeToString())
     await context.abort(CODES[refusal.category], refusal.message, (*trailing, details))

@@ -8,8 +8,9 @@ import time
 from collections.abc import Collection
 from dataclasses import dataclass
 
+from fastapi import Response
 from fastapi.exceptions import RequestValidationError
-from sqlalchemy import text
+from sqlalchemy import text as sql_text
 from sqlalchemy.exc import DBAPIError
 
 from adapters.listener import Listener
@@ -18,7 +19,9 @@ from api.caller import Caller
 from api.core import Core, open_core
 from api.http import callbacks
 from api.http.disbursements import Disbursements, answer_invalid
+from api.http.sources import Sources
 from api.interceptors import Door
+from api.metrics import CONTENT_TYPE, Metrics
 from api.server import GrpcServer, Tls
 from api.services.journal import journal_services
 from api.services.payout_commands import PayoutRequester
@@ -67,6 +70,7 @@ class Service:
     def __init__(self, application: Application, *, roles: Collection[Role] = ALL_ROLES) -> None:
         self._application = application
         self._roles = frozenset(roles)
+        self._metrics = Metrics()
         self._shared: _Shared | None = None
         self._grpc: GrpcServer | None = None
         self._http: Listener | None = None
@@ -100,7 +104,14 @@ class Service:
         application = self._application
         host, port = parse_address(application.settings.http_listen, field="http_listen")
         self._http = Listener(host=host, port=port, grace_seconds=GRACE_SECONDS)
-        edge = callbacks.application(application.inbound(), healthy=self._healthy)
+        settings = application.settings
+        edge = callbacks.application(
+            application.inbound(),
+            healthy=self._healthy,
+            sources=Sources(allowed=settings.callback_sources, proxies=settings.callback_proxies),
+            stored=lambda rail, kind: self._metrics.callbacks.labels(rail, kind).inc(),
+        )
+        edge.add_api_route("/metrics", self._scrape, methods=["GET"], include_in_schema=False)
         disbursements = Disbursements(
             shared.core,
             authenticator=shared.authenticator,
@@ -111,6 +122,15 @@ class Service:
         edge.include_router(disbursements.router())
         edge.add_exception_handler(RequestValidationError, answer_invalid)
         return await self._http.start(edge)
+
+    async def _scrape(self) -> Response:
+        application = self._application
+        text = await self._metrics.exposition(application.engine, now=application.now)
+        return Response(text, media_type=CONTENT_TYPE)
+
+    def _observe(self, method: str, code: str, seconds: float) -> None:
+        self._metrics.calls.labels(method, code).inc()
+        self._metrics.call_seconds.labels(method).observe(seconds)
 
     def _start_worker(self, http: str | None) -> None:
         public_url = self._application.settings.public_url or http
@@ -138,7 +158,7 @@ class Service:
 
     async def _start_grpc(self, shared: _Shared) -> str:
         application = self._application
-        door = Door(shared.authenticator, monotonic=time.monotonic)
+        door = Door(shared.authenticator, monotonic=time.monotonic, observe=self._observe)
         services = journal_services(shared.core)
         services += payout_services(shared.core, requester=shared.requester, party_keys=application.party_keys)
         services += review_services(shared.core, recorder=application.recorder)
@@ -167,7 +187,7 @@ class Service:
     async def _healthy(self) -> bool:
         try:
             async with transaction(self._application.engine) as connection:
-                await connection.execute(text("SELECT 1"))
+                await connection.execute(sql_text("SELECT 1"))
         except (DBAPIError, TimeoutError):
             return False
         return True

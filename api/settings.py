@@ -44,6 +44,12 @@ class Settings(BaseSettings):
     tls_certificate: Path | None = Field(default=None, description="PEM chain for gRPC; required off loopback")
     tls_key: Path | None = Field(default=None, description="PEM key for gRPC; required off loopback")
     http_listen: str = Field(default="127.0.0.1:8080", description="HOST:PORT of the callback edge")
+    callback_sources: list[str] = Field(
+        default=[], description="Networks callbacks are taken from; empty for any. Never sufficient to believe one"
+    )
+    callback_proxies: list[str] = Field(
+        default=[], description="Proxies whose X-Forwarded-For is read, for callback_sources"
+    )
     public_url: str = Field(
         default="",
         description="Where providers reach the callback edge; empty for the address of the edge in this process",

@@ -11,6 +11,7 @@ from fastapi import FastAPI, Request, Response
 from sqlalchemy.exc import IntegrityError
 
 from adapters.inbound import BODY_BYTES_MAX, Inbound
+from api.http.sources import Sources
 
 log = structlog.get_logger(__name__)
 
@@ -19,8 +20,15 @@ KINDS = ("result", "timeout")
 TOKEN_LENGTH_MAX = 128
 
 
-def application(inbound: Inbound, *, healthy: Callable[[], Awaitable[bool]]) -> FastAPI:
-    """The ASGI application: POST /callbacks/{ledger}/{rail}/{kind}/{token}, GET /healthz."""
+def application(
+    inbound: Inbound,
+    *,
+    healthy: Callable[[], Awaitable[bool]],
+    sources: Sources,
+    stored: Callable[[str, str], None],
+) -> FastAPI:
+    """The ASGI application: POST /callbacks/{ledger}/{rail}/{kind}/{token}, GET /healthz. `stored` hears the rail and
+    kind of every message that was kept."""
     app = FastAPI(title="Daftari", version="1", docs_url="/docs", redoc_url=None, openapi_url="/openapi.json")
 
     @app.get("/healthz", include_in_schema=False)
@@ -33,14 +41,19 @@ def application(inbound: Inbound, *, healthy: Callable[[], Awaitable[bool]]) -> 
         acknowledgement = inbound.acknowledgement(rail)
         if acknowledgement is None or not _is_ours(ledger_id, kind, token):
             return _json({"error": "not found"}, status=404)
+        peer = request.client.host if request.client else None
+        remote_address = sources.address_of(peer, request.headers.get("x-forwarded-for"))
+        if not sources.allows(remote_address):
+            log.warning("callback.refused", rail=rail, remote_address=remote_address)
+            return _json({"error": "not allowed"}, status=403)
         body = await _read(request)
-        remote_address = request.client.host if request.client else None
         try:
             await inbound.receive(
                 ledger_id=int(ledger_id), rail=rail, kind=kind, token=token, raw=body, remote_address=remote_address
             )
         except IntegrityError:  # a ledger that does not exist: a path we never gave out
             return _json({"error": "not found"}, status=404)
+        stored(rail, kind)
         return Response(acknowledgement, media_type="application/json")
 
     return app

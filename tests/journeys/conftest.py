@@ -12,6 +12,6 @@ from tests.journeys.rig import Rig, open_rig
 
 @pytest.fixture
 async def rig(fresh_engine: AsyncEngine) -> AsyncIterator[Rig]:
-    """A ledger called "kenya" with one prefunded partner, and everything around it, on a database of its own."""
-    async with open_rig(fresh_engine, code="kenya") as opened:
+    """A shop and everything around it, on a database of its own."""
+    async with open_rig(fresh_engine) as opened:
         yield opened

@@ -1,116 +1,72 @@
-"""Everything a payout passes through, wired for tests: books, doors, the Daraja adapter, the sandbox, the callback edge."""
+"""All that a payout passes through, wired for tests: a shop, the doors, the Daraja adapter, the sandbox, the callback
+edge. The clock stands still until a test moves it.
+"""
 
 from __future__ import annotations
 
 import random
 import time
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
-from dataclasses import dataclass, field
-from datetime import UTC, datetime, timedelta
+from contextlib import AsyncExitStack, asynccontextmanager
+from dataclasses import dataclass
+from datetime import datetime
+from functools import cache
+from typing import cast
 
-from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
+from sqlalchemy.ext.asyncio import AsyncEngine
 
-from adapters.daraja.client import DarajaRail, open_rail
+from adapters.daraja.client import open_rail
 from adapters.daraja.credentials import DarajaSettings
-from adapters.dispatch import Dispatcher, DispatchSettings
+from adapters.dispatch import Dispatcher
 from adapters.inbound import Inbound
-from adapters.inquiry import Inquiry
 from adapters.listener import Listener
+from adapters.provider import CallbackUrls, PayoutRail
+from adapters.sandbox.credentials import Certificate, make_certificate
 from adapters.sandbox.server import SandboxServer
 from adapters.sandbox.settings import SandboxSettings
-from adapters.submission import Submission
+from adapters.sandbox.world import Fate, SeenRequest
 from adapters.transport import HttpLimits, Secret
 from api.http import callbacks
-from api.wiring import shipped_tariffs
-from ledger import partners
-from ledger.database import driver, run, transaction
-from ledger.idempotency import claim
-from ledger.ids import IdSource
-from ledger.journal import accounts, chart
-from ledger.journal.accounts import AccountDirectory
-from ledger.journal.books import Ledger, create_ledger
-from ledger.journal.decide import Posted, PostRequest, Refused
-from ledger.journal.entry import JournalEntry, Source, credit, debit
-from ledger.journal.post import post_entries
-from ledger.money import Money
-from ledger.msisdn import Msisdn
-from ledger.outbox import queue
-from ledger.outcomes import OutcomeRecorder
+from api.http.sources import Sources
+from api.profile import Profile
+from api.settings import Settings
+from api.wiring import Application, shipped_tariffs
 from ledger.parties import PartyKeys
-from ledger.partners import Partner
-from ledger.payouts import queries, tariffs
-from ledger.payouts.queries import Payout
-from ledger.payouts.request import RACING_CONSTRAINTS, PayoutRequest, Requested, RequestResult, request_payouts
 from ledger.sealing import Sealer
+from tests.journeys.observed import ObservedRail
+from tests.ledger.payouts.shop import MOMENT, SECRET, Clock, Shop, open_shop
 
-SECRET = bytes(range(32))
-QUERY_SCHEDULE = [timedelta(minutes=1), timedelta(minutes=5), timedelta(minutes=30), timedelta(hours=2)]
+LEASE_SECONDS = 60
+CALLS_MAX = 16
+RESULT_DEADLINE_SECONDS = 900
+SEALER = Sealer(SECRET, purpose="inbox messages")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ClockedApplication(Application):
+    """The composition root on a test's clock."""
+
+    clock: Clock
+
+    def now(self) -> datetime:  # type: ignore[override]  # a method here, a static one there: called alike
+        """What the clock shows."""
+        return self.clock()
 
 
 @dataclass(kw_only=True)
-class Rig:
-    """One ledger with one partner, and the machinery around it. Amounts are minor units unless named otherwise."""
+class Rig(Shop):
+    """A shop and the machinery around it. `dispatcher` and `inbound` are one worker; `application` makes others."""
 
-    engine: AsyncEngine
-    ledger: Ledger
-    partner: Partner
-    rail: DarajaRail
+    application: Application
+    rail: ObservedRail
     sandbox: SandboxServer
     dispatcher: Dispatcher
     inbound: Inbound
-    directory: AccountDirectory
-    ids: IdSource
-    float_opening: int
-    prefunded: int
-    numbers: int = field(default=0)
+    public_url: str
 
-    @staticmethod
-    def now() -> datetime:
-        """The wall clock."""
-        return datetime.now(UTC)
-
-    def draft(
-        self, *, msisdn: str, shillings: int, key: str | None = None, reference: str | None = None
-    ) -> PayoutRequest:
-        """A request for a payout; key and reference are fresh unless given."""
-        self.numbers += 1
-        reference = reference or f"order-{self.numbers}"
-        content = f"{msisdn}:{shillings}:{reference}".encode()
-        return PayoutRequest(
-            key=claim(client_id=7, key=key or f"key-{self.numbers}", method="RequestPayout", content=content),
-            actor="shop",
-            partner=self.partner,
-            partner_reference=reference,
-            msisdn=Msisdn(msisdn),
-            amount=Money("KES", shillings * 100),
-            purpose="business",
-            remarks="",
-            shortcode="",
-        )
-
-    async def request_all(self, *drafts: PayoutRequest) -> list[RequestResult]:
-        """The verdicts on a set of requests, committed."""
-
-        async def command(connection: AsyncConnection) -> list[RequestResult]:
-            return await request_payouts(
-                await driver(connection),
-                ledger=self.ledger,
-                requests=drafts,
-                limits={"daraja": self.rail.capabilities.payout_limits},
-                party_keys=PartyKeys(SECRET),
-                directory=self.directory,
-                ids=self.ids,
-                now=self.now(),
-            )
-
-        return await run(self.engine, command, again_on=RACING_CONSTRAINTS)
-
-    async def request(self, *, msisdn: str, shillings: int) -> int:
-        """The id of a payout that must be accepted."""
-        (verdict,) = await self.request_all(self.draft(msisdn=msisdn, shillings=shillings))
-        assert isinstance(verdict, Requested), verdict
-        return verdict.payout_id
+    def another_dispatcher(self) -> Dispatcher:
+        """The dispatcher of another worker."""
+        return self.application.dispatcher(public_url=self.public_url)
 
     async def work_until_quiet(self) -> None:
         """Dispatches and judges until no instruction is due, no callback is on its way and none awaits judgement."""
@@ -121,57 +77,102 @@ class Rig:
             if not sent and not judged:
                 return
 
-    async def payout(self, payout_id: int) -> Payout:
-        """The payout as it stands."""
-        async with transaction(self.engine) as connection:
-            return await queries.get_payout(connection, ledger_id=self.ledger.id, partner_id=None, payout_id=payout_id)
+    async def urls(self, payout_id: int) -> CallbackUrls:
+        """Where the provider was last told to call back about the payout."""
+        return self.rail.urls[(await self.payout(payout_id)).provider_reference][-1]
 
-    async def balance(self, path: str) -> int:
-        """An account's balance on its normal side."""
-        async with transaction(self.engine) as connection:
-            found = await accounts.find_account(connection, ledger_id=self.ledger.id, path=path, currency="KES")
-        return found.balance
+    async def call_back(self, payout_id: int, body: bytes, *, kind: str = "result") -> None:
+        """Stores a callback on the payout's own path, as the edge would."""
+        urls = await self.urls(payout_id)
+        token = (urls.result_url if kind == "result" else urls.timeout_url).rpartition("/")[2]
+        await self.receive(token, body, kind=kind)
 
-    async def post(self, *entries: JournalEntry) -> list[Posted]:
-        """Posts entries that must be accepted."""
+    async def receive(self, token: str, body: bytes, *, kind: str = "result") -> None:
+        """Stores a callback on any path of the ledger."""
+        await self.inbound.receive(
+            ledger_id=self.ledger.id, rail="daraja", kind=kind, token=token, raw=body, remote_address="127.0.0.1"
+        )
 
-        async def command(connection: AsyncConnection) -> list[Posted]:
-            requests = [PostRequest(entry, "test") for entry in entries]
-            verdicts = await post_entries(
-                await driver(connection),
-                ledger=self.ledger,
-                requests=requests,
-                directory=self.directory,
-                ids=self.ids,
-                now=self.now(),
-            )
-            assert all(isinstance(one, Posted) for one in verdicts), verdicts
-            return [one for one in verdicts if isinstance(one, Posted)]
+    async def verdicts(self) -> list[tuple[str, int | None]]:
+        """What became of each stored message, oldest first: the word (None while it waits) and the payout."""
+        found = await self.rows("SELECT verdict, payout_id FROM inbox WHERE ledger_id = :ledger ORDER BY id")
+        return [(verdict, payout_id) for verdict, payout_id in found]
 
-        return await run(self.engine, command)
+    async def seen(self, payout_id: int) -> list[SeenRequest]:
+        """The requests about the payout that the rail saw."""
+        reference = (await self.payout(payout_id)).provider_reference
+        return [one for one in self.sandbox.world.requests if one.originator_conversation_id == reference]
+
+    async def paid(self, payout_id: int) -> bool:
+        """Whether the rail moved the money, whatever anyone was told."""
+        return Fate.PAID in {one.fate for one in await self.seen(payout_id)}
 
 
 @asynccontextmanager
-async def open_rig(engine: AsyncEngine, *, code: str) -> AsyncIterator[Rig]:
-    """A rig on a database of its own (the worker's queues span ledgers), prefunded with KES 100,000."""
+async def open_rig(engine: AsyncEngine, *, clock: Clock | None = None, read_seconds: float = 0.5) -> AsyncIterator[Rig]:
+    """A rig on a database of its own (the worker's queues span ledgers), prefunded with KES 100,000. Leaving it asserts
+    that books and payouts agree."""
+    clock = clock or Clock()
     sandbox = SandboxServer(
-        SandboxSettings(callback_delay_seconds=0.0, hang_seconds_max=5.0),
-        clock=lambda: datetime.now(UTC),
+        SandboxSettings(callback_delay_seconds=0.0, hang_seconds_max=5.0, certificate=_certificate()),
+        clock=clock,
         randomness=random.Random(7),
     )
-    base_url = await sandbox.start()
-    settings = sandbox_settings(base_url, sandbox)
-    rail = open_rail(settings, monotonic=time.monotonic, limits=HttpLimits(read_seconds=0.5))
     listener = Listener(host="127.0.0.1", port=0, grace_seconds=1)
-    try:
-        rig = await _build(engine, code=code, rail=rail, sandbox=sandbox)
-        public_url = await listener.start(callbacks.application(rig.inbound, healthy=_healthy))
-        rig.dispatcher = _dispatcher(rig, public_url)
-        yield rig
-    finally:
-        await listener.stop()
-        await rail.close()
-        await sandbox.stop()
+    async with AsyncExitStack() as stack:
+        shop = await stack.enter_async_context(
+            open_shop(engine, clock=clock, prefunded=10_000_000, bands=shipped_tariffs())
+        )
+        base_url = await sandbox.start()
+        stack.push_async_callback(sandbox.stop)
+        limits = HttpLimits(read_seconds=read_seconds)
+        daraja = open_rail(sandbox_settings(base_url, sandbox), monotonic=time.monotonic, limits=limits)
+        stack.push_async_callback(daraja.close)
+        rail = ObservedRail(daraja)
+        application = _application(shop, rail)
+        inbound = application.inbound()
+        public_url = await listener.start(callbacks.application(inbound, healthy=_healthy))
+        stack.push_async_callback(listener.stop)
+        yield Rig(
+            **vars(shop),
+            application=application,
+            rail=rail,
+            sandbox=sandbox,
+            dispatcher=application.dispatcher(public_url=public_url),
+            inbound=inbound,
+            public_url=public_url,
+        )
+
+
+def _application(shop: Shop, rail: ObservedRail) -> Application:
+    settings = Settings(
+        lease_seconds=LEASE_SECONDS,
+        worker_calls_max=CALLS_MAX,
+        worker_poll_seconds=0.01,
+        result_deadline_seconds=RESULT_DEADLINE_SECONDS,
+    )
+    return ClockedApplication(
+        settings=settings,
+        profile=Profile(shop.engine, "tests", SECRET),
+        rails={"daraja": cast(PayoutRail, rail)},
+        party_keys=PartyKeys(SECRET),
+        sealer=SEALER,
+        directory=shop.directory,
+        ids=shop.ids,
+        clock=shop.clock,
+    )
+
+
+@cache
+def _certificate() -> Certificate:
+    return make_certificate(MOMENT)
+
+
+def edge_of(inbound: Inbound) -> FastAPI:
+    """The callback edge as the service runs it, open to every source."""
+    return callbacks.application(
+        inbound, healthy=_healthy, sources=Sources(allowed=[], proxies=[]), stored=lambda _rail, _kind: None
+    )
 
 
 async def _healthy() -> bool:
@@ -190,78 +191,3 @@ def sandbox_settings(base_url: str, sandbox: SandboxServer) -> DarajaSettings:
         certificate=sandbox.certificate_pem.encode(),
         shortcode=defaults.shortcode,
     )
-
-
-def _dispatcher(rig: Rig, public_url: str) -> Dispatcher:
-    recorder = OutcomeRecorder(directory=rig.directory, ids=rig.ids, query_after=QUERY_SCHEDULE[0])
-    rails = {"daraja": rig.rail}
-    submission = Submission(rails=rails, party_keys=PartyKeys(SECRET), recorder=recorder, now=rig.now)
-    inquiry = Inquiry(
-        rails=rails,
-        recorder=recorder,
-        ids=rig.ids,
-        now=rig.now,
-        schedule=QUERY_SCHEDULE,
-        patience=timedelta(minutes=10),
-    )
-    return Dispatcher(
-        engine=rig.engine,
-        errands={queue.SUBMIT: submission, queue.QUERY: inquiry},
-        ids=rig.ids,
-        now=rig.now,
-        settings=DispatchSettings(public_url=public_url, lease=timedelta(seconds=60), calls_max=16),
-    )
-
-
-async def _build(engine: AsyncEngine, *, code: str, rail: DarajaRail, sandbox: SandboxServer) -> Rig:
-    directory, ids = AccountDirectory(), IdSource(random.SystemRandom())
-    now = Rig.now()
-
-    async def books(connection: AsyncConnection) -> tuple[Ledger, Partner]:
-        ledger = await create_ledger(
-            connection, code=code, name="Test", base_currency="KES", time_zone="Africa/Nairobi", now=now
-        )
-        specs = chart.common_accounts(currency="KES")
-        specs += chart.shortcode_accounts(provider="daraja", shortcode="600584", currency="KES")
-        await accounts.open_accounts(connection, ledger_id=ledger.id, specs=specs, ids=ids, now=now)
-        await tariffs.add_bands(connection, ledger_id=ledger.id, bands=shipped_tariffs())
-        partner = await partners.create_partner(
-            connection, ledger=ledger, code="shop", name="Shop", payout_fee=Money("KES", 0), ids=ids, now=now
-        )
-        return ledger, partner
-
-    ledger, partner = await run(engine, books)
-    inbound = Inbound(
-        engine=engine,
-        rails={"daraja": rail},
-        party_keys=PartyKeys(SECRET),
-        sealer=Sealer(SECRET, purpose="inbox messages"),
-        recorder=OutcomeRecorder(directory=directory, ids=ids, query_after=QUERY_SCHEDULE[0]),
-        ids=ids,
-        now=Rig.now,
-    )
-    float_opening, prefunded = SandboxSettings().opening_utility_cents, 10_000_000
-    rig = Rig(
-        engine=engine,
-        ledger=ledger,
-        partner=partner,
-        rail=rail,
-        sandbox=sandbox,
-        dispatcher=None,  # type: ignore[arg-type]  # set once the callback edge has its address
-        inbound=inbound,
-        directory=directory,
-        ids=ids,
-        float_opening=float_opening,
-        prefunded=prefunded,
-    )
-    await rig.post(
-        _opening("asset.float.daraja.600584.utility", "equity.opening", float_opening, now),
-        _opening("asset.bank.main", "liab.partner_prefund.shop", prefunded, now),
-    )
-    return rig
-
-
-def _opening(debited: str, credited: str, minor_units: int, now: datetime) -> JournalEntry:
-    money = Money("KES", minor_units)
-    lines = (debit(debited, money), credit(credited, money))
-    return JournalEntry(kind="opening", postings=lines, effective_at=now, source=Source.OPENING)

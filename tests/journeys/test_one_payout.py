@@ -1,4 +1,4 @@
-"""A payout's whole life in one process: real PostgreSQL, the real adapter, the sandbox over real HTTP, real callbacks."""
+"""A payout's whole life in one process: real PostgreSQL, the real adapter, the sandbox and callbacks over real HTTP."""
 
 from __future__ import annotations
 

@@ -1,0 +1,89 @@
+"""`daftari status`: queues, payouts under way, unknowns by age, and the float beside the provider's own word."""
+
+from __future__ import annotations
+
+from datetime import datetime, timedelta
+
+from rich.console import Console
+
+from api.commands.opening import run as run_command
+from api.tables import console, table
+from api.wiring import Application
+from ledger import floats, operations
+from ledger.database import transaction
+from ledger.floats import FloatPosition
+from ledger.journal import books
+from ledger.journal.books import Ledger
+from ledger.money import format_minor_units
+from ledger.operations import OperationsStatus
+
+
+def run() -> None:
+    """Prints what an operator must know."""
+
+    async def command(application: Application) -> None:
+        now = application.now()
+        async with transaction(application.engine) as connection:
+            ledgers = await books.list_ledgers(connection, after_code="", limit=500)
+            status = await operations.operations_status(connection, now=now)
+            # A loop over ledgers, of which there are few, for people.
+            positions = [await floats.float_positions(connection, ledger_id=ledger.id) for ledger in ledgers]
+        print_status(console(), ledgers, status, positions, now=now)
+
+    run_command(command)
+
+
+def print_status(
+    out: Console,
+    ledgers: list[Ledger],
+    status: OperationsStatus,
+    positions: list[list[FloatPosition]],
+    *,
+    now: datetime,
+) -> None:
+    """Four tables; an empty one says that nothing waits."""
+    codes = {ledger.id: ledger.code for ledger in ledgers}
+    queues = [(codes[q.ledger_id], q.name, f"{q.count:,}", _age(now - q.oldest)) for q in status.queues]
+    out.print(table("Queues", ("ledger", "queue", ">waiting", ">oldest"), queues))
+    under_way = [
+        (codes[p.ledger_id], p.state, p.currency, f"{p.count:,}", _amount(p.amount, p.currency), _age(now - p.oldest))
+        for p in status.open_payouts
+    ]
+    out.print(table("Payouts under way", ("ledger", "state", "currency", ">count", ">amount", ">oldest"), under_way))
+    unknown = [
+        (codes[u.ledger_id], u.age, u.currency, f"{u.count:,}", _amount(u.amount, u.currency)) for u in status.unknown
+    ]
+    out.print(table("Unknown outcomes by age", ("ledger", "age", "currency", ">count", ">amount"), unknown))
+    rows = [
+        _float_row(ledger, position, now=now)
+        for ledger, found in zip(ledgers, positions, strict=True)
+        for position in found
+    ]
+    columns = ("ledger", "shortcode", "sub-account", ">ledger says", ">in flight", ">provider says", ">drift", ">told")
+    out.print(table("Float", columns, rows))
+
+
+def _float_row(ledger: Ledger, position: FloatPosition, *, now: datetime) -> tuple[str, ...]:
+    currency, drift = position.currency, position.drift
+    return (
+        ledger.code,
+        f"{position.provider} {position.shortcode}",
+        position.sub_account,
+        _amount(position.balance, currency),
+        _amount(position.in_flight, currency),
+        _amount(position.asserted, currency) if position.asserted is not None else "never",
+        _amount(drift.minor_units, currency) if drift is not None else "",
+        f"{_age(now - position.asserted_at)} ago" if position.asserted_at is not None else "",
+    )
+
+
+def _amount(minor_units: int, currency: str) -> str:
+    return format_minor_units(minor_units, currency)
+
+
+def _age(age: timedelta) -> str:
+    seconds = max(int(age.total_seconds()), 0)
+    for size, unit in ((86_400, "d"), (3_600, "h"), (60, "m")):
+        if seconds >= size:
+            return f"{seconds // size}{unit}"
+    return f"{seconds}s"
