@@ -11,7 +11,7 @@ from fastapi import FastAPI, Request, Response
 from sqlalchemy.exc import IntegrityError
 
 from adapters.inbound import BODY_BYTES_MAX, Inbound
-from api.http.sources import Sources
+from api.http.sources import EVERYWHERE, Sources
 
 log = structlog.get_logger(__name__)
 
@@ -20,12 +20,16 @@ KINDS = ("result", "timeout")
 TOKEN_LENGTH_MAX = 128
 
 
+def _ignore(_rail: str, _kind: str) -> None:
+    """Where nobody counts messages."""
+
+
 def application(
     inbound: Inbound,
     *,
     healthy: Callable[[], Awaitable[bool]],
-    sources: Sources,
-    stored: Callable[[str, str], None],
+    sources: Sources = EVERYWHERE,
+    stored: Callable[[str, str], None] = _ignore,
 ) -> FastAPI:
     """The ASGI application: POST /callbacks/{ledger}/{rail}/{kind}/{token}, GET /healthz. `stored` hears the rail and
     kind of every message that was kept."""

@@ -32,6 +32,9 @@ class Sources:
         return not self._allowed or (address is not None and _within(address, self._allowed))
 
 
+EVERYWHERE = Sources(allowed=(), proxies=())
+
+
 def _network(text: str, *, field: str) -> Network:
     try:
         return ipaddress.ip_network(text, strict=False)
