@@ -12,10 +12,12 @@ import structlog
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
 from adapters.dispatch import callback_urls, hash_token
+from adapters.grants import granted
 from adapters.provider import PayoutRail
 from ledger import floats
 from ledger.database import driver, run
 from ledger.ids import IdSource
+from ledger.vault import Grant
 
 log = structlog.get_logger(__name__)
 
@@ -48,7 +50,8 @@ class BalanceWatch:
             store = partial(self._store, ledger_id=ledger_id, provider=provider, shortcode=shortcode, token=token)
             await run(self._engine, store)
             urls = callback_urls(self._public_url, ledger_id=ledger_id, rail=provider, token=token)
-            answer = await self._rails[provider].query_balance(shortcode, urls)
+            with granted(Grant(ledger_id, hash_token(token), f"balance {shortcode}")):
+                answer = await self._rails[provider].query_balance(shortcode, urls)
             log.info("balance.asked", ledger_id=ledger_id, shortcode=shortcode, answer=type(answer).__name__)
         return len(due)
 

@@ -19,12 +19,14 @@ from typing import Any, Protocol
 import structlog
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
+from adapters.grants import granted
 from adapters.provider import CallbackUrls
 from ledger.database import Driver, driver, run
 from ledger.ids import IdSource
 from ledger.journal.books import Ledger, find_ledgers
 from ledger.outbox import queue
 from ledger.outbox.queue import Claimed, Finished
+from ledger.vault import Grant
 
 log = structlog.get_logger(__name__)
 
@@ -48,6 +50,7 @@ class Call:
     claimed: Claimed
     ledger: Ledger
     urls: CallbackUrls
+    token_hash: bytes
     content: Any
 
 
@@ -125,14 +128,22 @@ class Dispatcher:
         attempts = [(one, hash_token(token)) for (one, _, _), token in zip(started, tokens, strict=True)]
         await queue.start_attempts(session, ledger_id=ledger.id, attempts=attempts, now=self._now())
         return [
-            Call(one, ledger, callback_urls(settings.public_url, ledger_id=ledger.id, rail=rail, token=token), content)
+            Call(
+                one,
+                ledger,
+                callback_urls(settings.public_url, ledger_id=ledger.id, rail=rail, token=token),
+                hash_token(token),
+                content,
+            )
             for (one, rail, content), token in zip(started, tokens, strict=True)
         ]
 
     async def _carry_out(self, call: Call) -> tuple[Call, Any]:
         errand = self._errands[call.claimed.kind]
+        grant = Grant(call.ledger.id, call.token_hash, f"{call.claimed.kind} {call.claimed.id} {call.claimed.attempt}")
         try:
-            return call, await errand.carry_out(call)
+            with granted(grant):
+                return call, await errand.carry_out(call)
         except Exception as error:  # noqa: BLE001 -- the process edge: an adapter's bug must not lose the attempt
             log.error("call.crashed", payout_id=call.claimed.payout_id, error=type(error).__name__)
             return call, errand.crashed(error)

@@ -94,17 +94,22 @@ async def prepare_embedded(address: Address) -> None:
 
 
 def _given_secret(settings: Settings) -> bytes:
-    text = settings.secret.get_secret_value() if settings.secret is not None else ""
+    return read_key(settings.secret.get_secret_value() if settings.secret is not None else "", field="secret")
+
+
+def read_key(text: str, *, field: str) -> bytes:
+    """32 bytes from 64 hexadecimal digits. Raises TextInvalid without quoting them."""
     try:
-        secret = bytes.fromhex(text)
+        key = bytes.fromhex(text)
     except ValueError:
-        secret = b""
-    if len(secret) != SECRET_BYTES:
+        key = b""
+    if len(key) != SECRET_BYTES:
         raise TextInvalid(
-            "set DAFTARI_SECRET to 64 hexadecimal digits, the same for every process: `openssl rand -hex 32` makes one",
-            field="DAFTARI_SECRET",
+            f"set DAFTARI_{field.upper()} to 64 hexadecimal digits, the same for every process: "
+            "`openssl rand -hex 32` makes them",
+            field=f"DAFTARI_{field.upper()}",
         )
-    return secret
+    return key
 
 
 def _kept_secret(directory: Path) -> bytes:

@@ -40,6 +40,13 @@ class Settings(BaseSettings):
         default=None, description="64 hexadecimal digits that seal MSISDNs; required with a database URL"
     )
 
+    vault_key: SecretStr | None = Field(
+        default=None,
+        description="64 hexadecimal digits that wrap the vault's data keys; from the secret if empty",
+    )
+    vault_key_file: Path | None = Field(default=None, description="A file with the same, for a key that is mounted")
+    vault_key_old: SecretStr | None = Field(default=None, description="The key before, for `daftari vault rotate`")
+
     grpc_listen: str = Field(default="127.0.0.1:50051", description="HOST:PORT of the gRPC services")
     tls_certificate: Path | None = Field(default=None, description="PEM chain for gRPC; required off loopback")
     tls_key: Path | None = Field(default=None, description="PEM key for gRPC; required off loopback")
@@ -57,6 +64,9 @@ class Settings(BaseSettings):
 
     daraja_base_url: str = Field(
         default="", description="Daraja's host; empty leaves the rail off. https://api.safaricom.co.ke in production"
+    )
+    daraja_secrets: Literal["environment", "vault"] = Field(
+        default="environment", description="Where the rail's three secrets are: below, or in the vault of the ledger"
     )
     daraja_consumer_key: SecretStr = Field(default=SecretStr(""), description="OAuth consumer key")
     daraja_consumer_secret: SecretStr = Field(default=SecretStr(""), description="OAuth consumer secret")

@@ -13,8 +13,8 @@ from datetime import UTC, datetime, timedelta
 from sqlalchemy.ext.asyncio import AsyncEngine
 
 from adapters.balances import BalanceWatch
-from adapters.daraja.client import open_rail
-from adapters.daraja.credentials import DarajaSettings
+from adapters.daraja.client import connect_rail
+from adapters.daraja.credentials import ConstantSecrets, DarajaAccess, DarajaSecrets, SecretsProvider
 from adapters.daraja.tariff import B2C_TARIFF_2023_08
 from adapters.dispatch import Dispatcher, DispatchSettings, Errand
 from adapters.inbound import Inbound
@@ -23,7 +23,8 @@ from adapters.provider import PayoutRail
 from adapters.submission import Submission
 from adapters.tariffs import TariffBand
 from adapters.transport import HttpLimits, Secret
-from api.profile import Profile, open_profile
+from adapters.vaulted import SharedTokens, VaultedDaraja
+from api.profile import Profile, open_profile, read_key
 from api.settings import Settings
 from ledger.errors import TextInvalid
 from ledger.ids import IdSource
@@ -33,7 +34,8 @@ from ledger.outcomes import OutcomeRecorder
 from ledger.parties import PartyKeys
 from ledger.payouts.request import Limits
 from ledger.payouts.tariffs import Band
-from ledger.sealing import Sealer
+from ledger.sealing import Sealer, derive_key
+from ledger.vault import VaultKey
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,8 +47,9 @@ class Application:
     rails: Mapping[str, PayoutRail]
     party_keys: PartyKeys
     sealer: Sealer
+    vault_key: VaultKey
+    ids: IdSource
     directory: AccountDirectory = field(default_factory=AccountDirectory)
-    ids: IdSource = field(default_factory=lambda: IdSource(random.SystemRandom()))
 
     @property
     def engine(self) -> AsyncEngine:
@@ -120,34 +123,64 @@ async def open_application(settings: Settings, *, name: str) -> AsyncIterator[Ap
     """Everything opened, and closed again at the end."""
     async with AsyncExitStack() as stack:
         profile = await stack.enter_async_context(open_profile(settings, application_name=f"daftari-{name}"))
-        rails = open_rails(settings)
+        ids, key = IdSource(random.SystemRandom()), vault_key(settings, profile)
+        rails = open_rails(settings, profile, key=key, ids=ids)
         for rail in rails.values():
             stack.push_async_callback(rail.close)
         sealer = Sealer(profile.secret, purpose="inbox messages")
-        yield Application(settings, profile, rails, PartyKeys(profile.secret), sealer)
+        yield Application(settings, profile, rails, PartyKeys(profile.secret), sealer, key, ids)
 
 
-def open_rails(settings: Settings) -> dict[str, PayoutRail]:
+def open_rails(settings: Settings, profile: Profile, *, key: VaultKey, ids: IdSource) -> dict[str, PayoutRail]:
     """The rails that are configured. Raises TextInvalid where one is half configured."""
     if not settings.daraja_base_url:
         return {}
     if settings.daraja_certificate is None:
         raise TextInvalid("set DAFTARI_DARAJA_CERTIFICATE to Safaricom's certificate file", field="daraja_certificate")
-    rail = open_rail(
-        DarajaSettings(
-            base_url=settings.daraja_base_url,
-            consumer_key=Secret(settings.daraja_consumer_key.get_secret_value()),
-            consumer_secret=Secret(settings.daraja_consumer_secret.get_secret_value()),
-            initiator_name=settings.daraja_initiator_name,
-            initiator_password=Secret(settings.daraja_initiator_password.get_secret_value()),
-            certificate=settings.daraja_certificate.read_bytes(),
-            shortcode=settings.daraja_shortcode,
-            api_version=settings.daraja_api_version,
-        ),
+    access = DarajaAccess(
+        base_url=settings.daraja_base_url,
+        initiator_name=settings.daraja_initiator_name,
+        certificate=settings.daraja_certificate.read_bytes(),
+        shortcode=settings.daraja_shortcode,
+        api_version=settings.daraja_api_version,
+    )
+    tokens = SharedTokens(
+        engine=profile.engine,
+        app=f"daraja/{settings.daraja_shortcode}",
+        sealer=Sealer(profile.secret, purpose="provider tokens"),
+        now=Application.now,
+    )
+    rail = connect_rail(
+        access,
+        secrets=_daraja_secrets(settings, profile, key=key, ids=ids),
         monotonic=time.monotonic,
         limits=HttpLimits(read_seconds=settings.rail_timeout_seconds),
+        token_store=tokens,
     )
     return {rail.capabilities.rail: rail}
+
+
+def _daraja_secrets(settings: Settings, profile: Profile, *, key: VaultKey, ids: IdSource) -> SecretsProvider:
+    if settings.daraja_secrets == "vault":
+        return VaultedDaraja(
+            engine=profile.engine, shortcode=settings.daraja_shortcode, key=key, ids=ids, now=Application.now
+        )
+    return ConstantSecrets(
+        DarajaSecrets(
+            consumer_key=Secret(settings.daraja_consumer_key.get_secret_value()),
+            consumer_secret=Secret(settings.daraja_consumer_secret.get_secret_value()),
+            initiator_password=Secret(settings.daraja_initiator_password.get_secret_value()),
+        )
+    )
+
+
+def vault_key(settings: Settings, profile: Profile) -> VaultKey:
+    """The key in force: given, mounted, or derived from the installation's secret."""
+    if settings.vault_key_file is not None:
+        return VaultKey(read_key(settings.vault_key_file.read_text().strip(), field="vault_key_file"))
+    if settings.vault_key is not None:
+        return VaultKey(read_key(settings.vault_key.get_secret_value(), field="vault_key"))
+    return VaultKey(derive_key(profile.secret, purpose="vault"))
 
 
 def shipped_tariffs() -> list[Band]:

@@ -7,14 +7,14 @@ LedgerError
 │   └── EntryTooShort, EntryTooLong, EntryDoesNotBalance, KindReserved, AmountNotPayable
 ├── NotFound                (NOT_FOUND)
 │   ├── LedgerNotFound, AccountNotFound, EntryNotFound, PayoutNotFound, PartnerNotFound, KeyNotFound
-│   └── RailNotFound, ReviewNotFound
+│   └── RailNotFound, ReviewNotFound, SecretNotFound
 ├── AlreadyExists           (ALREADY_EXISTS)
 │   ├── IdempotencyKeyReused, LedgerExists, AccountExists, PartnerExists, PartnerReferenceReused
 │   └── TransitionRepeated
 ├── RuleBroken              (FAILED_PRECONDITION)  well formed, but the books forbid it now
 │   ├── AccountClosed, AccountNotEmpty, FloorWouldBreak, CeilingWouldBreak, BalanceWouldOverflow
 │   ├── ReversalExceedsOriginal, EntryBelongsToSubject, PayoutNotCancellable, PartnerSuspended
-│   └── ReviewNotResolvable, LimitWouldBreak, RailStopped, RailNotStopped
+│   └── ReviewNotResolvable, LimitWouldBreak, RailStopped, RailNotStopped, VaultSealed
 ├── Denied                  (PERMISSION_DENIED)
 ├── NotAuthenticated        (UNAUTHENTICATED)
 ├── Overloaded              (RESOURCE_EXHAUSTED)   nothing was done; try again later
@@ -179,6 +179,10 @@ class PartnerNotFound(NotFound):
     """No partner of that code in this ledger."""
 
 
+class SecretNotFound(NotFound):
+    """The vault has no secret of that name in this ledger."""
+
+
 class ReviewNotFound(NotFound):
     """No case of that id in this ledger's review queues."""
 
@@ -269,6 +273,10 @@ class LimitWouldBreak(RuleBroken):
 
 class RailStopped(RuleBroken):
     """The rail takes no requests now."""
+
+
+class VaultSealed(RuleBroken):
+    """The vault opens for a committed call under way, with the key its rows were sealed with, and for nothing else."""
 
 
 class RailNotStopped(RuleBroken):

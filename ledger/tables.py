@@ -369,6 +369,39 @@ rail_stops = Table(
     _moment("resumed_at"),
 )
 
+vault_secrets = Table(
+    "vault_secrets",
+    metadata,
+    Column("ledger_id", Integer, primary_key=True),
+    Column("name", Text, primary_key=True),
+    Column("version", Integer, primary_key=True),
+    Column("sealed", LargeBinary),
+    Column("wrapped_key", LargeBinary),
+    Column("key_fingerprint", Text),
+    Column("fingerprint", Text),
+    Column("written_by", Text),
+    _moment("written_at"),
+)
+
+vault_openings = Table(
+    "vault_openings",
+    metadata,
+    Column("ledger_id", Integer, primary_key=True),
+    Column("id", BigInteger, primary_key=True),
+    Column("name", Text),
+    Column("version", Integer),
+    Column("purpose", Text),
+    _moment("opened_at"),
+)
+
+provider_tokens = Table(
+    "provider_tokens",
+    metadata,
+    Column("app", Text, primary_key=True),
+    Column("sealed", LargeBinary),
+    _moment("usable_until"),
+)
+
 balance_queries = Table(
     "balance_queries",
     metadata,
@@ -378,4 +411,52 @@ balance_queries = Table(
     Column("shortcode", Text),
     Column("token_hash", LargeBinary),
     _moment("asked_at"),
+)
+
+webhook_endpoints = Table(
+    "webhook_endpoints",
+    metadata,
+    Column("ledger_id", Integer, primary_key=True),
+    Column("id", BigInteger, primary_key=True),
+    Column("partner_id", BigInteger),
+    Column("url", Text),
+    Column("request_id", Text),
+    _moment("created_at"),
+    _moment("failing_since"),
+    _moment("probe_at"),
+    _moment("recovered_at"),
+    _moment("disabled_at"),
+    Column("disabled_why", Text),
+)
+
+webhook_secrets = Table(
+    "webhook_secrets",
+    metadata,
+    Column("ledger_id", Integer, primary_key=True),
+    Column("id", BigInteger, primary_key=True),
+    Column("endpoint_id", BigInteger),
+    Column("request_id", Text),
+    Column("sealed", LargeBinary),
+    _moment("created_at"),
+    _moment("retires_at"),
+)
+
+webhook_deliveries = Table(
+    "webhook_deliveries",
+    metadata,
+    Column("ledger_id", Integer, primary_key=True),
+    Column("id", BigInteger, primary_key=True),
+    Column("endpoint_id", BigInteger),
+    Column("payout_id", BigInteger),
+    Column("version", Integer),
+    Column("event", Text),
+    Column("payload", LargeBinary),
+    Column("state", Text),
+    _moment("created_at"),
+    _moment("due_at"),
+    Column("tries", Integer),
+    _moment("tried_at"),
+    Column("answer", Text),
+    Column("lease_token", BigInteger),
+    _moment("leased_until"),
 )

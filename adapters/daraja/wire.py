@@ -27,6 +27,8 @@ EAST_AFRICA_TIME = timezone(timedelta(hours=3), "EAT")
 _AMOUNT = re.compile(r"-?[0-9]{1,16}(\.[0-9]{1,10})?([eE]\+?[0-9]{1,2})?")
 _COMPLETED_AT = re.compile(r"([0-9]{2})\.([0-9]{2})\.([0-9]{4}) ([0-9]{2}):([0-9]{2}):([0-9]{2})")
 _TIMESTAMP = re.compile(r"([0-9]{4})([0-9]{2})([0-9]{2})([0-9]{2})([0-9]{2})([0-9]{2})")
+# What Java prints of such a number as a double.
+_TIMESTAMP_AS_DOUBLE = re.compile(r"[0-9]\.[0-9]{1,13}[eE]\+?13")
 _PARTY = re.compile(r"\s*\+?([0-9]{8,15})(?=\s|[-\u2013]|$)")
 # Daraja's shortcodes have five to seven digits; eight or more are a telephone number.
 _SHORTCODE_PARTY = re.compile(r"\s*([0-9]{3,7})(?=\s|[-\u2013]|$)")
@@ -83,11 +85,10 @@ def code(value: object) -> str | None:
 def money(value: object, currency: str) -> Money | None:
     """The currency's amount of 10, 10.0, "-190.00" or 1.2E7; None if it is no amount, has a fraction of a minor unit,
     or is in no currency that the books hold."""
-    written = _written_out(value)
-    if written is None:
+    if not isinstance(value, str) or not _AMOUNT.fullmatch(value):
         return None
     try:
-        return parse_decimal(written, currency)
+        return parse_decimal(format(Decimal(value).normalize(), "f"), currency)
     except (AmountInvalid, CurrencyUnknown):
         return None
 
@@ -109,7 +110,9 @@ def completed_at(value: object) -> datetime | None:
 def timestamp(value: object) -> datetime | None:
     """The aware UTC time of "20260901101536" in East Africa Time, also where the number was printed as a double; None
     if it is no such time."""
-    match = _TIMESTAMP.fullmatch(_written_out(value) or "")
+    if isinstance(value, str) and _TIMESTAMP_AS_DOUBLE.fullmatch(value):
+        value = format(Decimal(value), "f")
+    match = _TIMESTAMP.fullmatch(value) if isinstance(value, str) else None
     return None if match is None else _east_africa(*match.groups())
 
 
@@ -128,13 +131,6 @@ def party_msisdn(value: object) -> Msisdn | None:
     digits = match.group(1)
     local = _LOCAL_MSISDN.fullmatch(digits)
     return Msisdn(f"254{local.group(1)}" if local else digits)
-
-
-def _written_out(value: object) -> str | None:
-    """A number without exponent and trailing zeros; None for anything else."""
-    if not isinstance(value, str) or not _AMOUNT.fullmatch(value):
-        return None
-    return format(Decimal(value).normalize(), "f")
 
 
 def _east_africa(*parts: str) -> datetime | None:

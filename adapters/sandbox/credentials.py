@@ -79,21 +79,31 @@ class Initiator:
 
 
 class Tokens:
-    """The one access token in force: issuing another ends it (Daraja authorization FAQ), and so does its hour."""
+    """The one access token in force: issuing another ends it (Daraja authorization FAQ), and so does its hour.
+
+    `requests_max`, None for no such limit, makes tokens expire in storms.
+    """
 
     def __init__(self) -> None:
         self._token = ""
         self._expires_at: datetime | None = None
+        self._requests = 0
+        self.requests_max: int | None = None
 
     def put_in_force(self, token: str, *, now: datetime) -> None:
         """Replaces whatever token was valid until now."""
         self._token = token
         self._expires_at = now + timedelta(seconds=TOKEN_LIFETIME_SECONDS)
+        self._requests = 0
 
     def accepts(self, token: str, *, now: datetime) -> bool:
-        """Whether this very token is in force at `now`."""
+        """Whether this very token is in force at `now`. Counts the requests it admits: after `requests_max` of them
+        the token is spent."""
         in_time = self._expires_at is not None and now < self._expires_at
-        return in_time and hmac.compare_digest(token.encode(), self._token.encode())
+        spent = self.requests_max is not None and self._requests >= self.requests_max
+        admitted = in_time and not spent and hmac.compare_digest(token.encode(), self._token.encode())
+        self._requests += admitted
+        return admitted
 
     def expire(self) -> None:
         """Ends the token in force without issuing another."""

@@ -7,19 +7,28 @@ from dataclasses import dataclass, field
 from fastapi import Response
 
 from adapters.sandbox import wire
+from adapters.sandbox.apis import TokenError
+from adapters.sandbox.behaviours import Answer
 
 
 @dataclass(frozen=True, slots=True)
 class Refusal:
-    """One documented error answer. The message is not shown in `repr`: one of them echoes a token."""
+    """One documented error answer. The message is not shown in `repr`: some echo a token."""
 
     status: int
     code: str
     message: str = field(repr=False)
 
+    @property
+    def is_fault(self) -> bool:
+        """Whether it is worded by the gateway product itself (Apigee), whose codes have no numbers."""
+        return not self.code[0].isdigit()
+
     def response(self, request_id: str) -> Response:
         """The answer with the gateway's request id."""
-        body = {"requestId": request_id, "errorCode": self.code, "errorMessage": self.message}
+        body: wire.Document = {"requestId": request_id, "errorCode": self.code, "errorMessage": self.message}
+        if self.is_fault:
+            body = {"fault": {"faultstring": self.message, "detail": {"errorcode": self.code}}}
         return json_response(body, self.status)
 
 
@@ -38,20 +47,36 @@ INVALID_PAYLOAD = Refusal(400, "400.002.05", "Invalid Request Payload")
 INVALID_AUTHENTICATION_HEADER = Refusal(404, "404.001.04", "Invalid Authentication Header")
 RESOURCE_NOT_FOUND = Refusal(404, "404.003.01", "Resource not found")
 NOT_AUTHORISED = Refusal(403, "403.002.1001", "You are not authorized to initiate this transaction")
-# The next two share a code and mean opposite things: only the text tells them apart.
+NO_API_PRODUCT = Refusal(401, "401.003.01", "Invalid API call as no apiproduct match found")
+# The next three share a code and mean opposite things: only the text tells them apart.
 DUPLICATE_ORIGINATOR = Refusal(500, "500.002.1001", "Duplicate OriginatorConversationID.")
+MAINTENANCE = Refusal(500, "500.002.1001", "Service is currently under maintenance. Please try again later.")
 SYSTEM_INTERNAL_ERROR = Refusal(500, "500.002.1001", "System internal error.")
 INTERNAL_SERVER_ERROR = Refusal(500, "500.003.1001", "Internal Server Error")
 SPIKE_ARREST = Refusal(500, "500.003.02", "Error Occurred: Spike Arrest Violation")
+SYSTEM_BUSY = Refusal(500, "500.003.02", "System is busy. Please try again in few minutes.")
 QUOTA_VIOLATION = Refusal(500, "500.003.03", "Error Occurred: Quota Violation")
 
 SERVICE_UNAVAILABLE_HTML = "<html><body><b>Http/1.1 Service Unavailable</b></body></html>"
-APIGEE_SPIKE_ARREST: wire.Document = {
-    "fault": {
-        "faultstring": "Spike arrest violation. Allowed rate : MessageRate{messagesPerPeriod=5, "
-        "periodInMicroseconds=60000000, maxBurstMessageCount=1.0}",
-        "detail": {"errorcode": "policies.ratelimit.SpikeArrestViolation"},
-    }
+APIGEE_SPIKE_ARREST = Refusal(
+    429,
+    "policies.ratelimit.SpikeArrestViolation",
+    "Spike arrest violation. Allowed rate : MessageRate{messagesPerPeriod=5, periodInMicroseconds=60000000, "
+    "maxBurstMessageCount=1.0}",
+)
+APIGEE_INVALID_TOKEN = Refusal(401, "keymanagement.service.invalid_access_token", "Invalid access token")
+
+# How Daraja words the answers that are one of its documented errors.
+ERROR_ANSWERS = {
+    Answer.INTERNAL_SERVER_ERROR: INTERNAL_SERVER_ERROR,
+    Answer.SYSTEM_INTERNAL_ERROR: SYSTEM_INTERNAL_ERROR,
+    Answer.RATE_LIMITED: APIGEE_SPIKE_ARREST,
+    Answer.SPIKE_ARREST: SPIKE_ARREST,
+    Answer.SYSTEM_BUSY: SYSTEM_BUSY,
+    Answer.QUOTA_VIOLATION: QUOTA_VIOLATION,
+    Answer.MAINTENANCE: MAINTENANCE,
+    Answer.NOT_AUTHORISED: NOT_AUTHORISED,
+    Answer.NO_API_PRODUCT: NO_API_PRODUCT,
 }
 
 
@@ -60,9 +85,15 @@ def invalid_field(name: str) -> Refusal:
     return Refusal(400, "400.002.02", f"Bad Request - Invalid {name}")
 
 
-def invalid_access_token(token: str) -> Refusal:
-    """How the B2C and balance family answers a token not in force; as in production, it repeats the token."""
-    return Refusal(401, "401.002.01", f"Error Occurred - Invalid Access Token - {token}")
+def invalid_access_token(form: TokenError, token: str) -> Refusal:
+    """How a token not in force is answered; as in production, two of the forms repeat the token."""
+    echoing = f"Error Occurred - Invalid Access Token - {token}"
+    return {
+        TokenError.NOT_FOUND: Refusal(404, "404.001.03", "Invalid Access Token"),
+        TokenError.BAD_REQUEST: Refusal(400, "400.003.01", echoing),
+        TokenError.UNAUTHORISED: Refusal(401, "401.002.01", echoing),
+        TokenError.APIGEE: APIGEE_INVALID_TOKEN,
+    }[form]
 
 
 def method_not_allowed(method: str) -> Refusal:

@@ -27,12 +27,20 @@ class ParameterOrder(enum.Enum):
     YEAR_2017 = "2017"
 
 
+class StatusParties(enum.Enum):
+    """How a status result names payer and payee: Daraja's sample has DebitPartyName twice, others the obvious names."""
+
+    DEBIT_TWICE = "debit twice"
+    DEBIT_AND_CREDIT = "debit and credit"
+
+
 @dataclass(frozen=True, slots=True)
 class SandboxSettings:
     """Amounts are integer cents of KES, times are seconds.
 
     `certificate` None means a fresh one is made at start. `callback_hosts` are the hosts besides loopback that may be
     called back. `same_amount_window_seconds` 0 leaves the rule off (result code 17 for a repeat within the window).
+    `till_identifier_types` are the RecieverIdentifierTypes that reach a till: Daraja's page says 4, production says 2.
     """
 
     consumer_key: str = "daftari-sandbox-key"
@@ -44,9 +52,10 @@ class SandboxSettings:
 
     shortcode: str = "600584"
     opening_utility_cents: int = 100_000_000
-    opening_working_cents: int = 0
+    opening_working_cents: int = 50_000_000
     opening_charges_paid_cents: int = 0
     same_amount_window_seconds: int = 0
+    till_identifier_types: frozenset[str] = frozenset({"2"})
 
     callback_hosts: frozenset[str] = frozenset()
     callback_delay_seconds: float = 0.05
@@ -54,3 +63,4 @@ class SandboxSettings:
     hang_seconds_max: float = 60.0
     expires_in: ExpiresIn = ExpiresIn.TEXT
     parameter_order: ParameterOrder = ParameterOrder.CURRENT
+    status_parties: StatusParties = StatusParties.DEBIT_TWICE

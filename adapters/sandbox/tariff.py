@@ -1,17 +1,24 @@
-"""What Safaricom takes for a B2C payment: the business-pays tariff of August 2023. Knows no account."""
+"""What the provider takes for a payment, by bands of whole shillings. Knows no account."""
 
 from __future__ import annotations
 
 from bisect import bisect_left
 
-# Safaricom B2C tariff form, August 2023, payments to registered users, charge paid by the business: (largest whole
-# shillings of the band, charge in cents). The form stops at 150,000; the last band is carried on to the present limit.
-B2C_BANDS = ((100, 0), (1_500, 500), (5_000, 900), (20_000, 1_100), (250_000, 1_300))
+Bands = tuple[tuple[int, int], ...]
+"""(Largest whole shillings of the band, charge in cents), ascending."""
 
-_BAND_ENDS = [end for end, _ in B2C_BANDS]
+# Safaricom B2C tariff form, August 2023, payments to registered users, charge paid by the business. The form stops at
+# 150,000; the last band is carried on to the present limit.
+B2C_BANDS: Bands = ((100, 0), (1_500, 500), (5_000, 900), (20_000, 1_100), (250_000, 1_300))
+
+# Safaricom publishes no single B2B tariff: it goes by contract. These are the sandbox's own, around the two charges
+# that Daraja's samples show (77.00 and 110.00).
+PAY_BILL_BANDS: Bands = ((100, 0), (1_000, 1_500), (5_000, 3_450), (10_000, 7_700), (20_000, 11_000), (250_000, 19_700))
+
+NO_CHARGE: Bands = ((0, 0),)
 
 
-def b2c_charge_cents(shillings: int) -> int:
-    """The charge in cents for a payment of whole shillings, 1 to 250,000; above that the last band applies."""
-    band = min(bisect_left(_BAND_ENDS, shillings), len(B2C_BANDS) - 1)
-    return B2C_BANDS[band][1]
+def charge_cents(bands: Bands, shillings: int) -> int:
+    """The charge in cents for a payment of whole shillings; above the last band that one applies."""
+    ends = [end for end, _ in bands]
+    return bands[min(bisect_left(ends, shillings), len(bands) - 1)][1]

@@ -6,17 +6,15 @@ Decides nothing about outcomes and keeps no secret: neither credentials nor call
 from __future__ import annotations
 
 import enum
-from dataclasses import dataclass, field
+from collections import Counter
+from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 
+from adapters.sandbox.behaviours import Behaviour
+from adapters.sandbox.products import Account, MovementKind, Product
 from adapters.sandbox.settings import SandboxSettings
 
-
-class MovementKind(enum.Enum):
-    """Why money moved."""
-
-    B2C_PAYMENT = "b2c payment"
-    UTILITY_CREDIT = "utility credit"
+CREDITS = {Account.UTILITY: MovementKind.UTILITY_CREDIT, Account.WORKING: MovementKind.WORKING_CREDIT}
 
 
 class Fate(enum.Enum):
@@ -27,33 +25,52 @@ class Fate(enum.Enum):
     FORGOTTEN = "forgotten"  # queued, then never carried out
     FAILED = "failed"  # carried out and declined
     PAID = "paid"
+    ANSWERED = "answered"  # a question, answered: what is told of it moves nothing
 
 
 @dataclass(frozen=True, slots=True)
 class Balances:
-    """The sub-accounts in cents. B2C is paid from utility; charges paid only sinks below zero."""
+    """The sub-accounts in cents. B2C is paid from utility, B2B from working; charges paid only sinks below zero."""
 
     utility_cents: int
     working_cents: int
     charges_paid_cents: int
 
+    def of(self, account: Account) -> int:
+        """The balance of one account, in cents."""
+        return self.utility_cents if account is Account.UTILITY else self.working_cents
+
+    def moved(self, account: Account, cents: int) -> Balances:
+        """The balances with `cents` more on one account, or fewer where negative."""
+        if account is Account.UTILITY:
+            return replace(self, utility_cents=self.utility_cents + cents)
+        return replace(self, working_cents=self.working_cents + cents)
+
+    def charged(self, cents: int) -> Balances:
+        """The balances with a charge put onto charges paid."""
+        return replace(self, charges_paid_cents=self.charges_paid_cents - cents)
+
 
 @dataclass(frozen=True, slots=True)
 class Payment:
-    """A payment the core has agreed to make: whole-shilling amount and charge in cents. `reference` is the client's own
-    remark for it (Occassion); the two conversation ids are the gateway's."""
+    """A payment as it was asked for: whole-shilling amount and charge in cents. The receiver is an MSISDN or a
+    shortcode, the other is empty. `reference` is the client's own remark for it (Occassion), `account` the receiver's
+    account number. The conversation id is the gateway's, the originator's the client's where it gave one."""
 
+    product: Product
     originator_conversation_id: str
     conversation_id: str
     msisdn: str = field(repr=False)
+    shortcode: str
     amount_cents: int
     charge_cents: int
     reference: str
+    account: str
 
 
 @dataclass(frozen=True, slots=True)
 class Movement:
-    """One movement of money, with the balances it left behind. Ids and MSISDN are empty for a utility credit."""
+    """One movement of money, with the balances it left behind. `payment` is None for a credit."""
 
     kind: MovementKind
     receipt: str
@@ -65,8 +82,26 @@ class Movement:
 
 
 @dataclass(frozen=True, slots=True)
+class Declined:
+    """The core declined. `transaction_id` is a placeholder, or looks like a receipt and is none."""
+
+    result_code: str
+    transaction_id: str
+
+
+@dataclass(frozen=True, slots=True)
+class Order:
+    """A payment that was queued, what became of it (None: it was never carried out), and what queries may find."""
+
+    payment: Payment
+    behaviour: Behaviour
+    opened_at: datetime
+    outcome: Movement | Declined | None
+
+
+@dataclass(frozen=True, slots=True)
 class SeenRequest:
-    """A money request as it came in. `answer` is what its sender was told, in a word or as an error code; `result_code`
+    """A request as it came in. `answer` is what its sender was told, in a word or as an error code; `result_code`
     is the core's, empty where it never decided. What could not be read is empty or 0."""
 
     number: int
@@ -79,6 +114,7 @@ class SeenRequest:
     originator_conversation_id: str = ""
     conversation_id: str = ""
     msisdn: str = field(default="", repr=False)
+    shortcode: str = ""
     amount_cents: int = 0
 
 
@@ -93,7 +129,7 @@ class Delivery:
 
 
 class World:
-    """The books and the diary. Balance = opening + credits - payments: only `pay` and `credit_utility` move it."""
+    """The books and the diary. Balance = opening + credits - payments: only `pay` and `credit` move it."""
 
     def __init__(self, settings: SandboxSettings) -> None:
         self._settings = settings
@@ -110,7 +146,12 @@ class World:
         self.movements: list[Movement] = []
         self.requests: list[SeenRequest] = []
         self.deliveries: list[Delivery] = []
-        self._originator_ids: set[str] = set()
+        self.calls: Counter[str] = Counter()
+        self.tokens_issued = 0
+        self.tokens_refused = 0
+        self._orders: dict[str, Order] = {}
+        self._orders_by_receipt: dict[str, Order] = {}
+        self._times_queried: Counter[str] = Counter()
         self._last_paid: dict[tuple[str, int], datetime] = {}
 
     def next_request_number(self) -> int:
@@ -125,67 +166,63 @@ class World:
         """Writes a callback attempt into the diary."""
         self.deliveries.append(delivery)
 
+    def note_call(self, path: str) -> None:
+        """Counts a call, whatever it is answered."""
+        self.calls[path] += 1
+
+    def note_order(self, order: Order) -> None:
+        """Keeps a queued payment, under its ids and its receipt, for ever."""
+        self._orders[order.payment.originator_conversation_id] = order
+        if isinstance(order.outcome, Movement):
+            self._orders_by_receipt[order.outcome.receipt] = order
+
     def has_seen(self, originator_conversation_id: str) -> bool:
-        """Whether the core ever queued a request under this id. Seen is not paid."""
-        return originator_conversation_id in self._originator_ids
+        """Whether the core ever queued a payment under this id. Seen is not paid."""
+        return originator_conversation_id in self._orders
 
-    def remember(self, originator_conversation_id: str) -> None:
-        """Marks the id as used, for ever."""
-        self._originator_ids.add(originator_conversation_id)
+    def order(self, *, originator_conversation_id: str, receipt: str) -> Order | None:
+        """The queued payment with this receipt where one is given, else with this originator's id."""
+        if receipt:
+            return self._orders_by_receipt.get(receipt)
+        return self._orders.get(originator_conversation_id)
 
-    def can_pay(self, amount_cents: int) -> bool:
-        """Whether the utility account covers the amount; the charge falls on charges paid, which has no floor."""
-        return self.balances.utility_cents >= amount_cents
+    def query_number(self, order: Order) -> int:
+        """How often a status query about the payment was answered before; counts this one."""
+        number = self._times_queried[order.payment.conversation_id]
+        self._times_queried[order.payment.conversation_id] += 1
+        return number
 
-    def paid_alike_within(self, *, window_seconds: int, msisdn: str, amount_cents: int, now: datetime) -> bool:
-        """Whether this MSISDN received this very amount in the `window_seconds` before `now`."""
-        last_paid = self._last_paid.get((msisdn, amount_cents))
+    def can_pay(self, payment: Payment) -> bool:
+        """Whether its account covers the amount; the charge falls on charges paid, which has no floor."""
+        return self.balances.of(payment.product.debits) >= payment.amount_cents
+
+    def paid_alike_within(self, *, window_seconds: int, payment: Payment, now: datetime) -> bool:
+        """Whether this receiver was paid this very amount in the `window_seconds` before `now`."""
+        last_paid = self._last_paid.get(_likeness(payment))
         return last_paid is not None and now - last_paid < timedelta(seconds=window_seconds)
 
     def pay(self, payment: Payment, *, receipt: str, now: datetime) -> Movement:
-        """Moves the amount out of utility and the charge onto charges paid. The caller has asked `can_pay`."""
-        assert self.can_pay(payment.amount_cents)
-        self.balances = Balances(
-            utility_cents=self.balances.utility_cents - payment.amount_cents,
-            working_cents=self.balances.working_cents,
-            charges_paid_cents=self.balances.charges_paid_cents - payment.charge_cents,
-        )
-        self._last_paid[payment.msisdn, payment.amount_cents] = now
+        """Moves the amount out of its account and the charge onto charges paid; a top-up of our own shortcode arrives
+        on utility. The caller has asked `can_pay`."""
+        assert self.can_pay(payment)
+        product = payment.product
+        self.balances = self.balances.moved(product.debits, -payment.amount_cents).charged(payment.charge_cents)
+        if product.kind is MovementKind.TOP_UP and payment.shortcode == self._settings.shortcode:
+            self.balances = self.balances.moved(Account.UTILITY, payment.amount_cents)
+        self._last_paid[_likeness(payment)] = now
         return self._moved(
-            kind=MovementKind.B2C_PAYMENT,
-            receipt=receipt,
-            payment=payment,
-            amount_cents=payment.amount_cents,
-            charge_cents=payment.charge_cents,
-            now=now,
+            Movement(product.kind, receipt, payment, payment.amount_cents, payment.charge_cents, now, self.balances)
         )
 
-    def credit_utility(self, *, amount_cents: int, receipt: str, now: datetime) -> Movement:
-        """Puts money into utility, as a transfer from the working account or a bank would."""
-        self.balances = Balances(
-            utility_cents=self.balances.utility_cents + amount_cents,
-            working_cents=self.balances.working_cents,
-            charges_paid_cents=self.balances.charges_paid_cents,
-        )
-        return self._moved(
-            kind=MovementKind.UTILITY_CREDIT,
-            receipt=receipt,
-            payment=None,
-            amount_cents=amount_cents,
-            charge_cents=0,
-            now=now,
-        )
+    def credit(self, account: Account, *, amount_cents: int, receipt: str, now: datetime) -> Movement:
+        """Puts money into an account, as a transfer or a bank would."""
+        self.balances = self.balances.moved(account, amount_cents)
+        return self._moved(Movement(CREDITS[account], receipt, None, amount_cents, 0, now, self.balances))
 
-    def _moved(
-        self,
-        *,
-        kind: MovementKind,
-        receipt: str,
-        payment: Payment | None,
-        amount_cents: int,
-        charge_cents: int,
-        now: datetime,
-    ) -> Movement:
-        movement = Movement(kind, receipt, payment, amount_cents, charge_cents, now, self.balances)
+    def _moved(self, movement: Movement) -> Movement:
         self.movements.append(movement)
         return movement
+
+
+def _likeness(payment: Payment) -> tuple[str, int]:
+    return payment.msisdn or payment.shortcode, payment.amount_cents

@@ -24,6 +24,7 @@ URLS = CallbackUrls(
     result_url="https://pay.daftari.example/hooks/dj/b2b/result/k7Qd2",
     timeout_url="https://pay.daftari.example/hooks/dj/b2b/timeout/k7Qd2",
 )
+AMOUNT = Money("KES", 72_000)
 EXAMPLES = {
     BusinessKind.PAYBILL: ("b2b-paybill-request.json", 19_000, "/mpesa/b2b/v1/paymentrequest"),
     BusinessKind.TILL: ("b2b-buygoods-request.json", 720, "/mpesa/b2b/v1/paymentrequest"),
@@ -34,7 +35,7 @@ EXAMPLES = {
 def build(
     payee: BusinessPayee,
     *,
-    amount: Money = Money("KES", 72_000),
+    amount: Money = AMOUNT,
     remarks: str = "Supplier settlement",
     access: DarajaAccess = ACCESS,
 ) -> Request:
@@ -120,7 +121,7 @@ def test_a_request_echoed_by_a_timeout_reads_as_what_was_built(kind: BusinessKin
         reference=REFERENCE,
         conversation_id=None,
         msisdn=None,
-        amount=Money("KES", 72_000),
+        amount=AMOUNT,
         shortcode="600584",
         receiver_shortcode=business(kind).shortcode,
     )

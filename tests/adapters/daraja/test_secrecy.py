@@ -16,7 +16,7 @@ from adapters.daraja.credentials import DarajaSettings
 from adapters.provider import CallbackUrls
 from adapters.transport import Secret, TokenGrant
 from tests.adapters.daraja import scripted_server
-from tests.adapters.daraja.examples import instruction
+from tests.adapters.daraja.examples import business, inquiry, instruction
 from tests.adapters.daraja.scripted_server import Play, Received, ScriptedServer, TokenDesk, reply
 
 MSISDN = "254711223344"
@@ -52,7 +52,7 @@ def echoing(status: int, template: str) -> Play:
 
     async def play(request: Received, writer: asyncio.StreamWriter) -> None:
         sent = json.loads(request.body)
-        echo = " ".join([request.headers["authorization"], *sent.values(), f"+{sent['PartyB']}", sent["PartyB"]])
+        echo = " ".join([request.headers["authorization"], *sent.values(), f"+{MSISDN}", MSISDN])
         body = template.replace("ECHO", echo.replace("/", "\\/"))
         await reply(status, body.encode())(request, writer)
 
@@ -98,6 +98,28 @@ async def test_no_answer_makes_a_secret_or_a_number_come_out(
     assert_no_canary(output, [*OPEN_SECRETS, MSISDN, sent["SecurityCredential"], basic])
 
 
+@pytest.mark.parametrize("play", PLAYS.values(), ids=PLAYS.keys())
+async def test_no_answer_to_a_business_payment_or_a_question_makes_a_secret_come_out(
+    play: Play, server: ScriptedServer, base_url: str, certificate_pem: bytes, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level(logging.DEBUG)
+    server.on(OAUTH, TokenDesk("canarytoken0a1b2c3d4e5f").grant)
+    paths = ["/mpesa/b2b/v1/paymentrequest", "/mpesa/transactionstatus/v1/query", "/mpesa/accountbalance/v1/query"]
+    for path in paths:
+        server.on(path, play)
+    rail = client.open_rail(canary_settings(base_url, certificate_pem), monotonic=time.monotonic)
+
+    answers = [
+        await rail.submit_payout(instruction(payee=business()), URLS),
+        await rail.query_payout(inquiry(), URLS),
+        await rail.query_balance("600584", URLS),
+    ]
+    await rail.close()
+
+    credentials_sent = [json.loads(server.to(path)[0].body)["SecurityCredential"] for path in paths]
+    assert_no_canary(f"{answers!r} {caplog.text}", [*OPEN_SECRETS, MSISDN, *credentials_sent])
+
+
 async def test_an_oauth_refusal_that_echoes_the_key_is_kept_without_it(
     server: ScriptedServer, base_url: str, certificate_pem: bytes
 ) -> None:
@@ -117,6 +139,8 @@ def test_a_timeout_echo_that_is_damaged_is_unreadable_without_quoting_it(rail: D
 
     for damaged in (body, body[:-1], body + b"\xff"):
         assert_no_canary(repr(rail.read_payout_callback("timeout", damaged)), ["canary-credential", MSISDN])
+        assert_no_canary(repr(rail.read_query_callback("timeout", damaged)), ["canary-credential", MSISDN])
+        assert_no_canary(repr(rail.read_balance_callback("timeout", damaged)), ["canary-credential", MSISDN])
 
 
 def test_settings_grants_and_secrets_have_masked_reprs(certificate_pem: bytes) -> None:

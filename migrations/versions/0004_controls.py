@@ -1,4 +1,4 @@
-"""What partners may pay out within a window, and the switches that stop a rail."""
+"""Controls: what partners may pay out, the switches that stop a rail, and the vault of provider credentials."""
 
 from alembic import op
 
@@ -12,4 +12,4 @@ depends_on = None
 
 def upgrade() -> None:
     """Creates the tables."""
-    sql.run(op.get_bind(), "limit_tables")
+    sql.run(op.get_bind(), "limit_tables", "vault_tables")

@@ -1,0 +1,188 @@
+"""PostgreSQL keeps the journal whole against anybody who may write, psql and the owner of its tables included."""
+
+from __future__ import annotations
+
+import pytest
+from psycopg import sql
+
+from tests.fix_database import Database
+from tests.guards.attacks import ATTACKS, Attack, reverse
+from tests.guards.stage import (
+    BANK,
+    CAPPED,
+    CODES,
+    CONTRA,
+    DOLLARS,
+    FIRST,
+    FRESH,
+    WALLET,
+    Connection,
+    Rows,
+    Stage,
+    lay_out,
+    refusal,
+    session,
+)
+
+GUARDED = [attack for attack in ATTACKS if attack.guards]
+
+
+def entry_ids(connection: Connection, stage: Stage) -> list[int]:
+    rows = connection.execute("SELECT id FROM journal_entries WHERE ledger_id = %s ORDER BY id", (stage.ledger_id,))
+    return [row[0] for row in rows]
+
+
+@pytest.mark.parametrize("attack", ATTACKS, ids=lambda attack: attack.name)
+def test_the_application_is_refused_and_nothing_stays(app: Connection, stage: Stage, attack: Attack) -> None:
+    before = stage.everything(app)
+    app.commit()
+
+    with refusal(app, attack.sqlstate, attack.constraint):
+        attack.do(app, stage)
+
+    assert stage.everything(app) == before
+
+
+@pytest.mark.parametrize("attack", ATTACKS, ids=lambda attack: attack.name)
+def test_the_owner_of_the_tables_is_refused_too(owner: Connection, stage: Stage, attack: Attack) -> None:
+    with refusal(owner, attack.sqlstate, attack.constraint):
+        attack.do(owner, stage)
+
+
+@pytest.mark.parametrize("attack", GUARDED, ids=lambda attack: attack.name)
+def test_it_is_the_named_trigger_that_refuses(owner: Connection, stage: Stage, attack: Attack) -> None:
+    """With the trigger dropped the attack succeeds: so the tests above can fail."""
+    for trigger, table in attack.guards:
+        owner.execute(sql.SQL("DROP TRIGGER {} ON {}").format(sql.Identifier(trigger), sql.Identifier(table)))
+    before = stage.everything(owner)
+
+    attack.do(owner, stage)
+    owner.execute("SET CONSTRAINTS ALL IMMEDIATE")
+
+    assert stage.everything(owner) != before
+
+
+def test_every_guard_of_the_journal_is_attacked(owner: Connection) -> None:
+    rows = owner.execute(
+        "SELECT tgname, tgrelid::regclass::text FROM pg_trigger WHERE NOT tgisinternal AND tgrelid::regclass::text IN "
+        "('journal_entries', 'postings', 'account_balances', 'reversal_links') AND tgtype & 4 <> 0"  # on INSERT
+        " UNION SELECT tgname, tgrelid::regclass::text FROM pg_trigger WHERE tgname = 'account_balances_follow_postings'"
+    )
+
+    assert {(name, table) for name, table in rows} == {guard for attack in GUARDED for guard in attack.guards}
+
+
+def test_a_superuser_is_refused_too(database: Database) -> None:
+    with session(database, "admin") as admin:
+        stage = lay_out(admin)
+        for attack in (one for one in ATTACKS if one.name in {"debits_more_than_credits", "header_alone", "money_from_nowhere"}):
+            with refusal(admin, attack.sqlstate, attack.constraint):
+                attack.do(admin, stage)
+
+
+def test_what_is_valid_is_accepted(app: Connection, stage: Stage) -> None:
+    """The same rows without the one change: entries of many lines, sets, memorandum accounts, bounds just reached."""
+    legs = (BANK, "D", 5), (BANK, "C", 2), (BANK, "D", 3), (WALLET, "C", 6), (CODES, "D", 9), (CONTRA, "C", 9)
+    rows = stage.entry(3000, *legs) + stage.transfer(3001, WALLET, BANK, 806) + stage.transfer(3002, BANK, CAPPED, 100)
+    rows += stage.entry(3003, (DOLLARS, "D", 5), (DOLLARS, "C", 5)) + stage.transfer(3004, BANK, FRESH, 2**40)
+    last = {balance["account_id"]: balance for balance in rows.balances}
+
+    Rows(rows.headers, rows.lines, list(last.values())).post(app)
+    reverse(app, stage, 3005, 300)
+    reverse(app, stage, 3006, 200, ordinal=2, after=500)
+    app.commit()
+
+    assert entry_ids(app, stage)[2:] == [3000, 3001, 3002, 3003, 3004, 3005, 3006]
+
+
+def test_lines_that_arrive_through_two_inserts_of_one_statement_are_judged_together(app: Connection, stage: Stage) -> None:
+    rows = stage.entry(3000, (BANK, "D", 5), (WALLET, "C", 4))
+
+    with refusal(app, "23514", "journal_entry_is_whole_and_balanced"):
+        two_inserts(app, rows)
+
+    stage = lay_out(app)
+    two_inserts(app, stage.transfer(3000, BANK, WALLET, 5))
+    app.commit()
+    assert 3000 in entry_ids(app, stage)
+
+
+def two_inserts(connection: Connection, rows: Rows) -> None:
+    """Each line by an INSERT of its own, in one statement with the rest."""
+    from psycopg.types.json import Jsonb
+
+    line = "INSERT INTO postings SELECT * FROM jsonb_populate_record(NULL::postings, {})"
+    header, (bank, wallet) = rows.headers[0], rows.lines
+    balances = "UPDATE account_balances AS b SET (debits, credits, version, last_entry_id) = (u.debits, u.credits, u.version, u.last_entry_id) FROM jsonb_populate_recordset(NULL::account_balances, %s) AS u WHERE b.ledger_id = u.ledger_id AND b.account_id = u.account_id"
+    columns = "ledger_id, id, kind, effective_at, recorded_at, business_date, posting_count, source, actor"
+    connection.execute(
+        f"WITH a AS ({line.format('%s')}), b AS ({line.format('%s')}), h AS (INSERT INTO journal_entries ({columns}) "
+        f"SELECT {columns} FROM jsonb_populate_record(NULL::journal_entries, %s)) {balances}".encode(),
+        (Jsonb(bank), Jsonb(wallet), Jsonb(header), Jsonb(rows.balances)),
+    )
+
+
+@pytest.mark.parametrize("command", ["COPY", "MERGE"])
+def test_lines_by_other_commands_are_judged_alike(app: Connection, stage: Stage, command: str) -> None:
+    line = stage.transfer(3000, BANK, WALLET, 5).lines[0]
+    names, values = ", ".join(line), list(line.values())
+
+    with refusal(app, "23514", "journal_entry_is_whole_and_balanced"):
+        if command == "COPY":
+            with app.cursor().copy(f"COPY postings ({names}) FROM STDIN".encode()) as copy:
+                copy.write_row(values)
+        else:
+            marks = ", ".join(["%s"] * len(values))
+            app.execute(
+                f"MERGE INTO postings AS p USING (SELECT 1) AS s ON false "
+                f"WHEN NOT MATCHED THEN INSERT ({names}) VALUES ({marks})".encode(),
+                values,
+            )
+
+
+def test_temporary_tables_do_not_stand_in_for_real_ones(owner: Connection, stage: Stage) -> None:
+    """As the owner: the application may make none. Balanced accounts, floors and headers of one's own change nothing."""
+    for table in ("accounts", "account_balances", "postings", "journal_entries", "new_postings", "new_entries"):
+        owner.execute(sql.SQL("CREATE TEMP TABLE {} AS SELECT * FROM public.{}").format(
+            sql.Identifier(table), sql.Identifier(table.replace("new_", "").replace("entries", "journal_entries").replace("journal_journal_", "journal_"))
+        ))
+    owner.execute("SET LOCAL search_path = pg_temp, public")
+    owner.execute("UPDATE pg_temp.accounts SET class = 'memo', normal_side = 'D'")
+    owner.execute("UPDATE pg_temp.account_balances SET floor = NULL, closed_at = NULL")
+
+    for attack in GUARDED:
+        with refusal(owner, attack.sqlstate, attack.constraint):
+            attack.do(owner, stage)
+
+
+def test_a_floor_holds_under_every_isolation_level(database: Database) -> None:
+    """Two sessions that read the same balance: the second write of its next version is refused, by whichever rule."""
+    for level in ("READ COMMITTED", "REPEATABLE READ", "SERIALIZABLE"):
+        with session(database, "app") as one, session(database, "app") as other:
+            stage = lay_out(one)
+            twin = Stage(stage.ledger_id, stage.foreign_id, {account: list(totals) for account, totals in stage.totals.items()})
+            for connection in (one, other):
+                connection.execute(f"SET TRANSACTION ISOLATION LEVEL {level}".encode())
+                connection.execute("SELECT * FROM account_balances WHERE ledger_id = %s", (stage.ledger_id,))
+            stage.transfer(3000, WALLET, BANK, 600).post(one)
+            one.commit()
+
+            with refusal_of_any(other):
+                twin.transfer(3001, WALLET, BANK, 600).post(other)
+
+
+def refusal_of_any(connection: Connection) -> pytest.RaisesExc[Exception]:
+    """A unique version taken, or a serialization failure."""
+    import psycopg
+
+    return pytest.raises((psycopg.errors.UniqueViolation, psycopg.errors.SerializationFailure))
+
+
+def test_a_set_ends_where_its_first_offender_is(app: Connection, stage: Stage) -> None:
+    """One statement is one verdict: the valid entries beside an offender are not written either."""
+    valid = stage.transfer(3000, BANK, FRESH, 5)
+
+    with refusal(app, "23514", "account_chain_is_unbroken"):
+        (valid + stage.transfer(3001, WALLET, BANK, 10_000)).post(app)
+
+    assert entry_ids(app, stage) == [FIRST, 2000]
