@@ -18,12 +18,21 @@ class Permission(enum.Enum):
     PAYOUTS_REQUEST = "payouts.request"
     PAYOUTS_CANCEL = "payouts.cancel"
     PAYOUTS_READ = "payouts.read"
+    PARTNERS_READ = "partners.read"
+    PARTNERS_MANAGE = "partners.manage"
+    KEYS_MANAGE = "keys.manage"
+    RAILS_SWITCH = "rails.switch"
     REVIEWS_READ = "reviews.read"
     REVIEWS_RESOLVE = "reviews.resolve"
 
 
 # What a partner's key may do unless said otherwise: its own payouts, nothing of the books.
-PARTNER_PERMISSIONS = (Permission.PAYOUTS_REQUEST, Permission.PAYOUTS_CANCEL, Permission.PAYOUTS_READ)
+PARTNER_PERMISSIONS = (
+    Permission.PAYOUTS_REQUEST,
+    Permission.PAYOUTS_CANCEL,
+    Permission.PAYOUTS_READ,
+    Permission.PARTNERS_READ,
+)
 
 _BY_SERVICE: Mapping[str, Mapping[str, Permission]] = {
     "daftari.v1.JournalCommandService": {
@@ -56,6 +65,23 @@ _BY_SERVICE: Mapping[str, Mapping[str, Permission]] = {
         "GetPayout": Permission.PAYOUTS_READ,
         "ListPayouts": Permission.PAYOUTS_READ,
         "WatchPayouts": Permission.PAYOUTS_READ,
+    },
+    "daftari.v1.PartnerCommandService": {
+        "CreatePartner": Permission.PARTNERS_MANAGE,
+        "SuspendPartner": Permission.PARTNERS_MANAGE,
+        "ResumePartner": Permission.PARTNERS_MANAGE,
+        "SetPayoutLimit": Permission.PARTNERS_MANAGE,
+        "StopRail": Permission.RAILS_SWITCH,
+        "ResumeRail": Permission.RAILS_SWITCH,
+        "TopUpPartner": Permission.JOURNAL_POST,
+        "CreateKey": Permission.KEYS_MANAGE,
+        "RevokeKey": Permission.KEYS_MANAGE,
+    },
+    "daftari.v1.PartnerQueryService": {
+        "GetPartner": Permission.PARTNERS_READ,
+        "ListPartners": Permission.PARTNERS_READ,
+        "ListFundingLines": Permission.PARTNERS_READ,
+        "ListKeys": Permission.PARTNERS_READ,
     },
     "daftari.v1.ReviewCommandService": {"ResolveReview": Permission.REVIEWS_RESOLVE},
     "daftari.v1.ReviewQueryService": {

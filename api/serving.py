@@ -24,6 +24,7 @@ from api.interceptors import Door
 from api.metrics import CONTENT_TYPE, Metrics
 from api.server import GrpcServer, Tls
 from api.services.journal import journal_services
+from api.services.partners import partner_services
 from api.services.payout_commands import PayoutRequester
 from api.services.payouts import open_requester, payout_services
 from api.services.reviews import review_services
@@ -161,6 +162,7 @@ class Service:
         door = Door(shared.authenticator, monotonic=time.monotonic, observe=self._observe)
         services = journal_services(shared.core)
         services += payout_services(shared.core, requester=shared.requester, party_keys=application.party_keys)
+        services += partner_services(shared.core)
         services += review_services(shared.core, recorder=application.recorder)
         self._grpc = GrpcServer(services, door=door)
         address = application.settings.grpc_listen

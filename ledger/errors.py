@@ -4,13 +4,13 @@ LedgerError
 ├── InvalidInput            (INVALID)        the request itself is wrong; a field is named
 │   ├── AmountInvalid, CurrencyUnknown, CurrencyMismatch, MsisdnInvalid, PathInvalid, ZoneInvalid, TextInvalid,
 │   ├── TimeInvalid, PageTokenInvalid, CursorInvalid, ReversalInvalid, SetTooLarge, ChartInvalid, ChoiceInvalid
-│   └── EntryTooShort, EntryTooLong, EntryDoesNotBalance, KindReserved, AmountNotPayable
+│   └── EntryTooShort, EntryTooLong, EntryDoesNotBalance, KindReserved, AmountNotPayable, UrlRefused
 ├── NotFound                (NOT_FOUND)
 │   ├── LedgerNotFound, AccountNotFound, EntryNotFound, PayoutNotFound, PartnerNotFound, KeyNotFound
-│   └── RailNotFound, ReviewNotFound, SecretNotFound
+│   └── RailNotFound, ReviewNotFound, SecretNotFound, WebhookNotFound
 ├── AlreadyExists           (ALREADY_EXISTS)
 │   ├── IdempotencyKeyReused, LedgerExists, AccountExists, PartnerExists, PartnerReferenceReused
-│   └── TransitionRepeated
+│   └── TransitionRepeated, WebhookEndpointExists
 ├── RuleBroken              (FAILED_PRECONDITION)  well formed, but the books forbid it now
 │   ├── AccountClosed, AccountNotEmpty, FloorWouldBreak, CeilingWouldBreak, BalanceWouldOverflow
 │   ├── ReversalExceedsOriginal, EntryBelongsToSubject, PayoutNotCancellable, PartnerSuspended
@@ -153,6 +153,10 @@ class ReversalInvalid(InvalidInput):
     """A reversal names a line the original does not have, or nothing is left to reverse."""
 
 
+class UrlRefused(InvalidInput):
+    """Not a URL that may be called from here: not https, not a public address, or not plainly written."""
+
+
 class NotFound(LedgerError):
     """No such thing, or none that the caller may see: the two are told alike."""
 
@@ -185,6 +189,10 @@ class SecretNotFound(NotFound):
 
 class ReviewNotFound(NotFound):
     """No case of that id in this ledger's review queues."""
+
+
+class WebhookNotFound(NotFound):
+    """No webhook endpoint, or no delivery, of that id among the caller's."""
 
 
 class KeyNotFound(NotFound):
@@ -223,6 +231,10 @@ class PartnerReferenceReused(AlreadyExists):
 
 class TransitionRepeated(AlreadyExists):
     """The subject already has its entry of this kind."""
+
+
+class WebhookEndpointExists(AlreadyExists):
+    """The partner is told at this URL already, or at as many as it may have."""
 
 
 class RuleBroken(LedgerError):

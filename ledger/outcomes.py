@@ -28,6 +28,7 @@ from ledger.payouts.payout import TRANSITIONS, Effect, Event, Move, PayoutMoney,
 from ledger.payouts.rails import find_routes
 from ledger.payouts.writing import LockedPayout
 from ledger.text import check_text
+from ledger.webhooks import announcing
 
 # A payout that became unknown is first asked about after this; the dispatcher knows the rest of the schedule.
 QUERY_AFTER = timedelta(minutes=1)
@@ -223,6 +224,8 @@ async def _record_wave(
         driver, ledger_id=ledger.id, queue="provider-conflict", cases=conflicts, ids=ids, now=now
     )
     await writing.add_references(driver, ledger_id=ledger.id, references=_references(reports, locked), now=now)
+    told = [step.payout.id for step in steps.values() if step.move.target in announcing.EVENTS]
+    await announcing.announce(driver, ledger_id=ledger.id, payout_ids=told, ids=ids, now=now)
     return results | {index: Applied(step.move.target, step.entry_id) for index, step in steps.items()}
 
 

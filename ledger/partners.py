@@ -206,3 +206,30 @@ def _partner(row: Row[Any]) -> Partner:
     return Partner(
         row.id, row.ledger_id, row.code, row.name, Money(row.currency, row.payout_fee), row.suspended_at is not None
     )
+
+
+async def set_suspended(connection: AsyncConnection, *, partner: Partner, at: datetime | None) -> None:
+    """Suspends a partner at a moment, or (None) lets it go on. Holds within the next transaction, everywhere."""
+    row = (_partners.ledger_id == partner.ledger_id) & (_partners.id == partner.id)
+    await connection.execute(update(tables.partners).where(row).values(suspended_at=at))
+
+
+async def list_partners(connection: AsyncConnection, *, ledger_id: int, after_code: str, limit: int) -> list[Partner]:
+    """Partners in code order after `after_code` ("" for the start)."""
+    query = select(tables.partners).where(_partners.ledger_id == ledger_id, _partners.code > after_code)
+    return [_partner(row) for row in await connection.execute(query.order_by(_partners.code).limit(limit))]
+
+
+async def list_partner_keys(
+    connection: AsyncConnection, *, ledger_id: int, partner_id: int, before: int, limit: int
+) -> list[Row[Any]]:
+    """A partner's keys with ids below `before`, newest first: everything but the secret."""
+    own = (_keys.ledger_id == ledger_id, _keys.partner_id == partner_id, _keys.id < before)
+    shown = (_keys.id, _keys.name, _keys.permissions, _keys.created_at, _keys.expires_at, _keys.revoked_at)
+    return list(await connection.execute(select(*shown).where(*own).order_by(_keys.id.desc()).limit(limit)))
+
+
+async def find_key_owner(connection: AsyncConnection, *, key_id: int) -> tuple[int | None, int | None] | None:
+    """The (ledger id, partner id) of a key; None where there is no such key."""
+    row = (await connection.execute(select(_keys.ledger_id, _keys.partner_id).where(_keys.id == key_id))).one_or_none()
+    return (row.ledger_id, row.partner_id) if row is not None else None

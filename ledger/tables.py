@@ -24,6 +24,19 @@ def _moment(name: str) -> Column[object]:
     return Column(name, DateTime(timezone=True))
 
 
+def _moments(*names: str) -> list[Column[object]]:
+    return [_moment(name) for name in names]
+
+
+def _texts(*names: str) -> list[Column[str]]:
+    return [Column(name, Text) for name in names]
+
+
+def _place() -> tuple[Column[int], Column[int]]:
+    """The key of most tables."""
+    return Column("ledger_id", Integer, primary_key=True), Column("id", BigInteger, primary_key=True)
+
+
 currencies = Table("currencies", metadata, Column("code", Text, primary_key=True), Column("exponent", SmallInteger))
 
 ledgers = Table(
@@ -40,8 +53,7 @@ ledgers = Table(
 accounts = Table(
     "accounts",
     metadata,
-    Column("ledger_id", Integer, primary_key=True),
-    Column("id", BigInteger, primary_key=True),
+    *_place(),
     Column("path", Text),
     Column("number", Text),
     Column("name", Text),
@@ -73,8 +85,7 @@ account_balances = Table(
 journal_entries = Table(
     "journal_entries",
     metadata,
-    Column("ledger_id", Integer, primary_key=True),
-    Column("id", BigInteger, primary_key=True),
+    *_place(),
     Column("kind", Text),
     Column("subject_kind", Text),
     Column("subject_id", Text),
@@ -144,8 +155,7 @@ reversal_links = Table(
 partners = Table(
     "partners",
     metadata,
-    Column("ledger_id", Integer, primary_key=True),
-    Column("id", BigInteger, primary_key=True),
+    *_place(),
     Column("code", Text),
     Column("name", Text),
     Column("currency", Text),
@@ -172,8 +182,7 @@ api_keys = Table(
 parties = Table(
     "parties",
     metadata,
-    Column("ledger_id", Integer, primary_key=True),
-    Column("id", BigInteger, primary_key=True),
+    *_place(),
     Column("msisdn_index", LargeBinary),
     Column("msisdn_ciphertext", LargeBinary),
     Column("msisdn_masked", Text),
@@ -196,8 +205,7 @@ provider_tariffs = Table(
 payouts = Table(
     "payouts",
     metadata,
-    Column("ledger_id", Integer, primary_key=True),
-    Column("id", BigInteger, primary_key=True),
+    *_place(),
     Column("partner_id", BigInteger),
     Column("partner_reference", Text),
     Column("party_id", BigInteger),
@@ -249,8 +257,7 @@ provider_references = Table(
 instructions = Table(
     "instructions",
     metadata,
-    Column("ledger_id", Integer, primary_key=True),
-    Column("id", BigInteger, primary_key=True),
+    *_place(),
     Column("kind", Text),
     Column("payout_id", BigInteger),
     _moment("due_at"),
@@ -275,8 +282,7 @@ attempts = Table(
 inbox = Table(
     "inbox",
     metadata,
-    Column("ledger_id", Integer, primary_key=True),
-    Column("id", BigInteger, primary_key=True),
+    *_place(),
     Column("provider", Text),
     Column("kind", Text),
     Column("token_hash", LargeBinary),
@@ -294,8 +300,7 @@ inbox = Table(
 reviews = Table(
     "reviews",
     metadata,
-    Column("ledger_id", Integer, primary_key=True),
-    Column("id", BigInteger, primary_key=True),
+    *_place(),
     Column("queue", Text),
     Column("payout_id", BigInteger),
     Column("inbox_id", BigInteger),
@@ -318,8 +323,7 @@ review_resolutions = Table(
 float_assertions = Table(
     "float_assertions",
     metadata,
-    Column("ledger_id", Integer, primary_key=True),
-    Column("id", BigInteger, primary_key=True),
+    *_place(),
     Column("provider", Text),
     Column("shortcode", Text),
     Column("sub_account", Text),
@@ -386,8 +390,7 @@ vault_secrets = Table(
 vault_openings = Table(
     "vault_openings",
     metadata,
-    Column("ledger_id", Integer, primary_key=True),
-    Column("id", BigInteger, primary_key=True),
+    *_place(),
     Column("name", Text),
     Column("version", Integer),
     Column("purpose", Text),
@@ -405,8 +408,7 @@ provider_tokens = Table(
 balance_queries = Table(
     "balance_queries",
     metadata,
-    Column("ledger_id", Integer, primary_key=True),
-    Column("id", BigInteger, primary_key=True),
+    *_place(),
     Column("provider", Text),
     Column("shortcode", Text),
     Column("token_hash", LargeBinary),
@@ -416,47 +418,32 @@ balance_queries = Table(
 webhook_endpoints = Table(
     "webhook_endpoints",
     metadata,
-    Column("ledger_id", Integer, primary_key=True),
-    Column("id", BigInteger, primary_key=True),
+    *_place(),
     Column("partner_id", BigInteger),
-    Column("url", Text),
-    Column("request_id", Text),
-    _moment("created_at"),
-    _moment("failing_since"),
-    _moment("probe_at"),
-    _moment("recovered_at"),
-    _moment("disabled_at"),
-    Column("disabled_why", Text),
+    *_texts("url", "request_id", "disabled_why"),
+    *_moments("created_at", "failing_since", "probe_at", "recovered_at", "disabled_at"),
 )
 
 webhook_secrets = Table(
     "webhook_secrets",
     metadata,
-    Column("ledger_id", Integer, primary_key=True),
-    Column("id", BigInteger, primary_key=True),
+    *_place(),
     Column("endpoint_id", BigInteger),
     Column("request_id", Text),
     Column("sealed", LargeBinary),
-    _moment("created_at"),
-    _moment("retires_at"),
+    *_moments("created_at", "retires_at"),
 )
 
 webhook_deliveries = Table(
     "webhook_deliveries",
     metadata,
-    Column("ledger_id", Integer, primary_key=True),
-    Column("id", BigInteger, primary_key=True),
+    *_place(),
     Column("endpoint_id", BigInteger),
     Column("payout_id", BigInteger),
     Column("version", Integer),
-    Column("event", Text),
     Column("payload", LargeBinary),
-    Column("state", Text),
-    _moment("created_at"),
-    _moment("due_at"),
     Column("tries", Integer),
-    _moment("tried_at"),
-    Column("answer", Text),
     Column("lease_token", BigInteger),
-    _moment("leased_until"),
+    *_texts("event", "state", "answer"),
+    *_moments("created_at", "due_at", "tried_at", "leased_until"),
 )

@@ -6,6 +6,8 @@ import json
 from collections.abc import Mapping, Sequence
 from decimal import Decimal
 
+CURRENCY = "KES"
+
 Document = Mapping[str, "Document"] | Sequence["Document"] | Decimal | str | int | None
 
 
@@ -24,6 +26,12 @@ def exact_text(cents: int) -> str:
     """Cents with two decimals: 120431050 -> "1204310.50"."""
     whole, part = divmod(abs(cents), 100)
     return f"{'-' if cents < 0 else ''}{whole}.{part:02d}"
+
+
+def account_text(name: str, cents: int) -> str:
+    """An account as balance strings show it: name, currency, current, available, reserved, uncleared."""
+    balance = exact_text(cents)
+    return f"{name}|{CURRENCY}|{balance}|{balance}|0.00|0.00"
 
 
 def whole_shillings(cents: int) -> int:

@@ -190,6 +190,9 @@ CREATE TABLE reviews (
 CREATE INDEX reviews_by_payout ON reviews (ledger_id, payout_id);
 
 CALL make_append_only('payout_events', 'provider_references', 'provider_tariffs', 'reviews');
+-- Without xid, by which events are followed: nobody claims to belong to another transaction.
+REVOKE INSERT ON payout_events FROM daftari_app;
+GRANT INSERT (ledger_id, payout_id, version, state, event, entry_id, detail, recorded_at) ON payout_events TO daftari_app;
 CALL keep_rows('partners', 'api_keys', 'parties', 'payouts', 'instructions', 'attempts', 'inbox');
 GRANT UPDATE (suspended_at) ON partners TO daftari_app;
 GRANT UPDATE (revoked_at) ON api_keys TO daftari_app;

@@ -1,0 +1,155 @@
+"""The answer to a status query: what became of a payment, in all forms. Pure.
+
+The ids of the envelope are the query's; the payment's are among the parameters.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from adapters.sandbox import b2b_results, envelope, identifiers, names
+from adapters.sandbox.behaviours import Finding, Notice
+from adapters.sandbox.envelope import RESULT_TEXTS, WRONG_AMOUNT_ADDED_CENTS, Conversation
+from adapters.sandbox.settings import StatusParties
+from adapters.sandbox.wire import Document
+from adapters.sandbox.world import Movement, Order
+
+COMPLETED = "Completed"
+NOT_FINAL = frozenset({Finding.INITIATED, Finding.AUTHORISED, Finding.PENDING})
+_SPACED_KEYS_OF_2017 = {"ConversationID": "Conversation ID", "OriginatorConversationID": "Originator Conversation ID"}
+
+
+@dataclass(frozen=True, slots=True)
+class Report:
+    """What a query found. `shortcode` is our own."""
+
+    order: Order
+    finding: Finding
+    shortcode: str
+    parties: StatusParties
+
+
+@dataclass(frozen=True, slots=True)
+class Unanswered:
+    """The query was declined: nothing is said about any payment. `result_code` is why."""
+
+    result_code: str
+
+
+def document(notice: Notice, conversation: Conversation, answer: Report | Unanswered) -> Document:
+    """The body of a callback to the query's own result address."""
+    if isinstance(answer, Unanswered):
+        return _result(conversation, answer.result_code, None)
+    return _FORMS.get(notice, _plain)(conversation, answer)
+
+
+def _plain(conversation: Conversation, report: Report) -> Document:
+    return _listed(conversation, _parameters(report))
+
+
+def _as_text(conversation: Conversation, report: Report) -> Document:
+    return envelope.stringified(_plain(conversation, report))
+
+
+def _with_single_parameter(conversation: Conversation, report: Report) -> Document:
+    parameter = envelope.item("TransactionStatus", _status(report))
+    return _result(conversation, "0", {"ResultParameter": parameter})
+
+
+def _without_parameters(conversation: Conversation, _report: Report) -> Document:
+    return _result(conversation, "0", None)
+
+
+def _of_2017(conversation: Conversation, report: Report) -> Document:
+    spaced = [(_SPACED_KEYS_OF_2017.get(key, key), *value) for key, *value in _parameters(report)]
+    return _listed(conversation, spaced)
+
+
+def _with_wrong_amount(conversation: Conversation, report: Report) -> Document:
+    wrong = (report.order.payment.amount_cents + WRONG_AMOUNT_ADDED_CENTS) // 100
+    told = [("Amount", wrong) if name[0] == "Amount" else name for name in _parameters(report)]
+    return _listed(conversation, told)
+
+
+def _with_wrong_receiver(conversation: Conversation, report: Report) -> Document:
+    named = ("DebitPartyName", names.business(b2b_results.WRONG_RECEIVER))
+    parameters = _parameters(report)
+    return _listed(conversation, [parameters[0], named, *parameters[2:]])
+
+
+_FORMS: dict[Notice, Callable[[Conversation, Report], Document]] = {
+    Notice.RESULT_2017_ORDER: _of_2017,
+    Notice.RESULT_AS_TEXT: _as_text,
+    Notice.RESULT_SINGLE_PARAMETER: _with_single_parameter,
+    Notice.RESULT_WITHOUT_PARAMETERS: _without_parameters,
+    Notice.RESULT_WRONG_AMOUNT: _with_wrong_amount,
+    Notice.RESULT_WRONG_RECEIVER: _with_wrong_receiver,
+}
+
+
+def _status(report: Report) -> str:
+    if report.finding is not Finding.TRUTH:
+        return report.finding.value
+    return COMPLETED if isinstance(report.order.outcome, Movement) else Finding.FAILED.value
+
+
+def _parameters(report: Report) -> list[tuple[Document, ...]]:
+    """In the documents' order. Daraja's sample has DebitPartyName twice, and TransactionReason without a value."""
+    payment = report.order.payment
+    twice = report.parties is StatusParties.DEBIT_TWICE
+    receiver = names.receiver(msisdn=payment.msisdn, shortcode=payment.shortcode)
+    return [
+        ("DebitPartyName", names.organisation(report.shortcode)),
+        ("DebitPartyName" if twice else "CreditPartyName", receiver),
+        ("OriginatorConversationID", payment.originator_conversation_id),
+        ("InitiatedTime", identifiers.compact_time(report.order.opened_at)),
+        ("DebitAccountType", payment.product.debits.value),
+        ("DebitPartyCharges", b2b_results.charge_text(payment) if _status(report) == COMPLETED else ""),
+        ("TransactionReason",),
+        ("ReasonType", payment.product.reason_type),
+        ("TransactionStatus", _status(report)),
+        ("FinalisedTime", *_finalised_time(report)),
+        ("Amount", payment.amount_cents // 100),
+        ("ConversationID", payment.conversation_id),
+        ("ReceiptNo", *_receipt(report)),
+    ]
+
+
+def _finalised_time(report: Report) -> tuple[Document, ...]:
+    outcome = report.order.outcome
+    if report.finding in NOT_FINAL:
+        return ()
+    completed_at = outcome.completed_at if isinstance(outcome, Movement) else report.order.opened_at
+    return (identifiers.compact_time(completed_at),)
+
+
+def _receipt(report: Report) -> tuple[Document, ...]:
+    """The receipt of a payment that was made, and no value before that is settled; a failed one has the placeholder."""
+    outcome = report.order.outcome
+    if report.finding in NOT_FINAL:
+        return ()
+    if isinstance(outcome, Movement):
+        return (outcome.receipt,)
+    return (identifiers.placeholder_transaction_id(report.order.opened_at),)
+
+
+def _listed(conversation: Conversation, parameters: list[tuple[Document, ...]]) -> Document:
+    listed = [envelope.item(str(key), *value) for key, *value in parameters]
+    return _result(conversation, "0", {"ResultParameter": listed})
+
+
+def _result(conversation: Conversation, code: str, parameters: Document) -> Document:
+    told: dict[str, Document] = {} if parameters is None else {"ResultParameters": parameters}
+    return {
+        "Result": {
+            "ConversationID": conversation.conversation_id,
+            "OriginatorConversationID": conversation.originator_conversation_id,
+            "ReferenceData": {"ReferenceItem": envelope.item("Occasion")},
+            "ResultCode": envelope.code_number(code),
+            "ResultDesc": RESULT_TEXTS[code],
+            **told,
+            "ResultType": 0,
+            "TransactionID": identifiers.placeholder_transaction_id(conversation.opened_at),
+        }
+    }

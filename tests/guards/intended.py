@@ -1,0 +1,61 @@
+"""What each role may do to each table, as it is meant: the list that the database's own is compared with.
+
+A new table takes its place here, or the comparison fails.
+"""
+
+from __future__ import annotations
+
+# INSERT and SELECT for the application, SELECT for the reader, and nothing is ever changed, not even by the owner.
+APPEND_ONLY = frozenset(
+    {
+        "accounts", "balance_queries", "currencies", "float_assertions", "idempotency_keys", "journal_entries", "ledgers",
+        "payout_edges", "payout_events", "payout_limits", "postings", "provider_references", "provider_tariffs",
+        "reversal_links", "review_resolutions", "reviews", "vault_openings",
+    }
+)  # fmt: skip
+
+# The same, but the application changes these columns. Rows are never deleted, not even by the owner.
+KEPT = {
+    "account_balances": "ceiling closed_at credits debits floor last_entry_id version",
+    "account_days": "credits debits",
+    "api_keys": "revoked_at",
+    "attempts": "answer detail finished_at",
+    "inbox": "detail due_at judged_at payout_id tries verdict",
+    "instructions": "attempts done_at due_at lease_token",
+    "parties": "",
+    "partners": "suspended_at",
+    "payout_usage": "amount count",
+    "payouts": "completed_at failure_code failure_text provider_charge receipt state updated_at version",
+    "provider_tokens": "app sealed usable_until",
+    "rail_stops": "resumed_at resumed_by",
+    "vault_secrets": "key_fingerprint wrapped_key",
+    "webhook_deliveries": "answer due_at lease_token leased_until state tried_at tries",
+    "webhook_endpoints": "disabled_at disabled_why failing_since probe_at recovered_at",
+    "webhook_secrets": "retires_at",
+}
+
+# Made by migrations alone: the application only reads them.
+SEALED = frozenset({"alembic_version", "currencies", "payout_edges"})
+# Inserted without this column, which the database fills in.
+NOT_GIVEN = {"payout_events": {"xid"}}
+# What the reader sees of tables that hold secrets; of every other it sees all.
+READER_SEES = {"provider_tokens": "", "vault_secrets": "fingerprint ledger_id name version written_at written_by"}
+# Alembic's own; no guard of ours stands on it.
+UNGUARDED = frozenset({"alembic_version"})
+
+
+def intended(role: str, table: str, columns: frozenset[str]) -> dict[str, frozenset[str]]:
+    """The columns a role may SELECT, INSERT and UPDATE of a table that has these; nothing else is anybody's."""
+    if role == "daftari_app":
+        may = {
+            "SELECT": columns,
+            "INSERT": frozenset() if table in SEALED else columns - NOT_GIVEN.get(table, set()),
+            "UPDATE": frozenset(KEPT.get(table, "").split()),
+        }
+    elif role == "daftari_reader":
+        may = {"SELECT": frozenset(READER_SEES[table].split()) if table in READER_SEES else columns}
+    elif role == "daftari_migrator":
+        may = {"SELECT": columns if table == "alembic_version" else frozenset()}
+    else:
+        may = {}
+    return {privilege: allowed for privilege, allowed in may.items() if allowed}
