@@ -34,6 +34,7 @@ LOOKUPS_MAX = 64
 # Two labels at least, the last one starting with a letter: whatever else could be read as a number (127.1, 0x7f000001,
 # 2130706433, 017700000001) is no name.
 _NAME = re.compile(r"(?=.{1,253}\Z)(?:[a-z0-9](?:[a-z0-9-]{0,61}[a-z0-9])?\.)+[a-z](?:[a-z0-9-]{0,61}[a-z0-9])?\Z")
+_USUAL_PORTS = {"https": 443, "http": 80}
 _PLAIN = re.compile(r"[!-~]+\Z")
 
 # Not the public internet: IANA's special-purpose registries for IPv4 and IPv6 (RFC 6890 and its successors), multicast,
@@ -83,8 +84,7 @@ class Target:
     def authority(self) -> str:
         """The Host header's value."""
         host = f"[{self.host}]" if ":" in self.host else self.host
-        usual = {"https": 443, "http": 80}[self.scheme]
-        return host if self.port == usual else f"{host}:{self.port}"
+        return host if self.port == _USUAL_PORTS[self.scheme] else f"{host}:{self.port}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -113,15 +113,16 @@ def check_url(url: str, *, rules: EgressRules) -> Target:
         given_port = parts.port
     except ValueError:
         raise _refused("this cannot be read as a URL") from None
-    if "@" in parts.netloc or parts.netloc.endswith(":") or "#" in url:
-        raise _refused("a URL to call has no user, no fragment, and no empty port")
     host = (parts.hostname or "").lower()
+    if parts.netloc.lower() not in _plain_authorities(host, given_port) or "#" in url:
+        raise _refused("a URL to call is https://host/path, with a port where needed, no user and no fragment")
     literal = _literal(host, parts)
     if literal is None and not _NAME.match(host) and not (rules.allow_loopback and host == "localhost"):
         raise _refused("the host must be a full name, or an address in its usual form")
     if literal is not None:
         check_address(literal, rules=rules)
-    target = Target(parts.scheme.lower(), host, given_port or 443, _path(parts), literal)
+    port = given_port if given_port is not None else _USUAL_PORTS.get(parts.scheme, 0)
+    target = Target(parts.scheme, host, port, _path(parts), literal)
     _check_scheme_and_port(target, given_port, rules)
     return target
 
@@ -210,6 +211,12 @@ class SystemResolver:
     def close(self) -> None:
         """Starts no more lookups; those under way end by themselves."""
         self._threads.shutdown(wait=False, cancel_futures=True)
+
+
+def _plain_authorities(host: str, port: int | None) -> set[str]:
+    """How a host, and a port, are written when nothing is hidden between them."""
+    plain = f"[{host}]" if ":" in host else host
+    return {plain} if port is None else {f"{plain}:{port}"}
 
 
 def _literal(host: str, parts: SplitResult) -> IpAddress | None:

@@ -1,7 +1,11 @@
-"""The whole schema on one page, for queries in SQLAlchemy Core. The DDL itself is migrations/sql; a test compares the
-two."""
+"""The whole schema on one page, for queries in SQLAlchemy Core: each table's key, then its other columns.
+
+The DDL itself is migrations/sql; a test compares the two.
+"""
 
 from __future__ import annotations
+
+from typing import Any, TypeAlias
 
 from sqlalchemy import (
     BigInteger,
@@ -16,434 +20,136 @@ from sqlalchemy import (
     Text,
 )
 from sqlalchemy.dialects.postgresql import ARRAY, JSONB
+from sqlalchemy.types import TypeEngine
 
 metadata = MetaData()
 
-
-def _moment(name: str) -> Column[object]:
-    return Column(name, DateTime(timezone=True))
-
-
-def _moments(*names: str) -> list[Column[object]]:
-    return [_moment(name) for name in names]
+MOMENT = DateTime(timezone=True)
+TEXTS = ARRAY(Text)
 
 
-def _texts(*names: str) -> list[Column[str]]:
-    return [Column(name, Text) for name in names]
+Kind: TypeAlias = TypeEngine[Any] | type[TypeEngine[Any]]
 
 
-def _place() -> tuple[Column[int], Column[int]]:
-    """The key of most tables."""
-    return Column("ledger_id", Integer, primary_key=True), Column("id", BigInteger, primary_key=True)
+def _table(name: str, key: dict[str, Kind], /, **columns: Kind) -> Table:
+    keys = [Column(column, kind, primary_key=True) for column, kind in key.items()]
+    return Table(name, metadata, *keys, *(Column(column, kind) for column, kind in columns.items()))
 
 
-currencies = Table("currencies", metadata, Column("code", Text, primary_key=True), Column("exponent", SmallInteger))
+# fmt: off
+currencies = _table("currencies", {"code": Text},
+    exponent=SmallInteger)
 
-ledgers = Table(
-    "ledgers",
-    metadata,
-    Column("id", Integer, primary_key=True),
-    Column("code", Text),
-    Column("name", Text),
-    Column("base_currency", Text),
-    Column("time_zone", Text),
-    _moment("created_at"),
-)
+ledgers = _table("ledgers", {"id": Integer},
+    code=Text, name=Text, base_currency=Text, time_zone=Text, created_at=MOMENT)
 
-accounts = Table(
-    "accounts",
-    metadata,
-    *_place(),
-    Column("path", Text),
-    Column("number", Text),
-    Column("name", Text),
-    Column("class", Text),
-    Column("normal_side", Text),
-    Column("currency", Text),
-    Column("role", Text),
-    Column("provider", Text),
-    Column("wallet_ref", Text),
-    Column("owner_kind", Text),
-    Column("owner_ref", Text),
-    _moment("opened_at"),
-)
+accounts = _table("accounts", {"ledger_id": Integer, "id": BigInteger},
+    path=Text, number=Text, name=Text, **{"class": Text}, normal_side=Text, currency=Text, role=Text, provider=Text,
+    wallet_ref=Text, owner_kind=Text, owner_ref=Text, opened_at=MOMENT)
 
-account_balances = Table(
-    "account_balances",
-    metadata,
-    Column("ledger_id", Integer, primary_key=True),
-    Column("account_id", BigInteger, primary_key=True),
-    Column("debits", BigInteger),
-    Column("credits", BigInteger),
-    Column("version", BigInteger),
-    Column("last_entry_id", BigInteger),
-    Column("floor", BigInteger),
-    Column("ceiling", BigInteger),
-    _moment("closed_at"),
-)
+account_balances = _table("account_balances", {"ledger_id": Integer, "account_id": BigInteger},
+    debits=BigInteger, credits=BigInteger, version=BigInteger, last_entry_id=BigInteger, floor=BigInteger,
+    ceiling=BigInteger, closed_at=MOMENT)
 
-journal_entries = Table(
-    "journal_entries",
-    metadata,
-    *_place(),
-    Column("kind", Text),
-    Column("subject_kind", Text),
-    Column("subject_id", Text),
-    Column("occurrence", BigInteger),
-    _moment("effective_at"),
-    _moment("recorded_at"),
-    Column("business_date", Date),
-    Column("posting_count", SmallInteger),
-    Column("reverses_id", BigInteger),
-    Column("source", Text),
-    Column("actor", Text),
-    Column("reference", Text),
-    Column("narrative", Text),
-    Column("facts", JSONB),
-    Column("xid", Text),
-)
+journal_entries = _table("journal_entries", {"ledger_id": Integer, "id": BigInteger},
+    kind=Text, subject_kind=Text, subject_id=Text, occurrence=BigInteger, effective_at=MOMENT, recorded_at=MOMENT,
+    business_date=Date, posting_count=SmallInteger, reverses_id=BigInteger, source=Text, actor=Text, reference=Text,
+    narrative=Text, facts=JSONB, xid=Text)
 
-postings = Table(
-    "postings",
-    metadata,
-    Column("ledger_id", Integer, primary_key=True),
-    Column("entry_id", BigInteger, primary_key=True),
-    Column("line", SmallInteger, primary_key=True),
-    Column("account_id", BigInteger),
-    Column("currency", Text),
-    Column("side", Text),
-    Column("amount", BigInteger),
-    Column("account_version", BigInteger),
-    Column("balance_after", BigInteger),
-)
+postings = _table("postings", {"ledger_id": Integer, "entry_id": BigInteger, "line": SmallInteger},
+    account_id=BigInteger, currency=Text, side=Text, amount=BigInteger, account_version=BigInteger,
+    balance_after=BigInteger)
 
-account_days = Table(
-    "account_days",
-    metadata,
-    Column("ledger_id", Integer, primary_key=True),
-    Column("account_id", BigInteger, primary_key=True),
-    Column("business_date", Date, primary_key=True),
-    Column("debits", BigInteger),
-    Column("credits", BigInteger),
-)
+account_days = _table("account_days", {"ledger_id": Integer, "account_id": BigInteger, "business_date": Date},
+    debits=BigInteger, credits=BigInteger)
 
-idempotency_keys = Table(
-    "idempotency_keys",
-    metadata,
-    Column("ledger_id", Integer, primary_key=True),
-    Column("client_id", BigInteger, primary_key=True),
-    Column("key", Text, primary_key=True),
-    Column("method", Text),
-    Column("request_hash", LargeBinary),
-    Column("result_id", BigInteger),
-    _moment("created_at"),
-)
+idempotency_keys = _table("idempotency_keys", {"ledger_id": Integer, "client_id": BigInteger, "key": Text},
+    method=Text, request_hash=LargeBinary, result_id=BigInteger, created_at=MOMENT)
 
-reversal_links = Table(
-    "reversal_links",
-    metadata,
-    Column("ledger_id", Integer, primary_key=True),
-    Column("original_entry_id", BigInteger, primary_key=True),
-    Column("original_line", SmallInteger, primary_key=True),
-    Column("ordinal", Integer, primary_key=True),
-    Column("reversing_entry_id", BigInteger),
-    Column("reversing_line", SmallInteger),
-    Column("amount", BigInteger),
-    Column("reversed_after", BigInteger),
-)
+reversal_links = _table("reversal_links",
+    {"ledger_id": Integer, "original_entry_id": BigInteger, "original_line": SmallInteger, "ordinal": Integer},
+    reversing_entry_id=BigInteger, reversing_line=SmallInteger, amount=BigInteger, reversed_after=BigInteger)
 
-partners = Table(
-    "partners",
-    metadata,
-    *_place(),
-    Column("code", Text),
-    Column("name", Text),
-    Column("currency", Text),
-    Column("payout_fee", BigInteger),
-    _moment("created_at"),
-    _moment("suspended_at"),
-)
+partners = _table("partners", {"ledger_id": Integer, "id": BigInteger},
+    code=Text, name=Text, currency=Text, payout_fee=BigInteger, created_at=MOMENT, suspended_at=MOMENT)
 
-api_keys = Table(
-    "api_keys",
-    metadata,
-    Column("id", BigInteger, primary_key=True),
-    Column("client_id", BigInteger),
-    Column("ledger_id", Integer),
-    Column("partner_id", BigInteger),
-    Column("name", Text),
-    Column("secret_hash", LargeBinary),
-    Column("permissions", ARRAY(Text)),
-    _moment("created_at"),
-    _moment("expires_at"),
-    _moment("revoked_at"),
-)
+api_keys = _table("api_keys", {"id": BigInteger},
+    client_id=BigInteger, ledger_id=Integer, partner_id=BigInteger, name=Text, secret_hash=LargeBinary,
+    permissions=TEXTS, created_at=MOMENT, expires_at=MOMENT, revoked_at=MOMENT)
 
-parties = Table(
-    "parties",
-    metadata,
-    *_place(),
-    Column("msisdn_index", LargeBinary),
-    Column("msisdn_ciphertext", LargeBinary),
-    Column("msisdn_masked", Text),
-    _moment("created_at"),
-)
+parties = _table("parties", {"ledger_id": Integer, "id": BigInteger},
+    msisdn_index=LargeBinary, msisdn_ciphertext=LargeBinary, msisdn_masked=Text, created_at=MOMENT)
 
-provider_tariffs = Table(
-    "provider_tariffs",
-    metadata,
-    Column("ledger_id", Integer, primary_key=True),
-    Column("provider", Text, primary_key=True),
-    Column("service", Text, primary_key=True),
-    Column("currency", Text, primary_key=True),
-    Column("valid_from", Date, primary_key=True),
-    Column("from_amount", BigInteger, primary_key=True),
-    Column("to_amount", BigInteger),
-    Column("charge", BigInteger),
-)
+provider_tariffs = _table("provider_tariffs",
+    {"ledger_id": Integer, "provider": Text, "service": Text, "currency": Text, "valid_from": Date, "from_amount": BigInteger},
+    to_amount=BigInteger, charge=BigInteger)
 
-payouts = Table(
-    "payouts",
-    metadata,
-    *_place(),
-    Column("partner_id", BigInteger),
-    Column("partner_reference", Text),
-    Column("party_id", BigInteger),
-    Column("currency", Text),
-    Column("amount", BigInteger),
-    Column("fee", BigInteger),
-    Column("provider_charge", BigInteger),
-    Column("purpose", Text),
-    Column("remarks", Text),
-    Column("rail", Text),
-    Column("shortcode", Text),
-    Column("provider_reference", Text),
-    Column("reserve_entry_id", BigInteger),
-    Column("state", Text),
-    Column("version", Integer),
-    Column("receipt", Text),
-    Column("failure_code", Text),
-    Column("failure_text", Text),
-    _moment("created_at"),
-    _moment("updated_at"),
-    _moment("completed_at"),
-)
+payouts = _table("payouts", {"ledger_id": Integer, "id": BigInteger},
+    partner_id=BigInteger, partner_reference=Text, party_id=BigInteger, currency=Text, amount=BigInteger,
+    fee=BigInteger, provider_charge=BigInteger, purpose=Text, remarks=Text, rail=Text, shortcode=Text,
+    provider_reference=Text, reserve_entry_id=BigInteger, state=Text, version=Integer, receipt=Text,
+    failure_code=Text, failure_text=Text, created_at=MOMENT, updated_at=MOMENT, completed_at=MOMENT)
 
-payout_events = Table(
-    "payout_events",
-    metadata,
-    Column("ledger_id", Integer, primary_key=True),
-    Column("payout_id", BigInteger, primary_key=True),
-    Column("version", Integer, primary_key=True),
-    Column("state", Text),
-    Column("event", Text),
-    Column("entry_id", BigInteger),
-    Column("detail", Text),
-    _moment("recorded_at"),
-    Column("xid", Text),
-)
+payout_events = _table("payout_events", {"ledger_id": Integer, "payout_id": BigInteger, "version": Integer},
+    state=Text, event=Text, entry_id=BigInteger, detail=Text, recorded_at=MOMENT, xid=Text)
 
-provider_references = Table(
-    "provider_references",
-    metadata,
-    Column("ledger_id", Integer, primary_key=True),
-    Column("provider", Text, primary_key=True),
-    Column("kind", Text, primary_key=True),
-    Column("value", Text, primary_key=True),
-    Column("payout_id", BigInteger),
-    _moment("created_at"),
-)
+provider_references = _table("provider_references",
+    {"ledger_id": Integer, "provider": Text, "kind": Text, "value": Text},
+    payout_id=BigInteger, created_at=MOMENT)
 
-instructions = Table(
-    "instructions",
-    metadata,
-    *_place(),
-    Column("kind", Text),
-    Column("payout_id", BigInteger),
-    _moment("due_at"),
-    Column("attempts", Integer),
-    Column("lease_token", BigInteger),
-    _moment("done_at"),
-)
+instructions = _table("instructions", {"ledger_id": Integer, "id": BigInteger},
+    kind=Text, payout_id=BigInteger, due_at=MOMENT, attempts=Integer, lease_token=BigInteger, done_at=MOMENT)
 
-attempts = Table(
-    "attempts",
-    metadata,
-    Column("ledger_id", Integer, primary_key=True),
-    Column("instruction_id", BigInteger, primary_key=True),
-    Column("number", Integer, primary_key=True),
-    Column("token_hash", LargeBinary),
-    _moment("started_at"),
-    _moment("finished_at"),
-    Column("answer", Text),
-    Column("detail", Text),
-)
+attempts = _table("attempts", {"ledger_id": Integer, "instruction_id": BigInteger, "number": Integer},
+    token_hash=LargeBinary, started_at=MOMENT, finished_at=MOMENT, answer=Text, detail=Text)
 
-inbox = Table(
-    "inbox",
-    metadata,
-    *_place(),
-    Column("provider", Text),
-    Column("kind", Text),
-    Column("token_hash", LargeBinary),
-    Column("raw", LargeBinary),
-    Column("remote_address", Text),
-    _moment("received_at"),
-    Column("tries", Integer),
-    _moment("due_at"),
-    _moment("judged_at"),
-    Column("verdict", Text),
-    Column("detail", Text),
-    Column("payout_id", BigInteger),
-)
+inbox = _table("inbox", {"ledger_id": Integer, "id": BigInteger},
+    provider=Text, kind=Text, token_hash=LargeBinary, raw=LargeBinary, remote_address=Text, received_at=MOMENT,
+    tries=Integer, due_at=MOMENT, judged_at=MOMENT, verdict=Text, detail=Text, payout_id=BigInteger)
 
-reviews = Table(
-    "reviews",
-    metadata,
-    *_place(),
-    Column("queue", Text),
-    Column("payout_id", BigInteger),
-    Column("inbox_id", BigInteger),
-    Column("reason", Text),
-    _moment("opened_at"),
-)
+reviews = _table("reviews", {"ledger_id": Integer, "id": BigInteger},
+    queue=Text, payout_id=BigInteger, inbox_id=BigInteger, reason=Text, opened_at=MOMENT)
 
-review_resolutions = Table(
-    "review_resolutions",
-    metadata,
-    Column("ledger_id", Integer, primary_key=True),
-    Column("review_id", BigInteger, primary_key=True),
-    Column("verb", Text),
-    Column("evidence", Text),
-    Column("actor", Text),
-    Column("entry_id", BigInteger),
-    _moment("resolved_at"),
-)
+review_resolutions = _table("review_resolutions", {"ledger_id": Integer, "review_id": BigInteger},
+    verb=Text, evidence=Text, actor=Text, entry_id=BigInteger, resolved_at=MOMENT)
 
-float_assertions = Table(
-    "float_assertions",
-    metadata,
-    *_place(),
-    Column("provider", Text),
-    Column("shortcode", Text),
-    Column("sub_account", Text),
-    Column("currency", Text),
-    Column("available", BigInteger),
-    _moment("asserted_at"),
-    Column("source", Text),
-    Column("payout_id", BigInteger),
-)
+float_assertions = _table("float_assertions", {"ledger_id": Integer, "id": BigInteger},
+    provider=Text, shortcode=Text, sub_account=Text, currency=Text, available=BigInteger, asserted_at=MOMENT,
+    source=Text, payout_id=BigInteger)
 
-payout_limits = Table(
-    "payout_limits",
-    metadata,
-    Column("ledger_id", Integer, primary_key=True),
-    Column("partner_id", BigInteger, primary_key=True),
-    Column("scope", Text, primary_key=True),
-    Column("span", Text, primary_key=True),
-    Column("id", BigInteger, primary_key=True),
-    Column("amount_max", BigInteger),
-    Column("count_max", BigInteger),
-    Column("set_by", Text),
-    _moment("set_at"),
-)
+payout_limits = _table("payout_limits",
+    {"ledger_id": Integer, "partner_id": BigInteger, "scope": Text, "span": Text, "id": BigInteger},
+    amount_max=BigInteger, count_max=BigInteger, set_by=Text, set_at=MOMENT)
 
-payout_usage = Table(
-    "payout_usage",
-    metadata,
-    Column("ledger_id", Integer, primary_key=True),
-    Column("partner_id", BigInteger, primary_key=True),
-    Column("payee", LargeBinary, primary_key=True),
-    Column("span", Text, primary_key=True),
-    Column("starts_at", DateTime(timezone=True), primary_key=True),
-    Column("amount", BigInteger),
-    Column("count", BigInteger),
-)
+payout_usage = _table("payout_usage",
+    {"ledger_id": Integer, "partner_id": BigInteger, "payee": LargeBinary, "span": Text, "starts_at": MOMENT},
+    amount=BigInteger, count=BigInteger)
 
-rail_stops = Table(
-    "rail_stops",
-    metadata,
-    Column("ledger_id", Integer, primary_key=True),
-    Column("rail", Text, primary_key=True),
-    Column("id", BigInteger, primary_key=True),
-    Column("reason", Text),
-    Column("stopped_by", Text),
-    _moment("stopped_at"),
-    Column("resumed_by", Text),
-    _moment("resumed_at"),
-)
+rail_stops = _table("rail_stops", {"ledger_id": Integer, "rail": Text, "id": BigInteger},
+    reason=Text, stopped_by=Text, stopped_at=MOMENT, resumed_by=Text, resumed_at=MOMENT)
 
-vault_secrets = Table(
-    "vault_secrets",
-    metadata,
-    Column("ledger_id", Integer, primary_key=True),
-    Column("name", Text, primary_key=True),
-    Column("version", Integer, primary_key=True),
-    Column("sealed", LargeBinary),
-    Column("wrapped_key", LargeBinary),
-    Column("key_fingerprint", Text),
-    Column("fingerprint", Text),
-    Column("written_by", Text),
-    _moment("written_at"),
-)
+vault_secrets = _table("vault_secrets", {"ledger_id": Integer, "name": Text, "version": Integer},
+    sealed=LargeBinary, wrapped_key=LargeBinary, key_fingerprint=Text, fingerprint=Text, written_by=Text,
+    written_at=MOMENT)
 
-vault_openings = Table(
-    "vault_openings",
-    metadata,
-    *_place(),
-    Column("name", Text),
-    Column("version", Integer),
-    Column("purpose", Text),
-    _moment("opened_at"),
-)
+vault_openings = _table("vault_openings", {"ledger_id": Integer, "id": BigInteger},
+    name=Text, version=Integer, purpose=Text, opened_at=MOMENT)
 
-provider_tokens = Table(
-    "provider_tokens",
-    metadata,
-    Column("app", Text, primary_key=True),
-    Column("sealed", LargeBinary),
-    _moment("usable_until"),
-)
+provider_tokens = _table("provider_tokens", {"app": Text},
+    sealed=LargeBinary, usable_until=MOMENT)
 
-balance_queries = Table(
-    "balance_queries",
-    metadata,
-    *_place(),
-    Column("provider", Text),
-    Column("shortcode", Text),
-    Column("token_hash", LargeBinary),
-    _moment("asked_at"),
-)
+balance_queries = _table("balance_queries", {"ledger_id": Integer, "id": BigInteger},
+    provider=Text, shortcode=Text, token_hash=LargeBinary, asked_at=MOMENT)
 
-webhook_endpoints = Table(
-    "webhook_endpoints",
-    metadata,
-    *_place(),
-    Column("partner_id", BigInteger),
-    *_texts("url", "request_id", "disabled_why"),
-    *_moments("created_at", "failing_since", "probe_at", "recovered_at", "disabled_at"),
-)
+webhook_endpoints = _table("webhook_endpoints", {"ledger_id": Integer, "id": BigInteger},
+    partner_id=BigInteger, url=Text, request_id=Text, disabled_why=Text, created_at=MOMENT, failing_since=MOMENT,
+    probe_at=MOMENT, recovered_at=MOMENT, disabled_at=MOMENT)
 
-webhook_secrets = Table(
-    "webhook_secrets",
-    metadata,
-    *_place(),
-    Column("endpoint_id", BigInteger),
-    Column("request_id", Text),
-    Column("sealed", LargeBinary),
-    *_moments("created_at", "retires_at"),
-)
+webhook_secrets = _table("webhook_secrets", {"ledger_id": Integer, "id": BigInteger},
+    endpoint_id=BigInteger, request_id=Text, sealed=LargeBinary, created_at=MOMENT, retires_at=MOMENT)
 
-webhook_deliveries = Table(
-    "webhook_deliveries",
-    metadata,
-    *_place(),
-    Column("endpoint_id", BigInteger),
-    Column("payout_id", BigInteger),
-    Column("version", Integer),
-    Column("payload", LargeBinary),
-    Column("tries", Integer),
-    Column("lease_token", BigInteger),
-    *_texts("event", "state", "answer"),
-    *_moments("created_at", "due_at", "tried_at", "leased_until"),
-)
+webhook_deliveries = _table("webhook_deliveries", {"ledger_id": Integer, "id": BigInteger},
+    endpoint_id=BigInteger, payout_id=BigInteger, version=Integer, payload=LargeBinary, tries=Integer,
+    lease_token=BigInteger, event=Text, state=Text, answer=Text, created_at=MOMENT, due_at=MOMENT, tried_at=MOMENT,
+    leased_until=MOMENT)
+# fmt: on

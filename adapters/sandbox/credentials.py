@@ -8,6 +8,7 @@ from __future__ import annotations
 import base64
 import binascii
 import hmac
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 
@@ -64,6 +65,13 @@ class Initiator:
         if not self.is_locked:
             self._mismatches = 0 if matches else self._mismatches + 1
         return matches
+
+    def objections(self, security_credential: str) -> Iterator[str]:
+        """The result codes that speak against a request with this credential; asking for them counts a mismatch."""
+        if self.is_locked:
+            yield "8006"
+        if not self.admits(security_credential):
+            yield "2001"
 
     def unlock(self) -> None:
         """Forgets the mismatches."""

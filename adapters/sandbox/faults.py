@@ -6,25 +6,69 @@ Chooses behaviours and draws lots; carries nothing out.
 from __future__ import annotations
 
 import random
+from collections import deque
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
+from datetime import datetime, timedelta
 
 from adapters.sandbox import magic
-from adapters.sandbox.magic import Behaviour
+from adapters.sandbox.apis import ENDPOINTS, PAYMENTS, Api
+from adapters.sandbox.behaviours import Behaviour
+
+NOT_FOUND_CODES = ("2033", "25")
+"""The result codes that integrators met where a status query found nothing."""
+
+
+@dataclass(frozen=True, slots=True)
+class Target:
+    """What a request asks of whom: for a payment the receiver's MSISDN or shortcode; otherwise both are empty."""
+
+    api: Api
+    msisdn: str = field(default="", repr=False)
+    shortcode: str = ""
 
 
 @dataclass(frozen=True, slots=True)
 class Scripted:
-    """The next `count` requests to `msisdn` (None: to anyone) get this behaviour, whatever their number says."""
+    """The next `count` requests get this behaviour, whatever their number says: those to `msisdn` or `shortcode` (None:
+    to anyone) of `api` (None: of any payment API; questions and OAuth have to be named)."""
 
     behaviour: str
     count: int
     msisdn: str | None = field(default=None, repr=False)
+    shortcode: str | None = None
+    api: Api | None = None
+
+    def meets(self, target: Target) -> bool:
+        """Whether this line of the script is for such a request."""
+        of_this_api = target.api in PAYMENTS if self.api is None else target.api is self.api
+        to_this_one = self.msisdn in {None, target.msisdn} and self.shortcode in {None, target.shortcode}
+        return of_this_api and to_this_one
+
+
+class Allowance:
+    """What the gateway lets through: so many requests within a window that slides; `requests_max` None is no limit."""
+
+    def __init__(self, *, requests_max: int | None, seconds: float) -> None:
+        self.requests_max = requests_max
+        self.seconds = seconds
+        self._admitted_at: deque[datetime] = deque()
+
+    def admits(self, now: datetime) -> bool:
+        """Whether one more may pass at `now`; counts it if so."""
+        if self.requests_max is None:
+            return True
+        while self._admitted_at and now - self._admitted_at[0] >= timedelta(seconds=self.seconds):
+            self._admitted_at.popleft()
+        if len(self._admitted_at) >= self.requests_max:
+            return False
+        self._admitted_at.append(now)
+        return True
 
 
 @dataclass(frozen=True, slots=True)
 class Rate:
-    """The share, 0 to 1, of otherwise plain requests that get this behaviour."""
+    """The share, 0 to 1, of otherwise plain payments, or of otherwise plain questions, that get this behaviour."""
 
     behaviour: str
     share: float
@@ -61,6 +105,10 @@ class Faults:
         """No script, no rates, callbacks as at start, the first seed again."""
         self.scripted: list[Scripted] = []
         self.rates: tuple[Rate, ...] = ()
+        self.query_rates: tuple[Rate, ...] = ()
+        self.allowance = Allowance(requests_max=None, seconds=1)
+        self.token_errors = {api: endpoint.token_error for api, endpoint in ENDPOINTS.items()}
+        self.not_found_code = NOT_FOUND_CODES[0]
         self.callbacks = self._callbacks_at_start
         self.reseed(self._seed_at_start)
 
@@ -72,14 +120,13 @@ class Faults:
         """Appends to the script; earlier lines are used up first."""
         self.scripted.extend(scripted)
 
-    def choose(self, msisdn: str) -> Behaviour:
-        """The behaviour for one request, using up a scripted fault if one matches."""
-        for index, fault in enumerate(self.scripted):
-            if fault.msisdn in {None, msisdn}:
-                self._use_up(index)
-                return magic.BEHAVIOURS[fault.behaviour]
-        behaviour = magic.behaviour_of(msisdn)
-        return self._drawn() if behaviour is magic.SUCCESS else behaviour
+    def choose(self, target: Target, by_number: Behaviour) -> Behaviour:
+        """The behaviour for one request, using up a scripted fault if one matches; `by_number` is what the magic
+        numbers say. A behaviour that this API does not have gives way to plain success."""
+        behaviour = self._scripted(target) or by_number
+        if behaviour is by_number is magic.SUCCESS:
+            behaviour = self._drawn(target.api)
+        return behaviour if target.api in behaviour.only_on else magic.SUCCESS
 
     def journey(self) -> Journey:
         """What the next callback will meet."""
@@ -90,14 +137,19 @@ class Faults:
         doubled = lot < self.callbacks.drop_rate + self.callbacks.duplicate_rate
         return Journey(delay_seconds, copies=2 if doubled else 1)
 
-    def _use_up(self, index: int) -> None:
-        fault = self.scripted.pop(index)
-        if fault.count > 1:
-            self.scripted.insert(index, Scripted(fault.behaviour, fault.count - 1, fault.msisdn))
+    def _scripted(self, target: Target) -> Behaviour | None:
+        for index, fault in enumerate(self.scripted):
+            if fault.meets(target):
+                left = [replace(fault, count=fault.count - 1)] if fault.count > 1 else []
+                self.scripted[index : index + 1] = left
+                return magic.BEHAVIOURS[fault.behaviour]
+        return None
 
-    def _drawn(self) -> Behaviour:
+    def _drawn(self, api: Api) -> Behaviour:
+        if api is Api.OAUTH:
+            return magic.SUCCESS
         lot = self._random.random()
-        for rate in self.rates:
+        for rate in self.rates if api in PAYMENTS else self.query_rates:
             if lot < rate.share:
                 return magic.BEHAVIOURS[rate.behaviour]
             lot -= rate.share

@@ -41,3 +41,4 @@ class Simulation:
         self.world.start_over()
         self.faults.clear()
         self.initiator.unlock()
+        self.tokens.requests_max = None

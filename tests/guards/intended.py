@@ -8,8 +8,8 @@ from __future__ import annotations
 # INSERT and SELECT for the application, SELECT for the reader, and nothing is ever changed, not even by the owner.
 APPEND_ONLY = frozenset(
     {
-        "accounts", "balance_queries", "currencies", "float_assertions", "idempotency_keys", "journal_entries", "ledgers",
-        "payout_edges", "payout_events", "payout_limits", "postings", "provider_references", "provider_tariffs",
+        "accounts", "balance_queries", "currencies", "float_assertions", "idempotency_keys", "journal_entries",
+        "ledgers", "payout_edges", "payout_events", "payout_limits", "postings", "provider_references", "provider_tariffs",
         "reversal_links", "review_resolutions", "reviews", "vault_openings",
     }
 )  # fmt: skip

@@ -9,7 +9,9 @@ from psycopg import errors, sql
 from psycopg.types.json import Jsonb
 
 from tests.fix_database import Database
-from tests.guards.attacks import ATTACKS, Attack, reverse
+from tests.guards import attacks_on_accounts, attacks_on_entries, attacks_on_reversals
+from tests.guards.attacks import ATTACKS, Attack
+from tests.guards.attacks_on_reversals import reverse
 from tests.guards.stage import (
     BANK,
     CAPPED,
@@ -27,6 +29,7 @@ from tests.guards.stage import (
     session,
 )
 
+LISTS = (attacks_on_entries, attacks_on_accounts, attacks_on_reversals)  # importing them filled ATTACKS
 GUARDED = [attack for attack in ATTACKS if attack.guards]
 
 
@@ -68,8 +71,7 @@ def test_it_is_the_named_trigger_that_refuses(owner: Connection, stage: Stage, a
 def test_every_guard_of_the_journal_is_attacked(owner: Connection) -> None:
     rows = owner.execute(
         "SELECT tgname, tgrelid::regclass::text FROM pg_trigger WHERE NOT tgisinternal AND tgrelid::regclass::text IN "
-        "('journal_entries', 'postings', 'account_balances', 'reversal_links') AND tgtype & 4 <> 0"  # on INSERT
-        " UNION SELECT tgname, tgrelid::regclass::text FROM pg_trigger WHERE tgname = 'account_balances_follow_postings'"
+        "('journal_entries', 'postings', 'account_balances', 'reversal_links') AND tgfoid::regproc::text !~ '^refuse_'"
     )
 
     assert {(name, table) for name, table in rows} == {guard for attack in GUARDED for guard in attack.guards}
@@ -118,7 +120,8 @@ _TWO_INSERTS = """
 WITH one AS (INSERT INTO postings SELECT * FROM jsonb_populate_record(NULL::postings, %(one)s)),
 other AS (INSERT INTO postings SELECT * FROM jsonb_populate_record(NULL::postings, %(other)s)),
 header AS (
-    INSERT INTO journal_entries (ledger_id, id, kind, effective_at, recorded_at, business_date, posting_count, source, actor)
+    INSERT INTO journal_entries
+        (ledger_id, id, kind, effective_at, recorded_at, business_date, posting_count, source, actor)
     SELECT ledger_id, id, kind, effective_at, recorded_at, business_date, posting_count, source, actor
     FROM jsonb_populate_record(NULL::journal_entries, %(header)s)
 )

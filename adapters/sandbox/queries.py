@@ -1,0 +1,108 @@
+"""The system behind the APIs that ask: looks a payment up, or reads the balances. Moves nothing."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import replace
+from datetime import datetime
+
+from adapters.sandbox import balance_results, magic, query_request, status_results
+from adapters.sandbox.apis import Api
+from adapters.sandbox.behaviours import Behaviour, Core, Finding, Notice
+from adapters.sandbox.envelope import FALSE_FAILURE_CODE, Conversation
+from adapters.sandbox.faults import Target
+from adapters.sandbox.fields import Fields
+from adapters.sandbox.intake import Intake, Received, Tell
+from adapters.sandbox.query_request import QueryRequest
+from adapters.sandbox.simulation import Simulation
+from adapters.sandbox.status_results import Report, Unanswered
+from adapters.sandbox.wire import Document
+from adapters.sandbox.world import Balances, Fate, Order
+
+
+class QueryCore:
+    """Answers to a query's own result address. What it finds is settled when it is asked, not when it is told."""
+
+    def __init__(self, simulation: Simulation, intake: Intake) -> None:
+        self._simulation = simulation
+        self._intake = intake
+
+    def read(self, fields: Fields, body: bytes, api: Api) -> QueryRequest:
+        """The question asked. Raises Refused naming the first bad field."""
+        return query_request.read_query(fields, body, api=api, settings=self._simulation.settings)
+
+    def receive(self, request: QueryRequest, api: Api, now: datetime) -> Received:
+        """Queues the question and finds its answer, unless its behaviour keeps it from arriving."""
+        order = self._order(request)
+        behaviour = self._behaviour(order, api)
+        seen = self._intake.seen(api, behaviour, now)
+        if behaviour.core is Core.NOT_REACHED:
+            self._simulation.world.note_request(seen)
+            return Received(behaviour, None)
+        conversation = self._intake.open(request.body, originator=None, now=now)
+        seen = replace(
+            seen,
+            originator_conversation_id=conversation.originator_conversation_id,
+            conversation_id=conversation.conversation_id,
+        )
+        if behaviour.core is Core.FORGETS:
+            self._simulation.world.note_request(replace(seen, fate=Fate.FORGOTTEN))
+            tell = _nothing
+        else:
+            code = next(self._objections(request, behaviour), "0")
+            answer = Unanswered(code) if code != "0" else self._answer(api, order)
+            code = answer.result_code if isinstance(answer, Unanswered) else "0"
+            fate = Fate.ANSWERED if code == "0" else Fate.FAILED
+            self._simulation.world.note_request(replace(seen, fate=fate, result_code=code))
+            tell = _telling(conversation, answer)
+        return self._intake.ready(
+            conversation, behaviour, tell=tell, addresses=request.addresses, number=seen.number
+        )
+
+    def _order(self, request: QueryRequest) -> Order | None:
+        return self._simulation.world.order(
+            originator_conversation_id=request.originator_conversation_id, receipt=request.receipt
+        )
+
+    def _behaviour(self, order: Order | None, api: Api) -> Behaviour:
+        by_payment = magic.BEHAVIOURS[order.behaviour.queried_as] if order else magic.SUCCESS
+        return self._simulation.faults.choose(Target(api), by_payment)
+
+    def _objections(self, request: QueryRequest, behaviour: Behaviour) -> Iterator[str]:
+        """Result codes against answering, gravest first; only the first is looked for."""
+        yield from self._simulation.initiator.objections(request.security_credential)
+        if behaviour.result_code != "0":
+            yield behaviour.result_code
+
+    def _answer(self, api: Api, order: Order | None) -> Report | Balances | Unanswered:
+        return self._simulation.world.balances if api is Api.BALANCE else self._report(order)
+
+    def _report(self, order: Order | None) -> Report | Unanswered:
+        settings = self._simulation.settings
+        finding = self._finding(order)
+        if order is None or finding is Finding.NOT_FOUND:
+            return Unanswered(self._simulation.faults.not_found_code)
+        return Report(order, finding, settings.shortcode, settings.status_parties)
+
+    def _finding(self, order: Order | None) -> Finding:
+        if order is None:
+            return Finding.NOT_FOUND
+        findings = order.behaviour.findings
+        finding = findings[min(self._simulation.world.query_number(order), len(findings) - 1)]
+        if finding is Finding.TRUTH and order.outcome is None:
+            return Finding.NOT_FOUND
+        return finding
+
+
+def _telling(conversation: Conversation, answer: Report | Balances | Unanswered) -> Tell:
+    def tell(notice: Notice) -> Document:
+        told = Unanswered(FALSE_FAILURE_CODE) if notice is Notice.FALSE_FAILURE else answer
+        if isinstance(told, Balances):
+            return balance_results.document(notice, conversation, told)
+        return status_results.document(notice, conversation, told)
+
+    return tell
+
+
+def _nothing(_notice: Notice) -> Document:
+    raise AssertionError("only a decision has a result to tell")

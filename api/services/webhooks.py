@@ -1,0 +1,155 @@
+"""The webhooks' two services: convert, one ledger call, convert. A partner's key reaches that partner's own only."""
+
+from __future__ import annotations
+
+import secrets
+from collections.abc import Callable
+from functools import partial
+
+import grpc.aio
+from daftari.v1 import webhooks_pb2 as pb
+from daftari.v1.webhooks_pb2_grpc import (
+    WebhookCommandServiceServicer,
+    WebhookQueryServiceServicer,
+    add_WebhookCommandServiceServicer_to_server,
+    add_WebhookQueryServiceServicer_to_server,
+)
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from adapters.egress import EgressRules, check_url
+from api.caller import Caller, current_call
+from api.conversion.pages import page_of
+from api.conversion.webhooks import (
+    delivery_id_of,
+    delivery_message,
+    delivery_states_of,
+    endpoint_id_of,
+    endpoint_message,
+    overlap_of,
+)
+from api.core import Core
+from api.server import Service
+from ledger import partners
+from ledger.database import run, transaction
+from ledger.errors import Denied, PartnerNotFound
+from ledger.journal.books import Ledger
+from ledger.sealing import Sealer
+from ledger.webhooks import endpoints, history
+
+_NAMES = pb.DESCRIPTOR.services_by_name
+_ID_MAX = 2**63 - 1
+
+
+class WebhookCommands(WebhookCommandServiceServicer):
+    """See protos/daftari/v1/webhooks.proto."""
+
+    def __init__(self, core: Core, *, sealer: Sealer, rules: EgressRules) -> None:
+        self._core = core
+        self._sealer = sealer
+        self._rules = rules
+
+    async def CreateWebhookEndpoint(
+        self,
+        request: pb.CreateWebhookEndpointRequest,
+        context: grpc.aio.ServicerContext[pb.CreateWebhookEndpointRequest, pb.CreateWebhookEndpointResponse],
+    ) -> pb.CreateWebhookEndpointResponse:
+        caller = current_call().caller
+        ledger = await self._core.ledgers.find(request.ledger, caller=caller)
+        check_url(request.url, rules=self._rules)
+        secret = secrets.token_bytes(endpoints.SECRET_BYTES)
+
+        async def command(connection: AsyncConnection) -> endpoints.Told:
+            return await endpoints.create_endpoint(
+                connection,
+                ledger_id=ledger.id,
+                partner_id=await _partner_id(connection, ledger, request.partner, caller),
+                url=request.url,
+                request_id=request.request_id,
+                secret=secret,
+                sealer=self._sealer,
+                ids=self._core.ids,
+                now=self._core.now(),
+            )
+
+        told = await run(self._core.engine, command, again_on=endpoints.RACING_CONSTRAINTS)
+        return pb.CreateWebhookEndpointResponse(endpoint=endpoint_message(told.endpoint), secret=told.secret)
+
+    async def RotateWebhookSecret(
+        self,
+        request: pb.RotateWebhookSecretRequest,
+        context: grpc.aio.ServicerContext[pb.RotateWebhookSecretRequest, pb.RotateWebhookSecretResponse],
+    ) -> pb.RotateWebhookSecretResponse:
+        caller = current_call().caller
+        ledger = await self._core.ledgers.find(request.ledger, caller=caller)
+        command = partial(
+            endpoints.rotate_secret,
+            ledger_id=ledger.id,
+            partner_id=caller.partner_id,
+            endpoint_id=endpoint_id_of(request.endpoint_id),
+            request_id=request.request_id,
+            overlap=overlap_of(request.overlap_seconds),
+            secret=secrets.token_bytes(endpoints.SECRET_BYTES),
+            sealer=self._sealer,
+            ids=self._core.ids,
+            now=self._core.now(),
+        )
+        told = await run(self._core.engine, command, again_on=endpoints.RACING_CONSTRAINTS)
+        return pb.RotateWebhookSecretResponse(endpoint=endpoint_message(told.endpoint), secret=told.secret)
+
+    async def DisableWebhookEndpoint(
+        self,
+        request: pb.DisableWebhookEndpointRequest,
+        context: grpc.aio.ServicerContext[pb.DisableWebhookEndpointRequest, pb.DisableWebhookEndpointResponse],
+    ) -> pb.DisableWebhookEndpointResponse:
+        place = await self._place(request)
+        command = partial(endpoints.disable_endpoint, **place, why=request.reason, now=self._core.now())
+        return pb.DisableWebhookEndpointResponse(endpoint=endpoint_message(await run(self._core.engine, command)))
+
+    async def EnableWebhookEndpoint(
+        self,
+        request: pb.EnableWebhookEndpointRequest,
+        context: grpc.aio.ServicerContext[pb.EnableWebhookEndpointRequest, pb.EnableWebhookEndpointResponse],
+    ) -> pb.EnableWebhookEndpointResponse:
+        command = partial(endpoints.enable_endpoint, **await self._place(request), now=self._core.now())
+        enabled = await run(self._core.engine, command, again_on=endpoints.RACING_CONSTRAINTS)
+        return pb.EnableWebhookEndpointResponse(endpoint=endpoint_message(enabled))
+
+    async def PingWebhookEndpoint(
+        self,
+        request: pb.PingWebhookEndpointRequest,
+        context: grpc.aio.ServicerContext[pb.PingWebhookEndpointRequest, pb.PingWebhookEndpointResponse],
+    ) -> pb.PingWebhookEndpointResponse:
+        place = await self._place(request)
+        command = partial(history.ping_endpoint, **place, ids=self._core.ids, now=self._core.now())
+        return pb.PingWebhookEndpointResponse(delivery=delivery_message(await run(self._core.engine, command)))
+
+    async def ReplayWebhookDelivery(
+        self,
+        request: pb.ReplayWebhookDeliveryRequest,
+        context: grpc.aio.ServicerContext[pb.ReplayWebhookDeliveryRequest, pb.ReplayWebhookDeliveryResponse],
+    ) -> pb.ReplayWebhookDeliveryResponse:
+        caller = current_call().caller
+        ledger = await self._core.ledgers.find(request.ledger, caller=caller)
+        command = partial(
+            history.replay_delivery,
+            ledger_id=ledger.id,
+            partner_id=caller.partner_id,
+            delivery_id=delivery_id_of(request.delivery_id),
+            now=self._core.now(),
+        )
+        return pb.ReplayWebhookDeliveryResponse(delivery=delivery_message(await run(self._core.engine, command)))
+
+    async def ReplayDeadWebhookDeliveries(
+        self,
+        request: pb.ReplayDeadWebhookDeliveriesRequest,
+        context: grpc.aio.ServicerContext[pb.ReplayDeadWebhookDeliveriesRequest, pb.ReplayDeadWebhookDeliveriesResponse],
+    ) -> pb.ReplayDeadWebhookDeliveriesResponse:
+        command = partial(history.replay_dead, **await self._place(request), now=self._core.now())
+        return pb.ReplayDeadWebhookDeliveriesResponse(replayed=await run(self._core.engine, command))
+
+    async def _place(self, request: _OfEndpoint) -> _Place:
+        caller = current_call().caller
+        ledger = await self._core.ledgers.find(request.ledger, caller=caller)
+        return _Place(
+            ledger_id=ledger.id, partner_id=caller.partner_id, endpoint_id=endpoint_id_of(request.endpoint_id)
+        )
