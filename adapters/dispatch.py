@@ -26,6 +26,7 @@ from ledger.ids import IdSource
 from ledger.journal.books import Ledger, find_ledgers
 from ledger.outbox import queue
 from ledger.outbox.queue import Claimed, Finished
+from ledger.outcomes import RACING_CONSTRAINTS
 from ledger.vault import Grant
 
 log = structlog.get_logger(__name__)
@@ -102,11 +103,16 @@ class Dispatcher:
     async def step(self) -> int:
         """Claims one batch, makes its calls, records each answer as it comes; returns how many were claimed."""
         token = self._ids.next(self._now())
-        claimed, calls = await run(self._engine, partial(self._claim, token=token))
+        claimed, calls = await run(self._engine, partial(self._claim, token=token), again_on=RACING_CONSTRAINTS)
         pending = {asyncio.ensure_future(self._carry_out(call)) for call in calls}
-        while pending:
-            finished, pending = await asyncio.wait(pending, return_when=asyncio.FIRST_COMPLETED)
-            await self._record_all([task.result() for task in finished], token)
+        try:
+            while pending:
+                finished, pending = await asyncio.wait(pending, return_when=asyncio.FIRST_COMPLETED)
+                await self._record_all([task.result() for task in finished], token)
+        finally:
+            # A step that is itself cut off takes its calls with it: none goes out behind the back of the lease.
+            for call in pending:
+                call.cancel()
         return claimed
 
     async def _claim(self, connection: AsyncConnection, *, token: int) -> tuple[int, list[Call]]:
@@ -153,7 +159,18 @@ class Dispatcher:
             return (result[0].ledger.id, result[0].claimed.kind)
 
         for _, group in groupby(sorted(results, key=place), key=place):
-            await run(self._engine, partial(self._record, results=list(group), token=token))
+            await self._record_group(list(group), token)
+
+    async def _record_group(self, results: Sequence[tuple[Call, Any]], token: int) -> None:
+        """Together, or one by one where that fails: an answer the books refuse loses no other. Its own attempt stays
+        without an answer, and is found as lost when its lease ends."""
+        try:
+            await run(self._engine, partial(self._record, results=results, token=token), again_on=RACING_CONSTRAINTS)
+        except Exception as error:  # noqa: BLE001 -- the process edge: found out one by one, then left to the lease
+            log.error("answers.not_recorded", count=len(results), error=type(error).__name__)
+            if len(results) > 1:
+                for one in results:
+                    await self._record_group([one], token)
 
     async def _record(self, connection: AsyncConnection, *, results: Sequence[tuple[Call, Any]], token: int) -> None:
         session = await driver(connection)

@@ -49,8 +49,7 @@ _NOT_PUBLIC_4 = [
 ]  # fmt: skip
 _PUBLIC_6 = ipaddress.IPv6Network("2000::/3")
 _NOT_PUBLIC_6 = [
-    ipaddress.IPv6Network(one)
-    for one in ("2001::/23", "2001:db8::/32", "2002::/16", "2620:4f:8000::/48", "3fff::/20")
+    ipaddress.IPv6Network(one) for one in ("2001::/23", "2001:db8::/32", "2002::/16", "2620:4f:8000::/48", "3fff::/20")
 ]
 
 
@@ -207,10 +206,6 @@ class SystemResolver:
         lookup = partial(socket.getaddrinfo, host, port, type=socket.SOCK_STREAM)
         found = await asyncio.get_running_loop().run_in_executor(self._threads, lookup)
         return [str(place[4][0]) for place in found]
-
-    def close(self) -> None:
-        """Starts no more lookups; those under way end by themselves."""
-        self._threads.shutdown(wait=False, cancel_futures=True)
 
 
 def _plain_authorities(host: str, port: int | None) -> set[str]:

@@ -5,11 +5,12 @@ is posted at its figure. Whatever a provider sends can only park its own message
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from functools import partial
 from itertools import groupby
+from typing import TypeVar
 
 import structlog
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
@@ -18,22 +19,26 @@ from adapters.dispatch import hash_token
 from adapters.provider import CallbackUnreadable, PayoutCallback, PayoutRail
 from ledger import floats
 from ledger.database import Driver, driver, run
+from ledger.errors import CommitUnknown, Overloaded
 from ledger.floats import Assertion
 from ledger.ids import IdSource
 from ledger.journal.books import Ledger, find_ledgers
 from ledger.journal.entry import Source
-from ledger.msisdn import Msisdn
 from ledger.outbox import inbox, queue
 from ledger.outbox.inbox import Message, Verdict
 from ledger.outbox.instruction import OutcomeUnknown, Settled
-from ledger.outcomes import Applied, OutcomeRecorder, Recorded, Report, Unchanged
-from ledger.parties import PartyKeys, read_msisdns
+from ledger.outcomes import RACING_CONSTRAINTS, Applied, OutcomeRecorder, Recorded, Unchanged
+from ledger.parties import PartyKeys, read_payees
+from ledger.payee import BusinessKind, BusinessPayee, Payee
 from ledger.payouts import reviews, writing
+from ledger.payouts.outcome import Report
 from ledger.payouts.payout import Standing
+from ledger.payouts.posting import OutcomeNotPostable
 from ledger.payouts.writing import LockedPayout
 from ledger.sealing import Sealer
 
 log = structlog.get_logger(__name__)
+_Result = TypeVar("_Result")
 
 ACTOR = "daftari.inbound"
 # How rails name a balance among a success's facts: "utility_available_minor_units".
@@ -41,6 +46,11 @@ BALANCE_FACT = "_available_minor_units"
 BODY_BYTES_MAX = 256 * 1024
 TRIES_MAX = 3
 RETRY_AFTER = timedelta(seconds=5)
+# What goes wrong with these is not the message's fault: it waits this long, as often as it takes.
+WAITING = (OutcomeNotPostable, Overloaded, CommitUnknown)
+WAIT_AFTER = timedelta(minutes=1)
+# Another process may choose the same id in the same millisecond: the message is stored under another one then.
+_RACING = frozenset({"inbox_pkey"})
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,21 +89,23 @@ class Inbound:
     async def receive(
         self, *, ledger_id: int, rail: str, kind: str, token: str, raw: bytes, remote_address: str | None
     ) -> None:
-        """Stores a callback as it came, committed before it is answered. Only a hash of its token is kept."""
-        now = self._now()
-        message = inbox.Received(
-            ledger_id, self._ids.next(now), rail, kind, hash_token(token), raw[:BODY_BYTES_MAX], remote_address
-        )
-        await run(self._engine, partial(self._store, message=message, now=now))
+        """Stores a callback as it came, committed before it is answered. Only a hash of its token is kept. Raises
+        LedgerNotFound for a path that nobody can have been given."""
 
-    async def _store(self, connection: AsyncConnection, *, message: inbox.Received, now: datetime) -> None:
-        await inbox.store(await driver(connection), message=message, sealer=self._sealer, now=now)
+        async def store(connection: AsyncConnection) -> None:
+            now = self._now()
+            message = inbox.Received(
+                ledger_id, self._ids.next(now), rail, kind, hash_token(token), raw[:BODY_BYTES_MAX], remote_address
+            )
+            await inbox.store(await driver(connection), message=message, sealer=self._sealer, now=now)
+
+        await run(self._engine, store, again_on=_RACING)
 
     async def step(self, *, limit: int) -> int:
         """Judges one batch of stored messages; returns how many. A batch that fails is judged one by one, so that one
         poisonous message delays no other."""
         try:
-            return await run(self._engine, lambda connection: self._judge_batch(connection, limit))
+            return await self._run(partial(self._judge_batch, limit=limit))
         except Exception as error:  # noqa: BLE001 -- the process edge: found out one by one below
             log.warning("inbox.batch_failed", error=type(error).__name__)
             return await self._judge_singly(limit)
@@ -101,15 +113,17 @@ class Inbound:
     async def _judge_singly(self, limit: int) -> int:
         due = await run(self._engine, lambda connection: self._list_due(connection, limit))
         for ledger_id, message_id in due:
-            one = partial(self._judge_one, ledger_id=ledger_id, message_id=message_id)
             try:
-                await run(self._engine, one)
-            except Exception as error:  # noqa: BLE001 -- the process edge: the message is put aside
+                await self._run(partial(self._judge_one, ledger_id=ledger_id, message_id=message_id))
+            except Exception as error:  # noqa: BLE001 -- the process edge: the message is put off or put aside
                 reason = type(error).__name__
                 log.error("inbox.message_failed", message_id=message_id, error=reason)
-                aside = partial(self._put_aside, ledger_id=ledger_id, message_id=message_id, reason=reason)
-                await run(self._engine, aside)
+                put = self._put_off if isinstance(error, WAITING) else self._put_aside
+                await self._run(partial(put, ledger_id=ledger_id, message_id=message_id, reason=reason))
         return len(due)
+
+    async def _run(self, function: Callable[[AsyncConnection], Awaitable[_Result]]) -> _Result:
+        return await run(self._engine, function, again_on=RACING_CONSTRAINTS)
 
     async def _list_due(self, connection: AsyncConnection, limit: int) -> list[tuple[int, int]]:
         return await inbox.list_due(await driver(connection), now=self._now(), limit=limit)
@@ -120,18 +134,26 @@ class Inbound:
         )
         await self._judge_messages(connection, messages)
 
+    async def _put_off(self, connection: AsyncConnection, *, ledger_id: int, message_id: int, reason: str) -> None:
+        """The books could not take the outcome now, or the database was busy: the message waits."""
+        log.warning("inbox.message_waits", message_id=message_id, reason=reason)
+        session, due_at = await driver(connection), self._now() + WAIT_AFTER
+        await inbox.postpone(session, ledger_id=ledger_id, message_id=message_id, failures=0, due_at=due_at)
+
     async def _put_aside(self, connection: AsyncConnection, *, ledger_id: int, message_id: int, reason: str) -> None:
         """Counts a failed try; after the last one the message is parked as poison for a person."""
-        session = await driver(connection)
-        now = self._now()
-        for message in await inbox.claim_one(session, sealer=self._sealer, ledger_id=ledger_id, message_id=message_id):
-            if message.tries + 1 < TRIES_MAX:
-                await inbox.postpone(session, message=message, due_at=now + RETRY_AFTER)
-                continue
-            await inbox.settle(session, verdicts=[_verdict(message, "poison", reason, None)], now=now)
-            await self._review(session, ledger_id, "poison-message", [(message, None, reason)])
+        session, now = await driver(connection), self._now()
+        postponed = await inbox.postpone(
+            session, ledger_id=ledger_id, message_id=message_id, failures=1, due_at=now + RETRY_AFTER
+        )
+        if postponed is None or postponed[0] < TRIES_MAX:
+            return
+        owners = await inbox.find_owners(session, ledger_id=ledger_id, token_hashes=[postponed[1]])
+        payout_id, _ = owners.get(postponed[1], (None, ""))
+        await inbox.settle(session, verdicts=[Verdict(ledger_id, message_id, "poison", reason, payout_id)], now=now)
+        await self._review(session, ledger_id, "poison-message", [(message_id, payout_id, reason)])
 
-    async def _judge_batch(self, connection: AsyncConnection, limit: int) -> int:
+    async def _judge_batch(self, connection: AsyncConnection, *, limit: int) -> int:
         messages = await inbox.claim(await driver(connection), sealer=self._sealer, now=self._now(), limit=limit)
         await self._judge_messages(connection, messages)
         return len(messages)
@@ -147,12 +169,12 @@ class Inbound:
         payout_ids = [payout_id for payout_id, _ in owners.values()]
         payouts = await writing.lock_payouts(session, ledger_id=ledger.id, payout_ids=payout_ids)
         party_ids = [payout.party_id for payout in payouts.values()]
-        msisdns = await read_msisdns(session, ledger_id=ledger.id, party_ids=party_ids, keys=self._party_keys)
+        payees = await read_payees(session, ledger_id=ledger.id, party_ids=party_ids, keys=self._party_keys)
         answers = await self._keep_balances(session, ledger, [m for m in messages if m.token_hash not in owners])
         judged = [_Judged(message, None, verdict) for message, verdict in answers]
         for message in [m for m in messages if m.id not in {answer.id for answer, _ in answers}]:
             payout_id, kind = owners.get(message.token_hash, (0, ""))
-            judged.append(self._judge(message, kind, payouts.get(payout_id), msisdns))
+            judged.append(self._judge(message, kind, payouts.get(payout_id), payees))
         reports = [one.report for one in judged if one.report is not None]
         recorded = iter(await self._recorder.record(session, ledger=ledger, reports=reports, now=self._now()))
         verdicts = [one.verdict if one.report is None else _conclude(one.verdict, next(recorded)) for one in judged]
@@ -197,9 +219,7 @@ class Inbound:
             found.append((message, _verdict(message, "applied", f"{len(told)} balances", None)))
         return found
 
-    def _judge(
-        self, message: Message, kind: str, payout: LockedPayout | None, msisdns: Mapping[int, Msisdn]
-    ) -> _Judged:
+    def _judge(self, message: Message, kind: str, payout: LockedPayout | None, payees: Mapping[int, Payee]) -> _Judged:
         if payout is None or payout.rail != message.rail or message.rail not in self._rails:
             return _Judged(message, None, _verdict(message, "orphan", "no attempt of ours has this path", None))
         # The path's token says what was asked, and so how the answer is to be read: never the message itself.
@@ -207,7 +227,7 @@ class Inbound:
         read = (rail.read_query_callback if is_query else rail.read_payout_callback)(message.kind, message.raw)
         if isinstance(read, CallbackUnreadable):
             return _Judged(message, None, _verdict(message, "unreadable", read.reason, payout.id))
-        mismatch = find_mismatch(read, payout, msisdns[payout.party_id])
+        mismatch = find_mismatch(read, payout, payees[payout.party_id])
         outcome = (
             read.outcome if mismatch is None else OutcomeUnknown(f"a callback contradicts the request: {mismatch}")
         )
@@ -220,27 +240,27 @@ class Inbound:
         queues = {"mismatch": "amount-mismatch", "unreadable": "poison-message", "orphan": "callback-orphan"}
         for verdict, name in queues.items():
             cases = [
-                (one.message, one.verdict.payout_id, one.verdict.detail or verdict)
+                (one.message.id, one.verdict.payout_id, one.verdict.detail or verdict)
                 for one in judged
                 if one.verdict.verdict == verdict
             ]
             await self._review(session, ledger.id, name, cases)
 
     async def _review(
-        self, session: Driver, ledger_id: int, name: str, cases: Sequence[tuple[Message, int | None, str]]
+        self, session: Driver, ledger_id: int, name: str, cases: Sequence[tuple[int, int | None, str]]
     ) -> None:
         await reviews.open_reviews(
             session,
             ledger_id=ledger_id,
             queue=name,
             cases=[(payout_id, reason) for _, payout_id, reason in cases],
-            inbox_ids=[message.id for message, _, _ in cases],
+            inbox_ids=[message_id for message_id, _, _ in cases],
             ids=self._ids,
             now=self._now(),
         )
 
 
-def find_mismatch(callback: PayoutCallback, payout: LockedPayout, msisdn: Msisdn) -> str | None:
+def find_mismatch(callback: PayoutCallback, payout: LockedPayout, payee: Payee) -> str | None:
     """What in a callback contradicts the intent it is about; None where all it carries agrees. Pure.
 
     `callback.reference` is None where the gateway put an id of its own (v1 of the B2C API, and documented v3 samples).
@@ -249,13 +269,22 @@ def find_mismatch(callback: PayoutCallback, payout: LockedPayout, msisdn: Msisdn
         return "it names another reference of ours"
     if callback.amount is not None and callback.amount != payout.amount:
         return f"it says {callback.amount}, we asked for {payout.amount}"
-    if callback.msisdn is not None and callback.msisdn != msisdn:
+    if not _may_be(payee, callback):
         return "it names another payee"
     if callback.shortcode is not None and callback.shortcode != payout.shortcode:
         return "it names another shortcode"
     if isinstance(callback.outcome, Settled) and callback.outcome.amount != payout.amount:
         return f"it settles {callback.outcome.amount}, we asked for {payout.amount}"
     return None
+
+
+def _may_be(payee: Payee, told: PayoutCallback) -> bool:
+    """A till's result may name its head office instead; a pay bill's names the pay bill."""
+    if told.msisdn is not None and told.msisdn != payee:
+        return False
+    if isinstance(payee, BusinessPayee) and payee.kind is BusinessKind.PAYBILL:
+        return told.receiver_shortcode in (None, payee.shortcode)
+    return True
 
 
 def _assertions_of(one: _Judged, payouts: Mapping[int, LockedPayout]) -> list[Assertion]:

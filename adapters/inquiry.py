@@ -17,8 +17,9 @@ from ledger.journal.entry import Source
 from ledger.outbox import queue
 from ledger.outbox.instruction import Failed, NotSent, OutcomeUnknown, PayoutInquiry, QueryAnswer, Settled
 from ledger.outbox.queue import Claimed
-from ledger.outcomes import OutcomeRecorder, Report
+from ledger.outcomes import OutcomeRecorder
 from ledger.payouts import reviews, writing
+from ledger.payouts.outcome import Report
 from ledger.payouts.payout import State
 
 QUEUE = "submit-unknown"

@@ -3,7 +3,7 @@ means."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Protocol, TypeAlias
 
@@ -35,8 +35,8 @@ class Capabilities:
 class CallbackUrls:
     """Where the provider is to answer this very attempt; both paths hold a secret token and are never logged."""
 
-    result_url: str
-    timeout_url: str
+    result_url: str = field(repr=False)
+    timeout_url: str = field(repr=False)
 
 
 @dataclass(frozen=True, slots=True)

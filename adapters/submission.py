@@ -15,9 +15,10 @@ from ledger.journal.entry import Source
 from ledger.outbox import queue
 from ledger.outbox.instruction import Answer, NotSent, OutcomeUnknown, PayoutInstruction
 from ledger.outbox.queue import Claimed, Finished
-from ledger.outcomes import Applied, OutcomeRecorder, Recorded, Report, Started
-from ledger.parties import PartyKeys, read_msisdns
+from ledger.outcomes import Applied, OutcomeRecorder, Recorded
+from ledger.parties import PartyKeys, read_payees
 from ledger.payouts import writing
+from ledger.payouts.outcome import Report, Started
 
 log = structlog.get_logger(__name__)
 
@@ -56,8 +57,10 @@ class Submission:
         return await self._instructions(session, ledger, started)
 
     async def carry_out(self, call: Call) -> Answer:
-        """One call to the rail."""
+        """One call to the rail. Another process may run a rail that this one does not: nothing was sent then."""
         instruction: PayoutInstruction = call.content
+        if instruction.rail not in self._rails:
+            return NotSent(f"this process does not run {instruction.rail}")
         return await self._rails[instruction.rail].submit_payout(instruction, call.urls)
 
     async def finish(self, session: Driver, ledger: Ledger, results: Sequence[tuple[Call, Answer]]) -> list[Done]:
@@ -90,7 +93,7 @@ class Submission:
     ) -> list[tuple[Claimed, str, PayoutInstruction]]:
         ids = [one.payout_id for one in started]
         payouts = await writing.lock_payouts(session, ledger_id=ledger.id, payout_ids=ids)
-        msisdns = await read_msisdns(
+        payees = await read_payees(
             session, ledger_id=ledger.id, party_ids=[one.party_id for one in payouts.values()], keys=self._party_keys
         )
         prepared = []
@@ -100,7 +103,7 @@ class Submission:
                 provider_reference=payout.provider_reference,
                 rail=payout.rail,
                 shortcode=payout.shortcode,
-                payee=msisdns[payout.party_id],
+                payee=payees[payout.party_id],
                 amount=payout.amount,
                 purpose=payout.purpose,
                 remarks=payout.remarks,

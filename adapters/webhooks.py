@@ -78,6 +78,11 @@ class Deliverer:
         while self._under_way:
             await asyncio.wait(self._under_way)
 
+    async def close(self) -> None:
+        """Drains, and closes the way out."""
+        await self.drain()
+        await self._egress.close()
+
     async def _claim(self, connection: AsyncConnection, *, room: int) -> list[Claimed]:
         now = self._now()
         return await deliveries.claim(
@@ -98,7 +103,7 @@ class Deliverer:
         except Exception as error:  # noqa: BLE001 -- the process edge: the delivery is tried again when its lease ends
             log.error("webhook.crashed", delivery=claimed.event_id, error=type(error).__name__)
             return
-        answer = verdict.answer if isinstance(verdict, Taken | NotTaken) else deliveries.GONE
+        answer = verdict.answer if isinstance(verdict, Taken | NotTaken) else f"HTTP {HTTP_GONE}"
         log.info("webhook.tried", delivery=claimed.event_id, event_type=claimed.event, answer=answer, recorded=kept)
 
     async def _record(self, connection: AsyncConnection, *, tried: Claimed, verdict: Verdict) -> bool:

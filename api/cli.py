@@ -6,7 +6,7 @@ import sys
 
 import typer
 
-from api.commands import books, database, demo, keys, partners, reviews, sandbox, serve, status, vault, verify
+from api.commands import books, database, demo, keys, partners, reviews, sandbox, serve, status, vault, verify, webhooks
 from ledger.errors import LedgerError
 
 app = typer.Typer(
@@ -16,6 +16,7 @@ app.add_typer(books.app, name="books")
 app.add_typer(partners.app, name="partner")
 app.add_typer(keys.app, name="key")
 app.add_typer(reviews.app, name="review")
+app.add_typer(webhooks.app, name="webhook")
 app.add_typer(vault.app, name="vault")
 app.add_typer(database.app, name="database")
 app.command("serve")(serve.serve)

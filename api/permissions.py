@@ -24,14 +24,18 @@ class Permission(enum.Enum):
     RAILS_SWITCH = "rails.switch"
     REVIEWS_READ = "reviews.read"
     REVIEWS_RESOLVE = "reviews.resolve"
+    WEBHOOKS_READ = "webhooks.read"
+    WEBHOOKS_MANAGE = "webhooks.manage"
 
 
-# What a partner's key may do unless said otherwise: its own payouts, nothing of the books.
+# What a partner's key may do unless said otherwise: its own payouts and webhooks, nothing of the books.
 PARTNER_PERMISSIONS = (
     Permission.PAYOUTS_REQUEST,
     Permission.PAYOUTS_CANCEL,
     Permission.PAYOUTS_READ,
     Permission.PARTNERS_READ,
+    Permission.WEBHOOKS_READ,
+    Permission.WEBHOOKS_MANAGE,
 )
 
 _BY_SERVICE: Mapping[str, Mapping[str, Permission]] = {
@@ -87,6 +91,20 @@ _BY_SERVICE: Mapping[str, Mapping[str, Permission]] = {
     "daftari.v1.ReviewQueryService": {
         "GetReview": Permission.REVIEWS_READ,
         "ListReviews": Permission.REVIEWS_READ,
+    },
+    "daftari.v1.WebhookCommandService": {
+        "CreateWebhookEndpoint": Permission.WEBHOOKS_MANAGE,
+        "RotateWebhookSecret": Permission.WEBHOOKS_MANAGE,
+        "DisableWebhookEndpoint": Permission.WEBHOOKS_MANAGE,
+        "EnableWebhookEndpoint": Permission.WEBHOOKS_MANAGE,
+        "PingWebhookEndpoint": Permission.WEBHOOKS_MANAGE,
+        "ReplayWebhookDelivery": Permission.WEBHOOKS_MANAGE,
+        "ReplayDeadWebhookDeliveries": Permission.WEBHOOKS_MANAGE,
+    },
+    "daftari.v1.WebhookQueryService": {
+        "ListWebhookEndpoints": Permission.WEBHOOKS_READ,
+        "GetWebhookDelivery": Permission.WEBHOOKS_READ,
+        "ListWebhookDeliveries": Permission.WEBHOOKS_READ,
     },
 }
 

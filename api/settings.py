@@ -102,4 +102,21 @@ class Settings(BaseSettings):
         default=900, ge=0, description="How often providers are asked what they hold; 0 for never"
     )
     rail_timeout_seconds: float = Field(default=30, gt=0, description="How long one call to a rail may take")
+    webhook_allow_loopback: bool = Field(
+        default=False, description="Whether webhooks may go to this machine, by http too; for demonstrations"
+    )
+    webhook_ports: list[int] = Field(default=[443, 8443], min_length=1, description="Ports webhooks may go to")
+    webhook_timeout_seconds: float = Field(default=15, gt=0, description="How long one try of a webhook may take")
+    webhook_calls_max: int = Field(default=64, ge=1, le=1000, description="Webhooks under way at once in one process")
+    webhook_endpoint_calls_max: int = Field(
+        default=4, ge=1, le=100, description="Webhooks under way at once to one endpoint; 1 while it fails"
+    )
+    webhook_retry_seconds: list[float] = Field(
+        default=[5.0, 60.0, 300.0, 1800.0, 7200.0, 18000.0, 36000.0, 50400.0, 72000.0, 86400.0],
+        min_length=1,
+        description="The rests between the tries of a webhook, drawn out by up to a tenth; after the last it is dead",
+    )
+    webhook_probe_seconds: float = Field(
+        default=600, gt=0, description="How often a failing endpoint is tried though nothing is due"
+    )
     log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = Field(default="INFO", description="Lowest level logged")

@@ -4,6 +4,7 @@ chance."""
 from __future__ import annotations
 
 import random
+import ssl
 import time
 from collections.abc import AsyncIterator, Mapping
 from contextlib import AsyncExitStack, asynccontextmanager
@@ -17,6 +18,7 @@ from adapters.daraja.client import connect_rail
 from adapters.daraja.credentials import ConstantSecrets, DarajaAccess, DarajaSecrets, SecretsProvider
 from adapters.daraja.tariff import B2C_TARIFF_2023_08
 from adapters.dispatch import Dispatcher, DispatchSettings, Errand
+from adapters.egress import Egress, EgressLimits, EgressRules, SystemResolver
 from adapters.inbound import Inbound
 from adapters.inquiry import Inquiry
 from adapters.provider import PayoutRail
@@ -24,6 +26,7 @@ from adapters.submission import Submission
 from adapters.tariffs import TariffBand
 from adapters.transport import HttpLimits, Secret
 from adapters.vaulted import SharedTokens, VaultedDaraja
+from adapters.webhooks import Deliverer, DelivererSettings
 from api.profile import Profile, open_profile, read_key
 from api.settings import Settings
 from ledger.errors import TextInvalid
@@ -36,6 +39,7 @@ from ledger.payouts.request import Limits
 from ledger.payouts.tariffs import Band
 from ledger.sealing import Sealer, derive_key
 from ledger.vault import VaultKey
+from ledger.webhooks.deliveries import RetryPolicy
 
 
 @dataclass(frozen=True, slots=True)
@@ -103,6 +107,48 @@ class Application:
             now=self.now,
             public_url=public_url.rstrip("/"),
             interval=timedelta(seconds=self.settings.balance_query_seconds),
+        )
+
+    @property
+    def webhook_sealer(self) -> Sealer:
+        """Seals the secrets that sign webhooks."""
+        return Sealer(self.profile.secret, purpose="webhook secrets")
+
+    @property
+    def webhook_rules(self) -> EgressRules:
+        """Which URLs of partners may be called."""
+        settings = self.settings
+        return EgressRules(frozenset(settings.webhook_ports), allow_loopback=settings.webhook_allow_loopback)
+
+    def deliverer(self) -> Deliverer:
+        """The way out for webhooks; close it."""
+        settings = self.settings
+        call_seconds = settings.webhook_timeout_seconds
+        egress = Egress(
+            rules=self.webhook_rules,
+            limits=EgressLimits(connect_seconds=min(5.0, call_seconds), call_seconds=call_seconds),
+            resolver=SystemResolver(),
+            tls=ssl.create_default_context(),
+        )
+        retry = RetryPolicy(
+            rests=tuple(timedelta(seconds=seconds) for seconds in settings.webhook_retry_seconds),
+            probe=timedelta(seconds=settings.webhook_probe_seconds),
+            randomness=random.SystemRandom(),
+        )
+        limits = DelivererSettings(
+            calls_max=settings.webhook_calls_max,
+            endpoint_calls_max=settings.webhook_endpoint_calls_max,
+            # A worker that died leaves its tries to the others after this; one that lives has ended them long before.
+            lease=timedelta(seconds=4 * call_seconds + 30),
+        )
+        return Deliverer(
+            engine=self.engine,
+            egress=egress,
+            sealer=self.webhook_sealer,
+            retry=retry,
+            ids=self.ids,
+            now=self.now,
+            settings=limits,
         )
 
     def inbound(self) -> Inbound:

@@ -19,8 +19,9 @@ from ledger.database import driver, run
 from ledger.journal.books import find_ledgers
 from ledger.journal.entry import Source
 from ledger.outbox.instruction import OutcomeUnknown
-from ledger.outcomes import Report
+from ledger.outcomes import RACING_CONSTRAINTS
 from ledger.payouts import writing
+from ledger.payouts.outcome import Report
 
 log = structlog.get_logger(__name__)
 
@@ -40,6 +41,7 @@ class Worker:
         self._dispatcher = application.dispatcher(public_url=public_url)
         self._inbound = application.inbound()
         self._balance_watch = application.balance_watch(public_url=public_url)
+        self._deliverer = application.deliverer()
         self._stopping = asyncio.Event()
 
     async def run(self) -> None:
@@ -51,8 +53,10 @@ class Worker:
             # Side by side, so that a call that hangs delays no other batch.
             *(self._loop("dispatch", self._dispatcher.step, poll) for _ in range(DISPATCH_LOOPS)),
             self._loop("judge", partial(self._inbound.step, limit=JUDGED_PER_STEP_MAX), poll),
+            self._loop("webhooks", self._deliverer.step, poll),
             self._loop("silence", self.call_silence_unknown, max(poll, _SILENCE_REST_SECONDS)),
         )
+        await self._deliverer.close()
 
     async def _watch_balances(self) -> int:
         """Asks, and then rests whatever was asked: a rail that never answers is not asked in a circle."""
@@ -76,7 +80,8 @@ class Worker:
 
     async def call_silence_unknown(self) -> int:
         """Moves submitted payouts that had no result for too long to *unknown*; returns how many."""
-        return await run(self._application.engine, self._call_silence_unknown)
+        engine = self._application.engine
+        return await run(engine, self._call_silence_unknown, again_on=RACING_CONSTRAINTS)
 
     async def _call_silence_unknown(self, connection: AsyncConnection) -> int:
         application = self._application

@@ -8,24 +8,21 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from datetime import date, datetime, timedelta
+from datetime import datetime, timedelta
 from typing import TypeAlias
 
 from ledger.database import Driver
 from ledger.errors import PayoutNotCancellable
-from ledger.ids import IdSource, encode
+from ledger.ids import IdSource
 from ledger.journal.accounts import AccountDirectory
 from ledger.journal.books import Ledger
-from ledger.journal.chart import partner_account
-from ledger.journal.decide import Posted, PostRequest, Refused
 from ledger.journal.entry import Source
-from ledger.journal.post import business_date, link_whole_reversals, post_entries
-from ledger.money import Money
 from ledger.outbox import queue
-from ledger.outbox.instruction import Acknowledged, Failed, NotSent, OutcomeUnknown, Rejected, Settled
+from ledger.outbox.instruction import Acknowledged, Failed, OutcomeUnknown, Rejected, Settled
 from ledger.payouts import reviews, writing
-from ledger.payouts.payout import TRANSITIONS, Effect, Event, Move, PayoutMoney, Standing, State, effect_entry
-from ledger.payouts.rails import find_routes
+from ledger.payouts.outcome import Cancelled, Outcome, Report, detail_of, event_of
+from ledger.payouts.payout import TRANSITIONS, Effect, Move, Standing, State
+from ledger.payouts.posting import Step, post_steps
 from ledger.payouts.writing import LockedPayout
 from ledger.text import check_text
 from ledger.webhooks import announcing
@@ -33,61 +30,8 @@ from ledger.webhooks import announcing
 # A payout that became unknown is first asked about after this; the dispatcher knows the rest of the schedule.
 QUERY_AFTER = timedelta(minutes=1)
 UNKNOWN_QUEUE = "submit-unknown"
-
-
-@dataclass(frozen=True, slots=True)
-class Started:
-    """An attempt is about to be made; the money may leave from now on."""
-
-
-@dataclass(frozen=True, slots=True)
-class Cancelled:
-    """Somebody took the payout back before it was sent."""
-
-    reason: str
-
-
-@dataclass(frozen=True, slots=True)
-class Charged:
-    """A person found a late success genuine; the partner pays for it after all."""
-
-    evidence: str
-
-
-@dataclass(frozen=True, slots=True)
-class ClawedBack:
-    """A person found a late success genuine; the payee owes it, and the partner is not charged again."""
-
-    evidence: str
-
-
-Outcome: TypeAlias = (
-    Started | Acknowledged | NotSent | OutcomeUnknown | Rejected | Settled | Failed | Cancelled | Charged | ClawedBack
-)
-
-
-_EVENTS: dict[type[Outcome], Event] = {
-    Started: Event.STARTED,
-    Acknowledged: Event.ACKNOWLEDGED,
-    NotSent: Event.NOT_SENT,
-    OutcomeUnknown: Event.UNCLEAR,
-    Rejected: Event.REJECTED,
-    Settled: Event.SETTLED,
-    Failed: Event.FAILED,
-    Cancelled: Event.CANCELLED,
-    Charged: Event.CHARGED,
-    ClawedBack: Event.CLAWED_BACK,
-}
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Report:
-    """One outcome of one payout, who reports it and what it rests on."""
-
-    payout_id: int
-    outcome: Outcome
-    source: Source
-    actor: str
+# Two processes may choose the same id in the same millisecond: the set is then run once more, under other ids.
+RACING_CONSTRAINTS = frozenset({"journal_entries_pkey", "postings_pkey", "instructions_pkey", "reviews_pkey"})
 
 
 @dataclass(frozen=True, slots=True)
@@ -107,16 +51,6 @@ class Unchanged:
 
 
 Recorded: TypeAlias = Applied | Unchanged
-
-
-@dataclass(slots=True)
-class _Step:
-    report: Report
-    payout: LockedPayout
-    move: Move
-    left: State
-    charge: Money | None = None
-    entry_id: int | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -202,14 +136,14 @@ async def _record_wave(
     locked = await writing.lock_payouts(driver, ledger_id=ledger.id, payout_ids=[one.payout_id for one in reports])
     receipts = _receipts(reports, locked)
     owners = await writing.claim_receipts(driver, ledger_id=ledger.id, receipts=receipts, now=now)
-    steps: dict[int, _Step] = {}
+    steps: dict[int, Step] = {}
     results: dict[int, Recorded] = {}
     conflicts: list[tuple[int, str]] = []
     for index, report in wave:
         payout = locked[report.payout_id]
         judged = judge(report.outcome, payout, receipt_owner=_owner_of(report.outcome, payout, owners))
         if isinstance(judged, Move):
-            steps[index] = _Step(report, payout, judged, payout.state)
+            steps[index] = Step(report, payout, judged, payout.state)
         else:
             results[index] = Unchanged(payout.state, judged)
             if judged is Standing.CONFLICT:
@@ -250,11 +184,6 @@ def _contradiction(outcome: Outcome, payout: LockedPayout) -> str:
     return f"{told} while {payout.state.value}"
 
 
-def event_of(outcome: Outcome) -> Event:
-    """The event of the state table an outcome stands for."""
-    return _EVENTS[type(outcome)]
-
-
 def _owner_of(outcome: Outcome, payout: LockedPayout, owners: dict[tuple[str, str], int]) -> int | None:
     return owners[payout.rail, outcome.receipt] if isinstance(outcome, Settled) else None
 
@@ -279,7 +208,7 @@ def _references(reports: Iterable[Report], locked: dict[int, LockedPayout]) -> l
 async def _apply(
     driver: Driver,
     ledger: Ledger,
-    steps: Sequence[_Step],
+    steps: Sequence[Step],
     directory: AccountDirectory,
     ids: IdSource,
     now: datetime,
@@ -288,7 +217,7 @@ async def _apply(
         return
     moving = [step for step in steps if step.move.effect is not Effect.NONE]
     if moving:
-        await _post(driver, ledger, moving, directory, ids, now)
+        await post_steps(driver, ledger, moving, directory, ids, now)
     changes = [_change(step, now) for step in steps]
     await writing.write_changes(driver, ledger_id=ledger.id, changes=changes, now=now)
     submitted = [step.payout.id for step in steps if step.move.target not in (State.RESERVED, State.SUBMITTING)]
@@ -298,71 +227,7 @@ async def _apply(
     await reviews.close_answered(driver, ledger_id=ledger.id, queue=UNKNOWN_QUEUE, payout_ids=found_out, now=now)
 
 
-async def _post(
-    driver: Driver,
-    ledger: Ledger,
-    steps: Sequence[_Step],
-    directory: AccountDirectory,
-    ids: IdSource,
-    now: datetime,
-) -> None:
-    await _find_charges(driver, ledger, steps)
-    routes = {(r.rail, r.shortcode, r.currency): r.accounts for r in await find_routes(driver, ledger_id=ledger.id)}
-    requests = []
-    for step in steps:
-        payout, outcome = step.payout, step.report.outcome
-        money = PayoutMoney(
-            public_id=encode("pay", payout.id),
-            funding=partner_account(partner=payout.partner, currency=payout.amount.currency).path,
-            accounts=routes[(payout.rail, payout.shortcode, payout.amount.currency)],
-            amount=payout.amount,
-            fee=payout.fee,
-            reserve_entry_id=payout.reserve_entry_id,
-        )
-        entry = effect_entry(
-            step.move.effect,
-            money,
-            state=step.left,
-            at=min(outcome.completed_at, now) if isinstance(outcome, Settled) else now,
-            source=step.report.source,
-            reference=outcome.receipt if isinstance(outcome, Settled) else None,
-            charge=step.charge,
-        )
-        requests.append(PostRequest(entry, step.report.actor))
-    posted = await post_entries(driver, ledger=ledger, requests=requests, directory=directory, ids=ids, now=now)
-    for step, verdict in zip(steps, posted, strict=True):
-        # The rows are locked and each effect happens once, so only a closed or capped account can refuse: nothing of
-        # the set is recorded then, and its messages stay in their queues.
-        if isinstance(verdict, Refused) and step.report.source is Source.MANUAL:
-            raise verdict.error
-        if not isinstance(verdict, Posted):
-            raise OutcomeNotPostable(f"the entry of payout {encode('pay', step.payout.id)} was refused: {verdict}")
-        step.entry_id = verdict.entry_id
-    reversing = [s.entry_id for s, r in zip(steps, requests, strict=True) if r.entry.reverses_id and s.entry_id]
-    await link_whole_reversals(driver, ledger_id=ledger.id, entry_ids=reversing)
-
-
-class OutcomeNotPostable(Exception):
-    """The books refused the entry of an outcome: an account it needs is closed or capped. Reopen it; the outcome
-    waits."""
-
-
-async def _find_charges(driver: Driver, ledger: Ledger, steps: Sequence[_Step]) -> None:
-    charged = [s for s in steps if isinstance(s.report.outcome, Settled)]
-    wanted = [(s.payout.rail, s.payout.amount, _day(s.report.outcome, ledger)) for s in charged]
-    charges = await writing.find_charges(driver, ledger_id=ledger.id, payments=wanted)
-    for step, by_tariff in zip(charged, charges, strict=True):
-        outcome = step.report.outcome
-        assert isinstance(outcome, Settled)
-        step.charge = outcome.charge if outcome.charge is not None else by_tariff
-
-
-def _day(outcome: Outcome, ledger: Ledger) -> date:
-    assert isinstance(outcome, Settled)
-    return business_date(outcome.completed_at, ledger.zone)
-
-
-def _change(step: _Step, now: datetime) -> writing.Change:
+def _change(step: Step, now: datetime) -> writing.Change:
     outcome = step.report.outcome
     failed = outcome if isinstance(outcome, Failed | Rejected) else None
     settled = outcome if isinstance(outcome, Settled) else None
@@ -371,27 +236,13 @@ def _change(step: _Step, now: datetime) -> writing.Change:
         state=step.move.target,
         event=event_of(outcome).value,
         entry_id=step.entry_id,
-        detail=_detail(outcome),
+        detail=detail_of(outcome),
         receipt=settled.receipt if settled else None,
         completed_at=min(settled.completed_at, now) if settled else None,
         provider_charge=step.charge.minor_units if step.charge else None,
         failure_code=failed.code if failed else None,
         failure_text=failed.description[:200] if failed else None,
     )
-
-
-def _detail(outcome: Outcome) -> str | None:
-    match outcome:
-        case NotSent(reason=text) | OutcomeUnknown(reason=text) | Cancelled(reason=text):
-            return text[:200]
-        case Charged(evidence=text) | ClawedBack(evidence=text):
-            return text[:200]
-        case Rejected(code=code, description=text) | Failed(code=code, description=text):
-            return f"{code}: {text}"[:200]
-        case Settled(receipt=receipt):
-            return receipt
-        case _:
-            return None
 
 
 async def cancel_payout(

@@ -1,5 +1,5 @@
-"""Parties: the people money goes to. Everything else knows them by id; the MSISDN is encrypted and found by a keyed
-hash.
+"""Parties: whom money goes to. Everything else knows them by id; the number or business account is encrypted and found
+by a keyed hash.
 
 The ledger and the index are bound into each ciphertext, so that none can stand in for another.
 """
@@ -12,16 +12,16 @@ from datetime import datetime
 
 from ledger.database import Driver
 from ledger.ids import IdSource
-from ledger.msisdn import Msisdn
+from ledger.payee import Payee, decode_payee, encode_payee
 from ledger.sealing import Sealer, derive_key
 
-_FIND = "SELECT msisdn_index, id FROM parties WHERE ledger_id = %s AND msisdn_index = ANY(%s)"
+_FIND = "SELECT payee_index, id FROM parties WHERE ledger_id = %s AND payee_index = ANY(%s)"
 _INSERT = """
-INSERT INTO parties (ledger_id, id, msisdn_index, msisdn_ciphertext, msisdn_masked, created_at)
+INSERT INTO parties (ledger_id, id, payee_index, payee_ciphertext, payee_masked, created_at)
 SELECT %s, p.*, %s FROM unnest(%s::bigint[], %s::bytea[], %s::bytea[], %s::text[]) AS p
 ORDER BY 3 ON CONFLICT DO NOTHING
 """
-_READ = "SELECT id, msisdn_index, msisdn_ciphertext FROM parties WHERE ledger_id = %s AND id = ANY(%s)"
+_READ = "SELECT id, payee_index, payee_ciphertext FROM parties WHERE ledger_id = %s AND id = ANY(%s)"
 
 
 class PartyKeys:
@@ -34,51 +34,49 @@ class PartyKeys:
     def __repr__(self) -> str:
         return "PartyKeys(...)"
 
-    def index(self, msisdn: Msisdn, *, ledger_id: int) -> bytes:
-        """The keyed hash a number is found by, different in every ledger."""
-        return hmac.digest(self._index_key, f"{ledger_id}:{msisdn.digits}".encode(), "sha256")
+    def index(self, payee: Payee, *, ledger_id: int) -> bytes:
+        """The keyed hash a payee is found by, different in every ledger."""
+        return hmac.digest(self._index_key, f"{ledger_id}:{encode_payee(payee)}".encode(), "sha256")
 
-    def encrypt(self, msisdn: Msisdn, *, ledger_id: int) -> bytes:
+    def encrypt(self, payee: Payee, *, ledger_id: int) -> bytes:
         """Nonce and ciphertext."""
-        bound_to = self._bound_to(ledger_id, self.index(msisdn, ledger_id=ledger_id))
-        return self._cipher.seal(msisdn.digits.encode(), bound_to=bound_to)
+        bound_to = self._bound_to(ledger_id, self.index(payee, ledger_id=ledger_id))
+        return self._cipher.seal(encode_payee(payee).encode(), bound_to=bound_to)
 
-    def decrypt(self, ciphertext: bytes, *, index: bytes, ledger_id: int) -> Msisdn:
-        """The number behind a row's ciphertext; raises cryptography's InvalidTag if it is not that row's."""
-        return Msisdn(self._cipher.open(ciphertext, bound_to=self._bound_to(ledger_id, index)).decode())
+    def decrypt(self, ciphertext: bytes, *, index: bytes, ledger_id: int) -> Payee:
+        """The payee behind a row's ciphertext; raises cryptography's InvalidTag if it is not that row's."""
+        return decode_payee(self._cipher.open(ciphertext, bound_to=self._bound_to(ledger_id, index)).decode())
 
     def _bound_to(self, ledger_id: int, index: bytes) -> bytes:
         return ledger_id.to_bytes(4) + index
 
 
 async def find_or_add(
-    driver: Driver, *, ledger_id: int, msisdns: Collection[Msisdn], keys: PartyKeys, ids: IdSource, now: datetime
-) -> dict[Msisdn, int]:
-    """The party ids of the numbers, adding those not known; at most three queries for any set."""
-    by_index = {keys.index(msisdn, ledger_id=ledger_id): msisdn for msisdn in msisdns}
+    driver: Driver, *, ledger_id: int, payees: Collection[Payee], keys: PartyKeys, ids: IdSource, now: datetime
+) -> dict[Payee, int]:
+    """The party ids of the payees, adding those not known; at most three queries for any set."""
+    by_index = {keys.index(payee, ledger_id=ledger_id): payee for payee in payees}
     found = await _find(driver, ledger_id, by_index)
-    missing = [(index, msisdn) for index, msisdn in by_index.items() if msisdn not in found]
+    missing = [(index, payee) for index, payee in by_index.items() if payee not in found]
     if missing:
         columns = (
             [ids.next(now) for _ in missing],
             [index for index, _ in missing],
-            [keys.encrypt(msisdn, ledger_id=ledger_id) for _, msisdn in missing],
-            [msisdn.masked for _, msisdn in missing],
+            [keys.encrypt(payee, ledger_id=ledger_id) for _, payee in missing],
+            [payee.masked for _, payee in missing],
         )
         await driver.execute(_INSERT, (ledger_id, now, *columns))
         found = await _find(driver, ledger_id, by_index)
     return found
 
 
-async def _find(driver: Driver, ledger_id: int, by_index: dict[bytes, Msisdn]) -> dict[Msisdn, int]:
+async def _find(driver: Driver, ledger_id: int, by_index: dict[bytes, Payee]) -> dict[Payee, int]:
     cursor = await driver.execute(_FIND, (ledger_id, list(by_index)))
     return {by_index[bytes(index)]: party_id for index, party_id in await cursor.fetchall()}
 
 
-async def read_msisdns(
-    driver: Driver, *, ledger_id: int, party_ids: Sequence[int], keys: PartyKeys
-) -> dict[int, Msisdn]:
-    """The numbers of parties, for the rail that must have them."""
+async def read_payees(driver: Driver, *, ledger_id: int, party_ids: Sequence[int], keys: PartyKeys) -> dict[int, Payee]:
+    """The payees behind parties, for the rail that must have them."""
     cursor = await driver.execute(_READ, (ledger_id, list(party_ids)))
     return {
         party_id: keys.decrypt(bytes(ciphertext), index=bytes(index), ledger_id=ledger_id)

@@ -16,8 +16,9 @@ from ledger.errors import ReviewNotResolvable, TextInvalid
 from ledger.journal.books import Ledger
 from ledger.journal.entry import Source
 from ledger.outbox.instruction import Failed, Settled
-from ledger.outcomes import Applied, Charged, ClawedBack, Outcome, OutcomeRecorder, Report
+from ledger.outcomes import Applied, OutcomeRecorder
 from ledger.payouts import reviews, writing
+from ledger.payouts.outcome import Charged, ClawedBack, Outcome, Report
 from ledger.payouts.reviews import Review
 from ledger.payouts.writing import LockedPayout
 from ledger.text import check_text

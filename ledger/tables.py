@@ -78,10 +78,11 @@ api_keys = _table("api_keys", {"id": BigInteger},
     permissions=TEXTS, created_at=MOMENT, expires_at=MOMENT, revoked_at=MOMENT)
 
 parties = _table("parties", {"ledger_id": Integer, "id": BigInteger},
-    msisdn_index=LargeBinary, msisdn_ciphertext=LargeBinary, msisdn_masked=Text, created_at=MOMENT)
+    payee_index=LargeBinary, payee_ciphertext=LargeBinary, payee_masked=Text, created_at=MOMENT)
 
 provider_tariffs = _table("provider_tariffs",
-    {"ledger_id": Integer, "provider": Text, "service": Text, "currency": Text, "valid_from": Date, "from_amount": BigInteger},
+    {"ledger_id": Integer, "provider": Text, "service": Text, "currency": Text, "valid_from": Date,
+     "from_amount": BigInteger},
     to_amount=BigInteger, charge=BigInteger)
 
 payouts = _table("payouts", {"ledger_id": Integer, "id": BigInteger},

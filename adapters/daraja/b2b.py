@@ -13,7 +13,8 @@ from adapters.daraja.request import Request
 from adapters.provider import CallbackUrls
 from adapters.transport import Secret
 from ledger.errors import TextInvalid
-from ledger.outbox.instruction import BusinessKind, BusinessPayee, PayoutInstruction
+from ledger.outbox.instruction import PayoutInstruction
+from ledger.payee import BusinessKind, BusinessPayee
 
 _PAYMENT_PATH = "/mpesa/b2b/v1/paymentrequest"
 _PATHS = {

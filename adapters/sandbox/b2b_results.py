@@ -97,9 +97,7 @@ def _balance_text(cents: int) -> str:
     return f"{{Amount={{CurrencyCode={wire.CURRENCY}, MinimumAmount={cents}, BasicAmount={basic}}}}}"
 
 
-def _success(
-    conversation: Conversation, movement: Movement, parameters: Document
-) -> dict[str, dict[str, Document]]:
+def _success(conversation: Conversation, movement: Movement, parameters: Document) -> dict[str, dict[str, Document]]:
     payment = movement.payment
     assert payment is not None
     occasion = envelope.item("Occassion", payment.reference) if payment.reference else envelope.item("Occassion")

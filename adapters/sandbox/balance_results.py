@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-
 from adapters.sandbox import envelope, identifiers, wire
 from adapters.sandbox.b2b_results import SUCCESS_TEXT
 from adapters.sandbox.behaviours import Notice
@@ -44,12 +42,12 @@ def balance_text(balances: Balances, *, utility_added_cents: int = 0) -> str:
     )
 
 
-def _listed(conversation: Conversation, told: Document) -> dict[str, Mapping[str, Document]]:
+def _listed(conversation: Conversation, told: Document) -> dict[str, dict[str, Document]]:
     completed = envelope.item("BOCompletedTime", str(identifiers.compact_time(conversation.opened_at)))
     return _success(conversation, {"ResultParameter": [told, completed]})
 
 
-def _with_single_parameter(conversation: Conversation, told: Document) -> dict[str, Mapping[str, Document]]:
+def _with_single_parameter(conversation: Conversation, told: Document) -> dict[str, dict[str, Document]]:
     return _success(conversation, {"ResultParameter": told})
 
 
@@ -68,7 +66,7 @@ _FORMS = {
 }
 
 
-def _success(conversation: Conversation, parameters: Document) -> dict[str, Mapping[str, Document]]:
+def _success(conversation: Conversation, parameters: Document) -> dict[str, dict[str, Document]]:
     return {
         "Result": {
             "ResultType": "0",

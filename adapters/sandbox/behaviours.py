@@ -82,8 +82,6 @@ class Finding(enum.Enum):
     PENDING = "Pending Authorized"
 
 
-
-
 @dataclass(frozen=True, slots=True)
 class Behaviour:
     """What happens to one request. `result_code` is the core's: "0" carries it out if its rules allow, any other

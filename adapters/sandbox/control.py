@@ -5,19 +5,23 @@ No part of any provider. Gives out no secret. Amounts are integer cents, times I
 
 from __future__ import annotations
 
+from typing import Literal
+
 from fastapi import APIRouter, HTTPException, Query, Response
 from pydantic import BaseModel, ConfigDict, Field
 
+from adapters.sandbox import control_rows as rows
 from adapters.sandbox import magic
-from adapters.sandbox.faults import CallbackFaults, Rate, Scripted
+from adapters.sandbox.apis import Api, TokenError
+from adapters.sandbox.control_rows import Json
+from adapters.sandbox.faults import Allowance, CallbackFaults, Rate, Scripted
+from adapters.sandbox.products import Account
 from adapters.sandbox.simulation import Simulation
-from adapters.sandbox.world import Balances, Delivery, Movement, SeenRequest
 
 CONTROL_PREFIX = "/sandbox"
 ROWS_PER_PAGE = 1_000
 ROWS_PER_PAGE_MAX = 10_000
 
-Json = dict[str, object]
 Share = Field(default=0.0, ge=0, le=1)
 
 
@@ -26,11 +30,14 @@ class _Strict(BaseModel):
 
 
 class ScriptedFault(_Strict):
-    """The next `count` requests to `msisdn` (absent: to anyone) get `behaviour`, a name from /sandbox/magic."""
+    """The next `count` requests to `msisdn` or `shortcode` (absent: to anyone) get `behaviour`, a name from
+    /sandbox/magic. `api` absent means any payment; questions and OAuth have to be named."""
 
     behaviour: str
     count: int = Field(default=1, ge=1, le=1_000_000)
     msisdn: str | None = None
+    shortcode: str | None = None
+    api: Api | None = None
 
 
 class CallbackFaultsWanted(_Strict):
@@ -42,17 +49,34 @@ class CallbackFaultsWanted(_Strict):
     duplicate_rate: float = Share
 
 
+class AllowanceWanted(_Strict):
+    """So many requests in so many seconds, over all APIs but OAuth; more meet a spike arrest. None: no limit."""
+
+    requests: int | None = Field(ge=0)
+    seconds: float = Field(default=1.0, gt=0, le=3600)
+
+
 class FaultsWanted(_Strict):
-    """Scripted faults are added to those waiting; rates, seed and callbacks, where given, replace what stood before."""
+    """Scripted faults are added to those waiting; all the rest, where given, replaces what stood before.
+
+    `rates` are for payments, `query_rates` for questions. `requests_per_token` (0: no limit) makes every token expire
+    after so many requests. `token_errors` says per API how a token not in force is answered, `not_found_code` what a
+    status query hears that finds nothing.
+    """
 
     scripted: list[ScriptedFault] = []
     rates: dict[str, float] | None = None
+    query_rates: dict[str, float] | None = None
     seed: int | None = None
     callbacks: CallbackFaultsWanted | None = None
+    requests_per_token: int | None = Field(default=None, ge=0)
+    allowance: AllowanceWanted | None = None
+    token_errors: dict[Api, TokenError] = {}
+    not_found_code: Literal["2033", "25"] | None = None
 
 
 class Credit(_Strict):
-    """Money to put into the utility account, in cents."""
+    """Money to put into an account, in cents."""
 
     amount_cents: int = Field(gt=0, le=10**15)
 
@@ -70,6 +94,7 @@ class Control:
         router.add_api_route("/faults", self.faults, methods=["GET"])
         router.add_api_route("/faults", self.put_in_faults, methods=["POST"])
         router.add_api_route("/utility/credit", self.credit_utility, methods=["POST"])
+        router.add_api_route("/working/credit", self.credit_working, methods=["POST"])
         router.add_api_route("/tokens/expire", self.expire_token, methods=["POST"])
         router.add_api_route("/reset", self.reset, methods=["POST"])
         router.add_api_route("/magic", self.magic, methods=["GET"])
@@ -81,63 +106,56 @@ class Control:
         offset: int = Query(default=0, ge=0),
         limit: int = Query(default=ROWS_PER_PAGE, ge=1, le=ROWS_PER_PAGE_MAX),
     ) -> Json:
-        """Balances and totals, and a page of movements, of requests with their fate, and of callback attempts."""
+        """Balances, totals, calls by path; a page of movements, of requests with their fate, of callback attempts."""
         world = self._simulation.world
         page = slice(offset, offset + limit)
         return {
             "shortcode": self._simulation.settings.shortcode,
             "now": self._simulation.clock().isoformat(),
-            "opening": _balances(world.opening),
-            "balances": _balances(world.balances),
+            "opening": rows.balances(world.opening),
+            "balances": rows.balances(world.balances),
+            "calls": dict(world.calls),
+            "tokens_issued": world.tokens_issued,
+            "tokens_refused": world.tokens_refused,
             "callbacks_pending": self._simulation.courier.pending,
             "initiator_is_locked": self._simulation.initiator.is_locked,
             "movements_total": len(world.movements),
             "requests_total": len(world.requests),
             "deliveries_total": len(world.deliveries),
-            "movements": [_movement(movement) for movement in world.movements[page]],
-            "requests": [_request(request) for request in world.requests[page]],
-            "deliveries": [_delivery(delivery) for delivery in world.deliveries[page]],
+            "movements": [rows.movement(movement) for movement in world.movements[page]],
+            "requests": [rows.request(request) for request in world.requests[page]],
+            "deliveries": [rows.delivery(delivery) for delivery in world.deliveries[page]],
         }
 
     async def faults(self) -> Json:
         """What is put in at present."""
-        faults = self._simulation.faults
-        callbacks = faults.callbacks
-        return {
-            "scripted": [
-                {"behaviour": fault.behaviour, "count": fault.count, "msisdn": fault.msisdn}
-                for fault in faults.scripted
-            ],
-            "rates": {rate.behaviour: rate.share for rate in faults.rates},
-            "callbacks": {
-                "delay_seconds": callbacks.delay_seconds,
-                "jitter_seconds": callbacks.jitter_seconds,
-                "drop_rate": callbacks.drop_rate,
-                "duplicate_rate": callbacks.duplicate_rate,
-            },
-        }
+        return rows.faults(self._simulation.faults, requests_per_token=self._simulation.tokens.requests_max)
 
     async def put_in_faults(self, wanted: FaultsWanted) -> Json:
         """Takes effect from the next request; callbacks already under way are left alone. 422 for an unknown behaviour
         or rates that add up to more than 1; then nothing changes."""
-        rates = _checked_rates(wanted.rates or {})
+        rates, query_rates = _checked_rates(wanted.rates or {}), _checked_rates(wanted.query_rates or {})
         scripted = [_checked_script(fault) for fault in wanted.scripted]
         faults = self._simulation.faults
         faults.script(scripted)
         if wanted.rates is not None:
             faults.rates = rates
+        if wanted.query_rates is not None:
+            faults.query_rates = query_rates
         if wanted.seed is not None:
             faults.reseed(wanted.seed)
         if wanted.callbacks is not None:
             faults.callbacks = CallbackFaults(**wanted.callbacks.model_dump())
+        self._change_gateway(wanted)
         return await self.faults()
 
     async def credit_utility(self, credit: Credit) -> Json:
         """Adds to the utility account; the movement has a receipt like any other."""
-        now = self._simulation.clock()
-        receipt = self._simulation.identifiers.receipt(now)
-        movement = self._simulation.world.credit_utility(amount_cents=credit.amount_cents, receipt=receipt, now=now)
-        return _movement(movement)
+        return self._credit(Account.UTILITY, credit)
+
+    async def credit_working(self, credit: Credit) -> Json:
+        """Adds to the working account."""
+        return self._credit(Account.WORKING, credit)
 
     async def expire_token(self) -> Json:
         """The token in force is refused from now on."""
@@ -150,20 +168,33 @@ class Control:
         return await self.truth(offset=0, limit=ROWS_PER_PAGE)
 
     async def magic(self) -> list[Json]:
-        """Every magic MSISDN, the name of its behaviour, and what happens."""
-        return [
-            {"msisdn": magic.magic_msisdn(suffix), "behaviour": behaviour.name, "summary": behaviour.summary}
-            for suffix, behaviour in magic.MAGIC.items()
-        ]
+        """Every magic MSISDN and shortcode, the name of its behaviour, what happens, and what a status query says."""
+        return [rows.magic_row(suffix, behaviour) for suffix, behaviour in magic.MAGIC.items()]
 
     async def certificate(self) -> Response:
         """The X.509 certificate, as PEM, that SecurityCredential must be made with."""
         return Response(self._simulation.certificate.pem, media_type="application/x-pem-file")
 
+    def _change_gateway(self, wanted: FaultsWanted) -> None:
+        faults = self._simulation.faults
+        if wanted.requests_per_token is not None:
+            self._simulation.tokens.requests_max = wanted.requests_per_token or None
+        if wanted.allowance is not None:
+            faults.allowance = Allowance(requests_max=wanted.allowance.requests, seconds=wanted.allowance.seconds)
+        if wanted.not_found_code is not None:
+            faults.not_found_code = wanted.not_found_code
+        faults.token_errors |= wanted.token_errors
+
+    def _credit(self, account: Account, credit: Credit) -> Json:
+        now = self._simulation.clock()
+        receipt = self._simulation.identifiers.receipt(now)
+        movement = self._simulation.world.credit(account, amount_cents=credit.amount_cents, receipt=receipt, now=now)
+        return rows.movement(movement)
+
 
 def _checked_script(fault: ScriptedFault) -> Scripted:
     _require_behaviour(fault.behaviour)
-    return Scripted(fault.behaviour, fault.count, fault.msisdn)
+    return Scripted(fault.behaviour, fault.count, fault.msisdn, fault.shortcode, fault.api)
 
 
 def _checked_rates(rates: dict[str, float]) -> tuple[Rate, ...]:
@@ -179,47 +210,3 @@ def _checked_rates(rates: dict[str, float]) -> tuple[Rate, ...]:
 def _require_behaviour(name: str) -> None:
     if name not in magic.BEHAVIOURS:
         raise HTTPException(422, f"no behaviour is called {name!r:.60}; GET /sandbox/magic lists them")
-
-
-def _balances(balances: Balances) -> Json:
-    return {
-        "utility_cents": balances.utility_cents,
-        "working_cents": balances.working_cents,
-        "charges_paid_cents": balances.charges_paid_cents,
-    }
-
-
-def _movement(movement: Movement) -> Json:
-    payment = movement.payment
-    return {
-        "kind": movement.kind.value,
-        "receipt": movement.receipt,
-        "reference": payment.reference if payment else "",
-        "originator_conversation_id": payment.originator_conversation_id if payment else "",
-        "conversation_id": payment.conversation_id if payment else "",
-        "msisdn": payment.msisdn if payment else "",
-        "amount_cents": movement.amount_cents,
-        "charge_cents": movement.charge_cents,
-        "completed_at": movement.completed_at.isoformat(),
-        "balances_after": _balances(movement.balances_after),
-    }
-
-
-def _request(request: SeenRequest) -> Json:
-    return {
-        "number": request.number,
-        "received_at": request.received_at.isoformat(),
-        "path": request.path,
-        "answer": request.answer,
-        "fate": request.fate.value,
-        "behaviour": request.behaviour,
-        "result_code": request.result_code,
-        "originator_conversation_id": request.originator_conversation_id,
-        "conversation_id": request.conversation_id,
-        "msisdn": request.msisdn,
-        "amount_cents": request.amount_cents,
-    }
-
-
-def _delivery(delivery: Delivery) -> Json:
-    return {"request_number": delivery.request_number, "kind": delivery.kind, "outcome": delivery.outcome}

@@ -1,35 +1,43 @@
-"""Daraja at its own paths: OAuth and B2C. Reads HTTP, asks the core, words the answer; keeps no books itself."""
+"""Daraja at its own paths: OAuth, payments, questions. Reads HTTP, asks the cores, words the answer; keeps no books."""
 
 from __future__ import annotations
 
 import base64
 import binascii
 import hmac
+from collections.abc import Awaitable, Callable
+from datetime import datetime
+from typing import Protocol, TypeVar
 
 from fastapi import APIRouter, Request, Response
 from starlette.background import BackgroundTask
 
-from adapters.sandbox import b2c_request, b2c_results, refusals
-from adapters.sandbox.b2c import B2CCore, Taken
-from adapters.sandbox.b2c_request import B2CRequest, Version
+from adapters.sandbox import fields, magic, refusals
+from adapters.sandbox.apis import B2C, ENDPOINTS, PAYMENTS, Api
+from adapters.sandbox.behaviours import Answer, Core, Timing
 from adapters.sandbox.credentials import TOKEN_LIFETIME_SECONDS
+from adapters.sandbox.envelope import Conversation
+from adapters.sandbox.faults import Target
+from adapters.sandbox.fields import Fields
+from adapters.sandbox.intake import Intake, Received
 from adapters.sandbox.listener import RoughListener
-from adapters.sandbox.magic import SUCCESS, Answer, Behaviour, Timing
-from adapters.sandbox.refusals import Refusal, Refused, json_response
+from adapters.sandbox.payments import PaymentCore
+from adapters.sandbox.queries import QueryCore
+from adapters.sandbox.refusals import ERROR_ANSWERS, Refusal, Refused, json_response
 from adapters.sandbox.settings import ExpiresIn
 from adapters.sandbox.simulation import Simulation
 
-OAUTH_PATH = "/oauth/v1/generate"
-B2C_PATHS = {version: f"/mpesa/b2c/{version.value}/paymentrequest" for version in Version}
+R = TypeVar("R")
 
-# How Daraja words the answers that are one of its documented errors.
-ERROR_ANSWERS: dict[Answer, Refusal] = {
-    Answer.INTERNAL_SERVER_ERROR: refusals.INTERNAL_SERVER_ERROR,
-    Answer.SYSTEM_INTERNAL_ERROR: refusals.SYSTEM_INTERNAL_ERROR,
-    Answer.SPIKE_ARREST: refusals.SPIKE_ARREST,
-    Answer.QUOTA_VIOLATION: refusals.QUOTA_VIOLATION,
-    Answer.NOT_AUTHORISED: refusals.NOT_AUTHORISED,
-}
+
+class ApiCore(Protocol[R]):
+    """What stands behind the gateway, for some APIs."""
+
+    def read(self, fields: Fields, body: bytes, api: Api) -> R:
+        """The request in the document. Raises Refused naming the first bad field."""
+
+    def receive(self, request: R, api: Api, now: datetime) -> Received:
+        """Takes the request in, or not. May raise Refused, having noted it."""
 
 
 class DarajaRail:
@@ -38,78 +46,87 @@ class DarajaRail:
     def __init__(self, simulation: Simulation, listener: RoughListener) -> None:
         self._simulation = simulation
         self._listener = listener
-        self._core = B2CCore(simulation)
+        self._intake = Intake(simulation)
+        self._payments = PaymentCore(simulation, self._intake)
+        self._queries = QueryCore(simulation, self._intake)
 
     def router(self) -> APIRouter:
         """The routes at the provider's paths."""
         router = APIRouter()
-        router.add_api_route(OAUTH_PATH, self.generate_token, methods=["GET"])
-        router.add_api_route(B2C_PATHS[Version.V1], self.pay_v1, methods=["POST"])
-        router.add_api_route(B2C_PATHS[Version.V3], self.pay_v3, methods=["POST"])
+        for api, endpoint in ENDPOINTS.items():
+            is_oauth = api is Api.OAUTH
+            handler = self.generate_token if is_oauth else self._handler(api)
+            router.add_api_route(endpoint.path, handler, methods=["GET" if is_oauth else "POST"])
         return router
 
     async def generate_token(self, request: Request) -> Response:
-        """OAuth: Basic credentials for a token. A wrong key or secret is answered 400 with nothing in it."""
+        """OAuth: Basic credentials for a token. A wrong key or secret is answered 400 with nothing in it. A fault may
+        lose the answer after the token came into force, and so end the one before."""
+        self._simulation.world.note_call(ENDPOINTS[Api.OAUTH].path)
         key, secret = _basic_credentials(request)
         if request.query_params.get("grant_type") != "client_credentials":
             raise Refused(refusals.INVALID_GRANT_TYPE)
         if not self._knows(key, secret):
             return Response(status_code=400)
-        token = self._simulation.identifiers.access_token()
-        self._simulation.tokens.put_in_force(token, now=self._simulation.clock())
+        behaviour = self._simulation.faults.choose(Target(Api.OAUTH), magic.SUCCESS)
+        token = self._issue() if behaviour.core is Core.DECIDES else ""
+        if behaviour.answer is not Answer.ACKNOWLEDGED:
+            return await self._trouble(request, behaviour.answer)
         as_text = self._simulation.settings.expires_in is ExpiresIn.TEXT
         lifetime = str(TOKEN_LIFETIME_SECONDS) if as_text else TOKEN_LIFETIME_SECONDS
         return json_response({"access_token": token, "expires_in": lifetime})
-
-    async def pay_v1(self, request: Request) -> Response:
-        """B2C v1: no client id, so nothing stops a repeat."""
-        return await self._pay(request, Version.V1)
-
-    async def pay_v3(self, request: Request) -> Response:
-        """B2C v3: a repeated OriginatorConversationID is refused."""
-        return await self._pay(request, Version.V3)
 
     def refusal_response(self, refusal: Refusal) -> Response:
         """The documented error answer, under a request id of its own."""
         return refusal.response(self._simulation.identifiers.request_id())
 
-    async def _pay(self, request: Request, version: Version) -> Response:
+    def _handler(self, api: Api) -> Callable[[Request], Awaitable[Response]]:
+        async def handle(request: Request) -> Response:
+            if api in PAYMENTS:
+                return await self._serve(request, api, self._payments)
+            return await self._serve(request, api, self._queries)
+
+        return handle
+
+    async def _serve(self, request: Request, api: Api, core: ApiCore[R]) -> Response:
         body = await request.body()
         try:
-            payment = self._admit(request, body, version)
+            wanted = core.read(self._admit(request, body, api), body, api)
         except Refused as refused:
-            self._core.note_refusal(B2C_PATHS[version], refused.refusal)
+            self._intake.note_refusal(api, refused.refusal)
             raise
-        behaviour = self._behaviour(payment, version)
-        taken = self._core.take(payment, behaviour, path=B2C_PATHS[version], now=self._simulation.clock())
+        received = core.receive(wanted, api, self._simulation.clock())
+        behaviour, taken = received.behaviour, received.taken
         if taken is not None and behaviour.timing is Timing.BEFORE_ANSWER:
             await taken.dispatch.release()
             await taken.dispatch.delivered()
-        response = await self._response(request, behaviour.answer, taken)
+        if behaviour.answer is Answer.ACKNOWLEDGED:
+            assert taken is not None
+            response = _acknowledgement(api, taken.conversation)
+        else:
+            response = await self._trouble(request, behaviour.answer)
         if taken is not None:
             # Runs when the last byte of the answer is written: callbacks never overtake it by chance.
             response.background = BackgroundTask(taken.dispatch.release)
         return response
 
-    def _admit(self, request: Request, body: bytes, version: Version) -> B2CRequest:
-        """Everything the gateway checks before anyone behind it hears of the request."""
+    def _admit(self, request: Request, body: bytes, api: Api) -> Fields:
+        """Everything the gateway checks before it reads the fields."""
+        world, faults, now = self._simulation.world, self._simulation.faults, self._simulation.clock()
+        world.note_call(ENDPOINTS[api].path)
         token = _bearer_token(request)
-        if not self._simulation.tokens.accepts(token, now=self._simulation.clock()):
-            raise Refused(refusals.invalid_access_token(token))
+        if not self._simulation.tokens.accepts(token, now=now):
+            world.tokens_refused += 1
+            raise Refused(refusals.invalid_access_token(faults.token_errors[api], token))
+        if not faults.allowance.admits(now):
+            raise Refused(refusals.SPIKE_ARREST)
         if not request.headers.get("content-type", "").lower().startswith("application/json"):
-            raise Refused(refusals.invalid_field(version.first_field))
-        fields = b2c_request.parse(body)
-        return b2c_request.read(fields, body=body, version=version, settings=self._simulation.settings)
+            raise Refused(refusals.invalid_field(ENDPOINTS[api].first_field))
+        return fields.parse(body)
 
-    def _behaviour(self, payment: B2CRequest, version: Version) -> Behaviour:
-        behaviour = self._simulation.faults.choose(payment.msisdn)
-        return behaviour if behaviour.only_on in {"", version.value} else SUCCESS
-
-    async def _response(self, request: Request, answer: Answer, taken: Taken | None) -> Response:
+    async def _trouble(self, request: Request, answer: Answer) -> Response:
+        """What is heard instead of the answer that was hoped for."""
         match answer:
-            case Answer.ACKNOWLEDGED:
-                assert taken is not None
-                return _acknowledgement(taken)
             case Answer.DROPPED:
                 await self._listener.drop(request)
                 return Response()
@@ -118,10 +135,14 @@ class DarajaRail:
                 return Response()
             case Answer.SERVICE_UNAVAILABLE:
                 return Response(refusals.SERVICE_UNAVAILABLE_HTML, 503, media_type="text/html")
-            case Answer.RATE_LIMITED:
-                return json_response(refusals.APIGEE_SPIKE_ARREST, 429)
             case _:
                 return self.refusal_response(ERROR_ANSWERS[answer])
+
+    def _issue(self) -> str:
+        token = self._simulation.identifiers.access_token()
+        self._simulation.tokens.put_in_force(token, now=self._simulation.clock())
+        self._simulation.world.tokens_issued += 1
+        return token
 
     def _knows(self, key: str, secret: str) -> bool:
         settings = self._simulation.settings
@@ -131,17 +152,20 @@ class DarajaRail:
 
 def method_refusal(method: str, path: str) -> Refusal:
     """What a known path answers to a wrong method: GET on a POST path looks like a bad header, the rest is named."""
-    if method == "GET" and path != OAUTH_PATH:
+    if method == "GET" and path != ENDPOINTS[Api.OAUTH].path:
         return refusals.INVALID_AUTHENTICATION_HEADER
     return refusals.method_not_allowed(method)
 
 
-def _acknowledgement(taken: Taken) -> Response:
-    return json_response(
-        b2c_results.acknowledgement(
-            originator_conversation_id=taken.originator_conversation_id, conversation_id=taken.conversation_id
-        )
-    )
+def _acknowledgement(api: Api, conversation: Conversation) -> Response:
+    """Taken in, nothing decided. B2C puts its own id first."""
+    ids = {
+        "OriginatorConversationID": conversation.originator_conversation_id,
+        "ConversationID": conversation.conversation_id,
+    }
+    in_order = sorted(ids) if api in B2C else list(ids)
+    accepted = {"ResponseCode": "0", "ResponseDescription": "Accept the service request successfully."}
+    return json_response({key: ids[key] for key in in_order} | accepted)
 
 
 def _basic_credentials(request: Request) -> tuple[str, str]:

@@ -52,7 +52,7 @@ class Conversation:
     request_body: bytes = field(repr=False)
 
 
-def item(key: str, *value: Document) -> Document:
+def item(key: str, *value: Document) -> dict[str, Document]:
     """One parameter: a key with its value, or without one, as Daraja sometimes leaves it."""
     return {"Key": key, "Value": value[0]} if value else {"Key": key}
 

@@ -123,9 +123,8 @@ class Faults:
     def choose(self, target: Target, by_number: Behaviour) -> Behaviour:
         """The behaviour for one request, using up a scripted fault if one matches; `by_number` is what the magic
         numbers say. A behaviour that this API does not have gives way to plain success."""
-        behaviour = self._scripted(target) or by_number
-        if behaviour is by_number is magic.SUCCESS:
-            behaviour = self._drawn(target.api)
+        drawn = self._drawn if by_number is magic.SUCCESS else lambda _api: by_number
+        behaviour = self._scripted(target) or drawn(target.api)
         return behaviour if target.api in behaviour.only_on else magic.SUCCESS
 
     def journey(self) -> Journey:

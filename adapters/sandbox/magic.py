@@ -42,9 +42,7 @@ def _told(
     only_on: frozenset[Api] = frozenset(Api),
     findings: tuple[Finding, ...] = (Finding.TRUTH,),
 ) -> Behaviour:
-    return Behaviour(
-        name, summary, core=core, result_code=code, notices=notices, only_on=only_on, findings=findings
-    )
+    return Behaviour(name, summary, core=core, result_code=code, notices=notices, only_on=only_on, findings=findings)
 
 
 def _asked(name: str, summary: str, queried_as: str) -> Behaviour:
@@ -182,9 +180,7 @@ STATUS_ROWS: dict[str, Behaviour] = {
     ),
     "509": _asked("status-as-text", "is answered with strings for numbers", "numbers-as-text"),
     "510": _asked("status-single-parameter", "is answered with one single parameter", "single-parameter-success"),
-    "511": _silent(
-        "status-cancelled", "not paid, never called back; Cancelled", Finding.CANCELLED, core=Core.FORGETS
-    ),
+    "511": _silent("status-cancelled", "not paid, never called back; Cancelled", Finding.CANCELLED, core=Core.FORGETS),
     "512": _silent("status-declined", "not paid, never called back; Declined", Finding.DECLINED, core=Core.FORGETS),
     "513": _silent("status-expired", "not paid, never called back; Expired", Finding.EXPIRED, core=Core.FORGETS),
     "514": _silent(

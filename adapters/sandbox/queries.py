@@ -17,7 +17,9 @@ from adapters.sandbox.query_request import QueryRequest
 from adapters.sandbox.simulation import Simulation
 from adapters.sandbox.status_results import Report, Unanswered
 from adapters.sandbox.wire import Document
-from adapters.sandbox.world import Balances, Fate, Order
+from adapters.sandbox.world import Balances, Fate, Order, SeenRequest
+
+Told = Report | Balances | Unanswered
 
 
 class QueryCore:
@@ -40,24 +42,10 @@ class QueryCore:
             self._simulation.world.note_request(seen)
             return Received(behaviour, None)
         conversation = self._intake.open(request.body, originator=None, now=now)
-        seen = replace(
-            seen,
-            originator_conversation_id=conversation.originator_conversation_id,
-            conversation_id=conversation.conversation_id,
-        )
-        if behaviour.core is Core.FORGETS:
-            self._simulation.world.note_request(replace(seen, fate=Fate.FORGOTTEN))
-            tell = _nothing
-        else:
-            code = next(self._objections(request, behaviour), "0")
-            answer = Unanswered(code) if code != "0" else self._answer(api, order)
-            code = answer.result_code if isinstance(answer, Unanswered) else "0"
-            fate = Fate.ANSWERED if code == "0" else Fate.FAILED
-            self._simulation.world.note_request(replace(seen, fate=fate, result_code=code))
-            tell = _telling(conversation, answer)
-        return self._intake.ready(
-            conversation, behaviour, tell=tell, addresses=request.addresses, number=seen.number
-        )
+        answer = self._answer(request, behaviour, api, order)
+        self._simulation.world.note_request(_with_answer(seen, conversation, answer))
+        tell = _telling(conversation, answer, api)
+        return self._intake.ready(conversation, behaviour, tell=tell, addresses=request.addresses, number=seen.number)
 
     def _order(self, request: QueryRequest) -> Order | None:
         return self._simulation.world.order(
@@ -74,7 +62,13 @@ class QueryCore:
         if behaviour.result_code != "0":
             yield behaviour.result_code
 
-    def _answer(self, api: Api, order: Order | None) -> Report | Balances | Unanswered:
+    def _answer(self, request: QueryRequest, behaviour: Behaviour, api: Api, order: Order | None) -> Told | None:
+        """None where the question is forgotten."""
+        if behaviour.core is Core.FORGETS:
+            return None
+        code = next(self._objections(request, behaviour), "0")
+        if code != "0":
+            return Unanswered(code)
         return self._simulation.world.balances if api is Api.BALANCE else self._report(order)
 
     def _report(self, order: Order | None) -> Report | Unanswered:
@@ -94,15 +88,31 @@ class QueryCore:
         return finding
 
 
-def _telling(conversation: Conversation, answer: Report | Balances | Unanswered) -> Tell:
+def _with_answer(seen: SeenRequest, conversation: Conversation, answer: Told | None) -> SeenRequest:
+    match answer:
+        case None:
+            fate, code = Fate.FORGOTTEN, ""
+        case Unanswered(result_code=code):
+            fate = Fate.FAILED
+        case _:
+            fate, code = Fate.ANSWERED, "0"
+    return replace(
+        seen,
+        fate=fate,
+        result_code=code,
+        originator_conversation_id=conversation.originator_conversation_id,
+        conversation_id=conversation.conversation_id,
+    )
+
+
+def _telling(conversation: Conversation, answer: Told | None, api: Api) -> Tell:
     def tell(notice: Notice) -> Document:
         told = Unanswered(FALSE_FAILURE_CODE) if notice is Notice.FALSE_FAILURE else answer
-        if isinstance(told, Balances):
+        assert told is not None
+        if api is Api.BALANCE:
+            assert not isinstance(told, Report)
             return balance_results.document(notice, conversation, told)
+        assert not isinstance(told, Balances)
         return status_results.document(notice, conversation, told)
 
     return tell
-
-
-def _nothing(_notice: Notice) -> Document:
-    raise AssertionError("only a decision has a result to tell")

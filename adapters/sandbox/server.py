@@ -13,8 +13,9 @@ from fastapi.exception_handlers import http_exception_handler
 from starlette.exceptions import HTTPException
 
 from adapters.sandbox import magic, refusals
+from adapters.sandbox.apis import ENDPOINTS, Api
 from adapters.sandbox.control import CONTROL_PREFIX, Control
-from adapters.sandbox.daraja import B2C_PATHS, OAUTH_PATH, DarajaRail, method_refusal
+from adapters.sandbox.daraja import DarajaRail, method_refusal
 from adapters.sandbox.listener import RoughListener
 from adapters.sandbox.refusals import Refused
 from adapters.sandbox.settings import Clock, SandboxSettings
@@ -103,8 +104,8 @@ def startup_lines(base_url: str, settings: SandboxSettings) -> list[str]:
     return [
         f"Daftari sandbox listens on {base_url}",
         "",
-        f"  OAuth         GET  {base_url}{OAUTH_PATH}?grant_type=client_credentials",
-        *(f"  B2C {version.value}        POST {base_url}{path}" for version, path in B2C_PATHS.items()),
+        f"  oauth         GET  {base_url}{ENDPOINTS[Api.OAUTH].path}?grant_type=client_credentials",
+        *(f"  {api.value:<12}  POST {base_url}{ENDPOINTS[api].path}" for api in Api if api is not Api.OAUTH),
         f"  truth         GET  {base_url}{CONTROL_PREFIX}/truth",
         f"  certificate   GET  {base_url}{CONTROL_PREFIX}/certificate",
         "",
@@ -115,7 +116,8 @@ def startup_lines(base_url: str, settings: SandboxSettings) -> list[str]:
         f"  initiator password  {settings.initiator_password}",
         f"  shortcode           {settings.shortcode}",
         "",
-        "Magic MSISDNs (any other valid number is paid and called back)",
+        f"Magic MSISDNs; shortcodes and tills have {magic.MAGIC_SHORTCODE_PREFIX} before the same three digits",
+        "(any other valid number is paid and called back)",
         *_magic_lines(),
     ]
 

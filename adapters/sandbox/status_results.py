@@ -62,20 +62,20 @@ def _without_parameters(conversation: Conversation, _report: Report) -> Document
 
 
 def _of_2017(conversation: Conversation, report: Report) -> Document:
-    spaced = [(_SPACED_KEYS_OF_2017.get(key, key), *value) for key, *value in _parameters(report)]
+    keys = _SPACED_KEYS_OF_2017
+    spaced = [one | {"Key": keys.get(str(one["Key"]), one["Key"])} for one in _parameters(report)]
     return _listed(conversation, spaced)
 
 
 def _with_wrong_amount(conversation: Conversation, report: Report) -> Document:
     wrong = (report.order.payment.amount_cents + WRONG_AMOUNT_ADDED_CENTS) // 100
-    told = [("Amount", wrong) if name[0] == "Amount" else name for name in _parameters(report)]
+    told = [one | {"Value": wrong} if one["Key"] == "Amount" else one for one in _parameters(report)]
     return _listed(conversation, told)
 
 
 def _with_wrong_receiver(conversation: Conversation, report: Report) -> Document:
-    named = ("DebitPartyName", names.business(b2b_results.WRONG_RECEIVER))
-    parameters = _parameters(report)
-    return _listed(conversation, [parameters[0], named, *parameters[2:]])
+    payer, receiver, *others = _parameters(report)
+    return _listed(conversation, [payer, receiver | {"Value": names.business(b2b_results.WRONG_RECEIVER)}, *others])
 
 
 _FORMS: dict[Notice, Callable[[Conversation, Report], Document]] = {
@@ -90,29 +90,29 @@ _FORMS: dict[Notice, Callable[[Conversation, Report], Document]] = {
 
 def _status(report: Report) -> str:
     if report.finding is not Finding.TRUTH:
-        return report.finding.value
-    return COMPLETED if isinstance(report.order.outcome, Movement) else Finding.FAILED.value
+        return str(report.finding.value)
+    return COMPLETED if isinstance(report.order.outcome, Movement) else str(Finding.FAILED.value)
 
 
-def _parameters(report: Report) -> list[tuple[Document, ...]]:
+def _parameters(report: Report) -> list[dict[str, Document]]:
     """In the documents' order. Daraja's sample has DebitPartyName twice, and TransactionReason without a value."""
-    payment = report.order.payment
+    payment, item = report.order.payment, envelope.item
     twice = report.parties is StatusParties.DEBIT_TWICE
     receiver = names.receiver(msisdn=payment.msisdn, shortcode=payment.shortcode)
     return [
-        ("DebitPartyName", names.organisation(report.shortcode)),
-        ("DebitPartyName" if twice else "CreditPartyName", receiver),
-        ("OriginatorConversationID", payment.originator_conversation_id),
-        ("InitiatedTime", identifiers.compact_time(report.order.opened_at)),
-        ("DebitAccountType", payment.product.debits.value),
-        ("DebitPartyCharges", b2b_results.charge_text(payment) if _status(report) == COMPLETED else ""),
-        ("TransactionReason",),
-        ("ReasonType", payment.product.reason_type),
-        ("TransactionStatus", _status(report)),
-        ("FinalisedTime", *_finalised_time(report)),
-        ("Amount", payment.amount_cents // 100),
-        ("ConversationID", payment.conversation_id),
-        ("ReceiptNo", *_receipt(report)),
+        item("DebitPartyName", names.organisation(report.shortcode)),
+        item("DebitPartyName" if twice else "CreditPartyName", receiver),
+        item("OriginatorConversationID", payment.originator_conversation_id),
+        item("InitiatedTime", identifiers.compact_time(report.order.opened_at)),
+        item("DebitAccountType", payment.product.debits.value),
+        item("DebitPartyCharges", b2b_results.charge_text(payment) if _status(report) == COMPLETED else ""),
+        item("TransactionReason"),
+        item("ReasonType", payment.product.reason_type),
+        item("TransactionStatus", _status(report)),
+        item("FinalisedTime", *_finalised_time(report)),
+        item("Amount", payment.amount_cents // 100),
+        item("ConversationID", payment.conversation_id),
+        item("ReceiptNo", *_receipt(report)),
     ]
 
 
@@ -134,9 +134,8 @@ def _receipt(report: Report) -> tuple[Document, ...]:
     return (identifiers.placeholder_transaction_id(report.order.opened_at),)
 
 
-def _listed(conversation: Conversation, parameters: list[tuple[Document, ...]]) -> Document:
-    listed = [envelope.item(str(key), *value) for key, *value in parameters]
-    return _result(conversation, "0", {"ResultParameter": listed})
+def _listed(conversation: Conversation, parameters: list[dict[str, Document]]) -> Document:
+    return _result(conversation, "0", {"ResultParameter": parameters})
 
 
 def _result(conversation: Conversation, code: str, parameters: Document) -> Document:

@@ -13,7 +13,7 @@ from copy import deepcopy
 from dataclasses import dataclass
 from typing import TypeAlias
 
-from daftari.v1 import journal_pb2, partners_pb2, payouts_pb2, reviews_pb2
+from daftari.v1 import journal_pb2, partners_pb2, payouts_pb2, reviews_pb2, webhooks_pb2
 
 from ledger.errors import ChoiceInvalid, PageTokenInvalid
 
@@ -31,6 +31,8 @@ ListRequest: TypeAlias = (
     | journal_pb2.ListEntriesRequest
     | payouts_pb2.ListPayoutsRequest
     | reviews_pb2.ListReviewsRequest
+    | webhooks_pb2.ListWebhookEndpointsRequest
+    | webhooks_pb2.ListWebhookDeliveriesRequest
     | partners_pb2.ListPartnersRequest
     | partners_pb2.ListFundingLinesRequest
     | partners_pb2.ListKeysRequest

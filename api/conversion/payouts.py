@@ -8,12 +8,13 @@ from api.conversion.entries import entry_id_text
 from api.conversion.fields import located
 from api.conversion.money import money_message, money_of
 from api.conversion.times import timestamp_of
-from ledger.errors import CursorInvalid, LedgerError, PayoutNotFound
+from ledger.errors import ChoiceInvalid, CursorInvalid, LedgerError, PayoutNotFound
 from ledger.idempotency import claim
 from ledger.ids import decode
 from ledger.msisdn import parse_msisdn
 from ledger.parties import PartyKeys
 from ledger.partners import Partner
+from ledger.payee import BusinessKind, BusinessPayee, Payee
 from ledger.payouts.payout import State
 from ledger.payouts.queries import START, Cursor, Payout, PayoutEvent
 from ledger.payouts.request import PayoutRequest
@@ -21,6 +22,11 @@ from ledger.payouts.request import PayoutRequest
 REQUEST_METHOD = "RequestPayout"
 _SEPARATOR = "\x1f"  # check_text lets no text hold it
 _CONTENT_VERSION = "1"
+_BUSINESS_KINDS = {
+    pb.BusinessPayee.KIND_PAYBILL: BusinessKind.PAYBILL,
+    pb.BusinessPayee.KIND_TILL: BusinessKind.TILL,
+    pb.BusinessPayee.KIND_TAX: BusinessKind.TAX,
+}
 _STATES = {state: pb.Payout.State.Value(f"STATE_{state.value}") for state in State}
 _STATES_BY_NUMBER = {number: state for state, number in _STATES.items()}
 
@@ -31,12 +37,12 @@ def request_of(
     """The request to make for a partner. Raises what makes it impossible, with the field's path inside `field`."""
     try:
         amount = money_of(draft.amount, field="amount")
-        msisdn = parse_msisdn(draft.msisdn)
+        payee = _payee_of(draft)
         purpose = draft.purpose or "business"
         # The keyed index stands for the number: a plain hash of a known request would give an MSISDN away by trial.
-        payee = party_keys.index(msisdn, ledger_id=partner.ledger_id).hex()
+        payee_index = party_keys.index(payee, ledger_id=partner.ledger_id).hex()
         content = (
-            _CONTENT_VERSION, partner.code, draft.partner_reference, payee, amount.currency,
+            _CONTENT_VERSION, partner.code, draft.partner_reference, payee_index, amount.currency,
             str(amount.minor_units), purpose, draft.remarks, draft.shortcode,
         )  # fmt: skip
         key = claim(
@@ -50,7 +56,7 @@ def request_of(
             actor=actor,
             partner=partner,
             partner_reference=draft.partner_reference,
-            msisdn=msisdn,
+            payee=payee,
             amount=amount,
             purpose=purpose,
             remarks=draft.remarks,
@@ -58,6 +64,17 @@ def request_of(
         )
     except LedgerError as error:
         raise located(error, within=field) from None
+
+
+def _payee_of(draft: pb.PayoutDraft) -> Payee:
+    if not draft.HasField("business"):
+        return parse_msisdn(draft.msisdn)
+    if draft.msisdn:
+        raise ChoiceInvalid("name a person or a business, not both", field="msisdn")
+    if draft.business.kind not in _BUSINESS_KINDS:
+        raise ChoiceInvalid("name the kind of business account", field="business.kind")
+    business = draft.business
+    return BusinessPayee(_BUSINESS_KINDS[business.kind], business.shortcode, business.account_reference)
 
 
 def payout_id_of(text: str) -> int:
@@ -79,7 +96,7 @@ def payout_message(payout: Payout) -> pb.Payout:
         id=payout.public_id,
         partner=payout.partner,
         partner_reference=payout.partner_reference,
-        msisdn=payout.msisdn_masked,
+        msisdn=payout.payee_masked,
         amount=money_message(payout.amount.currency, payout.amount.minor_units),
         fee=money_message(payout.fee.currency, payout.fee.minor_units),
         purpose=payout.purpose,

@@ -41,7 +41,8 @@ def overlap_of(seconds: int) -> timedelta:
     """How long the secret before signs on. Raises ChoiceInvalid."""
     if not 0 <= seconds <= OVERLAP_SECONDS_MAX:
         raise ChoiceInvalid(
-            f"overlap_seconds is 1 to {OVERLAP_SECONDS_MAX}, or 0 for {OVERLAP_SECONDS_DEFAULT}", field="overlap_seconds"
+            f"overlap_seconds is 1 to {OVERLAP_SECONDS_MAX}, or 0 for {OVERLAP_SECONDS_DEFAULT}",
+            field="overlap_seconds",
         )
     return timedelta(seconds=seconds or OVERLAP_SECONDS_DEFAULT)
 

@@ -8,10 +8,10 @@ from collections.abc import Awaitable, Callable
 
 import structlog
 from fastapi import FastAPI, Request, Response
-from sqlalchemy.exc import IntegrityError
 
 from adapters.inbound import BODY_BYTES_MAX, Inbound
 from api.http.sources import EVERYWHERE, Sources
+from ledger.errors import LedgerNotFound
 
 log = structlog.get_logger(__name__)
 
@@ -55,7 +55,7 @@ def application(
             await inbound.receive(
                 ledger_id=int(ledger_id), rail=rail, kind=kind, token=token, raw=body, remote_address=remote_address
             )
-        except IntegrityError:  # a ledger that does not exist: a path we never gave out
+        except LedgerNotFound:  # a path we never gave out
             return _json({"error": "not found"}, status=404)
         stored(rail, kind)
         return Response(acknowledgement, media_type="application/json")

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import secrets
-from collections.abc import Callable
 from functools import partial
+from typing import TypeAlias, TypedDict
 
 import grpc.aio
 from daftari.v1 import webhooks_pb2 as pb
@@ -38,6 +38,20 @@ from ledger.webhooks import endpoints, history
 
 _NAMES = pb.DESCRIPTOR.services_by_name
 _ID_MAX = 2**63 - 1
+_OfEndpoint: TypeAlias = (
+    pb.DisableWebhookEndpointRequest
+    | pb.EnableWebhookEndpointRequest
+    | pb.PingWebhookEndpointRequest
+    | pb.ReplayDeadWebhookDeliveriesRequest
+)
+
+
+class _Place(TypedDict):
+    """Which endpoint, and among whose: a partner's own (its id), or all of the ledger's (None)."""
+
+    ledger_id: int
+    partner_id: int | None
+    endpoint_id: int
 
 
 class WebhookCommands(WebhookCommandServiceServicer):
@@ -142,7 +156,9 @@ class WebhookCommands(WebhookCommandServiceServicer):
     async def ReplayDeadWebhookDeliveries(
         self,
         request: pb.ReplayDeadWebhookDeliveriesRequest,
-        context: grpc.aio.ServicerContext[pb.ReplayDeadWebhookDeliveriesRequest, pb.ReplayDeadWebhookDeliveriesResponse],
+        context: grpc.aio.ServicerContext[
+            pb.ReplayDeadWebhookDeliveriesRequest, pb.ReplayDeadWebhookDeliveriesResponse
+        ],
     ) -> pb.ReplayDeadWebhookDeliveriesResponse:
         command = partial(history.replay_dead, **await self._place(request), now=self._core.now())
         return pb.ReplayDeadWebhookDeliveriesResponse(replayed=await run(self._core.engine, command))
@@ -153,3 +169,95 @@ class WebhookCommands(WebhookCommandServiceServicer):
         return _Place(
             ledger_id=ledger.id, partner_id=caller.partner_id, endpoint_id=endpoint_id_of(request.endpoint_id)
         )
+
+
+class WebhookQueries(WebhookQueryServiceServicer):
+    """See protos/daftari/v1/webhooks.proto."""
+
+    def __init__(self, core: Core) -> None:
+        self._core = core
+
+    async def ListWebhookEndpoints(
+        self,
+        request: pb.ListWebhookEndpointsRequest,
+        context: grpc.aio.ServicerContext[pb.ListWebhookEndpointsRequest, pb.ListWebhookEndpointsResponse],
+    ) -> pb.ListWebhookEndpointsResponse:
+        caller = current_call().caller
+        ledger = await self._core.ledgers.find(request.ledger, caller=caller)
+        page = page_of(request)
+        async with transaction(self._core.engine) as connection:
+            found = await endpoints.list_endpoints(
+                connection,
+                ledger_id=ledger.id,
+                partner_id=caller.partner_id,
+                after=page.number(),
+                limit=page.size + 1,
+            )
+        shown = found[: page.size]
+        return pb.ListWebhookEndpointsResponse(
+            endpoints=[endpoint_message(one) for one in shown],
+            next_page_token=page.next_token(shown[-1].id) if len(found) > page.size else "",
+        )
+
+    async def GetWebhookDelivery(
+        self,
+        request: pb.GetWebhookDeliveryRequest,
+        context: grpc.aio.ServicerContext[pb.GetWebhookDeliveryRequest, pb.GetWebhookDeliveryResponse],
+    ) -> pb.GetWebhookDeliveryResponse:
+        caller = current_call().caller
+        ledger = await self._core.ledgers.find(request.ledger, caller=caller)
+        async with transaction(self._core.engine) as connection:
+            found = await history.get_delivery(
+                connection,
+                ledger_id=ledger.id,
+                partner_id=caller.partner_id,
+                delivery_id=delivery_id_of(request.delivery_id),
+            )
+        return pb.GetWebhookDeliveryResponse(delivery=delivery_message(found))
+
+    async def ListWebhookDeliveries(
+        self,
+        request: pb.ListWebhookDeliveriesRequest,
+        context: grpc.aio.ServicerContext[pb.ListWebhookDeliveriesRequest, pb.ListWebhookDeliveriesResponse],
+    ) -> pb.ListWebhookDeliveriesResponse:
+        caller = current_call().caller
+        ledger = await self._core.ledgers.find(request.ledger, caller=caller)
+        page = page_of(request)
+        async with transaction(self._core.engine) as connection:
+            found = await history.list_deliveries(
+                connection,
+                ledger_id=ledger.id,
+                partner_id=caller.partner_id,
+                endpoint_id=endpoint_id_of(request.endpoint_id),
+                states=delivery_states_of(request.states),
+                before=page.number() or _ID_MAX,
+                limit=page.size + 1,
+            )
+        shown = found[: page.size]
+        return pb.ListWebhookDeliveriesResponse(
+            deliveries=[delivery_message(one) for one in shown],
+            next_page_token=page.next_token(shown[-1].id) if len(found) > page.size else "",
+        )
+
+
+def webhook_services(core: Core, *, sealer: Sealer, rules: EgressRules) -> list[Service]:
+    """WebhookCommandService and WebhookQueryService on this core; `rules` say which URLs may be told."""
+    commands, queries = WebhookCommands(core, sealer=sealer, rules=rules), WebhookQueries(core)
+    return [
+        Service(
+            _NAMES["WebhookCommandService"].full_name, partial(add_WebhookCommandServiceServicer_to_server, commands)
+        ),
+        Service(_NAMES["WebhookQueryService"].full_name, partial(add_WebhookQueryServiceServicer_to_server, queries)),
+    ]
+
+
+async def _partner_id(connection: AsyncConnection, ledger: Ledger, code: str, caller: Caller) -> int:
+    """Whom an endpoint is for: a partner's key speaks for itself alone. Raises PartnerNotFound, Denied."""
+    if caller.partner_id is None:
+        if not code:
+            raise PartnerNotFound("name the partner to be told", field="partner")
+        return (await partners.find_partner(connection, ledger_id=ledger.id, code=code)).id
+    own = await partners.find_partners(connection, ledger_id=ledger.id, ids=[caller.partner_id])
+    if code not in ("", own[caller.partner_id].code):
+        raise Denied("a partner's key speaks for that partner alone", field="partner")
+    return caller.partner_id

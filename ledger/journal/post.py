@@ -5,9 +5,8 @@ decide in Python (`decide`), write everything accepted in one statement. Five ro
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterable, Mapping, Sequence
-from datetime import UTC, date, datetime, timedelta
+from datetime import date, datetime, timedelta
 from typing import TypeAlias
 from zoneinfo import ZoneInfo
 
@@ -17,6 +16,7 @@ from ledger.idempotency import StoredKey, find_keys
 from ledger.ids import IdSource, time_of
 from ledger.journal.accounts import AccountDirectory, AccountIdentity
 from ledger.journal.books import Ledger
+from ledger.journal.columns import balance_columns, entry_columns, key_columns, posting_columns
 from ledger.journal.decide import (
     Decision,
     LockedAccount,
@@ -28,7 +28,7 @@ from ledger.journal.decide import (
     decide,
     transition_of,
 )
-from ledger.journal.entry import JournalEntry, Side
+from ledger.journal.entry import JournalEntry
 
 PostResult: TypeAlias = Posted | Replayed | Refused
 
@@ -164,9 +164,10 @@ async def _write(
             entry_id, time_of(entry_id), business_date(request.entry.effective_at, ledger.zone), tuple(lines)
         )
     entries = [(request, posted[index]) for index, request in decision.accepted]
-    parameters = {"ledger": ledger.id, "now": now, **_entry_columns(entries), **_key_columns(entries)}
-    parameters |= _posting_columns(entries, {(account.path, account.currency): account for account in accounts})
-    parameters |= _balance_columns([account for account in accounts if account.touched])
+    parameters: dict[str, object] = {"ledger": ledger.id, "now": now}
+    parameters |= entry_columns(entries) | key_columns(entries)
+    parameters |= posting_columns(entries, {(account.path, account.currency): account for account in accounts})
+    parameters |= balance_columns([account for account in accounts if account.touched])
     cursor = await driver.execute(_WRITE, parameters)
     assert cursor.rowcount == sum(account.touched for account in accounts), "a locked balance row vanished"
     return posted
@@ -175,81 +176,6 @@ async def _write(
 def business_date(moment: datetime, zone: ZoneInfo) -> date:
     """The calendar date of a moment in the ledger's own zone."""
     return moment.astimezone(zone).date()
-
-
-def _entry_columns(entries: Sequence[tuple[PostRequest, Posted]]) -> dict[str, list[object]]:
-    drafts = [request.entry for request, _ in entries]
-    return {
-        "e_id": [posted.entry_id for _, posted in entries],
-        "e_kind": [draft.kind for draft in drafts],
-        "e_subject_kind": [draft.subject.kind if draft.subject else None for draft in drafts],
-        "e_subject_id": [draft.subject.id if draft.subject else None for draft in drafts],
-        "e_occurrence": [0 if request.entry.once else posted.entry_id for request, posted in entries],
-        "e_effective": [draft.effective_at.astimezone(UTC) for draft in drafts],
-        "e_recorded": [posted.recorded_at for _, posted in entries],
-        "e_date": [posted.business_date for _, posted in entries],
-        "e_count": [len(draft.postings) for draft in drafts],
-        "e_reverses": [draft.reverses_id for draft in drafts],
-        "e_source": [draft.source.value for draft in drafts],
-        "e_actor": [request.actor for request, _ in entries],
-        "e_reference": [draft.reference for draft in drafts],
-        "e_narrative": [draft.narrative for draft in drafts],
-        "e_facts": [json.dumps(dict(draft.facts)) if draft.facts else None for draft in drafts],
-    }
-
-
-def _key_columns(entries: Sequence[tuple[PostRequest, Posted]]) -> dict[str, list[object]]:
-    keyed = [(request.key, posted.entry_id) for request, posted in entries if request.key is not None]
-    return {
-        "k_client": [key.client_id for key, _ in keyed],
-        "k_key": [key.key for key, _ in keyed],
-        "k_method": [key.method for key, _ in keyed],
-        "k_hash": [key.request_hash for key, _ in keyed],
-        "k_entry": [entry_id for _, entry_id in keyed],
-    }
-
-
-def _posting_columns(
-    entries: Sequence[tuple[PostRequest, Posted]], accounts: dict[tuple[str, str], LockedAccount]
-) -> dict[str, list[object]]:
-    names = ("p_entry", "p_line", "p_account", "p_currency", "p_side", "p_amount", "p_version", "p_balance")
-    columns: dict[str, list[object]] = {name: [] for name in names}
-    appends = [columns[name].append for name in names]
-    days: dict[tuple[int, date], list[int]] = {}
-    for request, posted in entries:
-        for number, (line, after) in enumerate(zip(request.entry.postings, posted.lines, strict=True), start=1):
-            money = line.money
-            account = accounts[(line.account, money.currency)]
-            account.last_entry_id = posted.entry_id
-            row = (
-                posted.entry_id, number, account.id, money.currency, line.side.value, money.minor_units,
-                after.account_version, after.balance_after,
-            )  # fmt: skip
-            for append, value in zip(appends, row, strict=True):
-                append(value)
-            day = days.setdefault((account.id, posted.business_date), [0, 0])
-            day[line.side is Side.CREDIT] += money.minor_units
-    return columns | _day_columns(days)
-
-
-def _day_columns(days: dict[tuple[int, date], list[int]]) -> dict[str, list[object]]:
-    ordered = sorted(days.items())
-    return {
-        "d_account": [account_id for (account_id, _), _ in ordered],
-        "d_date": [day for (_, day), _ in ordered],
-        "d_debits": [debits for _, (debits, _) in ordered],
-        "d_credits": [credits for _, (_, credits) in ordered],
-    }
-
-
-def _balance_columns(touched: Sequence[LockedAccount]) -> dict[str, list[object]]:
-    return {
-        "b_account": [account.id for account in touched],
-        "b_debits": [account.debits for account in touched],
-        "b_credits": [account.credits for account in touched],
-        "b_version": [account.version for account in touched],
-        "b_entry": [account.last_entry_id for account in touched],
-    }
 
 
 def _fill_in(decision: Decision, requests: Sequence[PostRequest], posted: dict[int, Posted]) -> Iterable[PostResult]:

@@ -11,7 +11,10 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import LiteralString
 
+import psycopg
+
 from ledger.database import Driver
+from ledger.errors import LedgerNotFound
 from ledger.sealing import Sealer
 
 _STORE = """
@@ -40,7 +43,10 @@ FROM unnest(%s::int[], %s::bigint[], %s::text[], %s::text[], %s::bigint[]) AS v 
     payout_id)
 WHERE m.ledger_id = v.ledger_id AND m.id = v.id
 """
-_POSTPONE = "UPDATE inbox SET tries = tries + 1, due_at = %s WHERE ledger_id = %s AND id = %s"
+_POSTPONE = """
+UPDATE inbox SET tries = tries + %s, due_at = %s WHERE ledger_id = %s AND id = %s AND judged_at IS NULL
+RETURNING tries, token_hash
+"""
 
 
 @dataclass(frozen=True, slots=True, repr=False)
@@ -81,10 +87,13 @@ class Verdict:
 
 
 async def store(driver: Driver, *, message: Received, sealer: Sealer, now: datetime) -> None:
-    """Keeps a message; due at once."""
+    """Keeps a message; due at once. Raises LedgerNotFound for a ledger there is not."""
     sealed = sealer.seal(message.raw, bound_to=_place(message.ledger_id, message.id))
     values = (message.rail, message.kind, message.token_hash, sealed, message.remote_address, now, now)
-    await driver.execute(_STORE, (message.ledger_id, message.id, *values))
+    try:
+        await driver.execute(_STORE, (message.ledger_id, message.id, *values))
+    except psycopg.errors.ForeignKeyViolation:
+        raise LedgerNotFound("no such ledger", field="ledger_id") from None
 
 
 async def claim(driver: Driver, *, sealer: Sealer, now: datetime, limit: int) -> list[Message]:
@@ -142,6 +151,11 @@ async def settle(driver: Driver, *, verdicts: Sequence[Verdict], now: datetime) 
     await driver.execute(_SETTLE, (now, *columns))
 
 
-async def postpone(driver: Driver, *, message: Message, due_at: datetime) -> None:
-    """Counts a failed try and lets the message rest."""
-    await driver.execute(_POSTPONE, (due_at, message.ledger_id, message.id))
+async def postpone(
+    driver: Driver, *, ledger_id: int, message_id: int, failures: int, due_at: datetime
+) -> tuple[int, bytes] | None:
+    """Lets a message rest until `due_at` and adds to its failures; returns their number and its token's hash, None
+    where it was judged meanwhile. The raw bytes stay closed: they may be why it failed."""
+    cursor = await driver.execute(_POSTPONE, (failures, due_at, ledger_id, message_id))
+    row = await cursor.fetchone()
+    return None if row is None else (row[0], bytes(row[1]))

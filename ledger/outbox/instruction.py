@@ -6,41 +6,12 @@ is what we learned, from an answer, a callback or a query, about what did happen
 
 from __future__ import annotations
 
-import enum
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import TypeAlias
 
-from ledger.errors import TextInvalid
 from ledger.money import Money
-from ledger.msisdn import Msisdn
-
-
-class BusinessKind(enum.Enum):
-    """What kind of business account is paid."""
-
-    PAYBILL = "paybill"
-    TILL = "till"
-    TAX = "tax"
-
-
-@dataclass(frozen=True, slots=True)
-class BusinessPayee:
-    """A business paid by its shortcode; `account_reference` is the account there, such as an invoice or tax number."""
-
-    kind: BusinessKind
-    shortcode: str
-    account_reference: str
-
-    def __post_init__(self) -> None:
-        if not (self.shortcode.isascii() and self.shortcode.isdigit() and 3 <= len(self.shortcode) <= 10):
-            raise TextInvalid("a business shortcode has 3 to 10 digits", field="business.shortcode")
-        if len(self.account_reference) > 20 or (self.kind is not BusinessKind.TILL and not self.account_reference):
-            raise TextInvalid("an account reference has 1 to 20 characters", field="business.account_reference")
-
-
-# A person is paid by number, a business by shortcode.
-Payee: TypeAlias = Msisdn | BusinessPayee
+from ledger.payee import Payee
 
 
 @dataclass(frozen=True, slots=True)

@@ -58,7 +58,7 @@ def notice(payout: Payout, *, conversation_id: str | None) -> Notice:
         "transaction_receipt": payout.receipt if settled else None,
         "amount": format_minor_units(payout.amount.minor_units, payout.amount.currency).replace(",", ""),
         "currency": payout.amount.currency,
-        "msisdn": payout.msisdn_masked,
+        "msisdn": payout.payee_masked,
         "processed_at": processed_at.isoformat() if processed_at is not None and payout.state in _FINAL else None,
         "version": payout.version,
     }

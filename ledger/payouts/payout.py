@@ -121,9 +121,11 @@ IN_TRANSIT_STATES = frozenset({State.RESERVED, State.SUBMITTING, State.SUBMITTED
 
 @dataclass(frozen=True, slots=True)
 class RailAccounts:
-    """The paths of the accounts a payout touches, for one shortcode and currency."""
+    """The paths of the accounts a payout touches, for one shortcode and currency. People are paid from `float_account`,
+    businesses from `business_float`."""
 
     float_account: str
+    business_float: str
     in_transit: str
     unknown: str
     charges_owed: str

@@ -33,12 +33,12 @@ _NOW = "SELECT pg_snapshot_xmin(pg_current_snapshot())::text"
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Payout:
-    """A payout as it stands. The MSISDN is masked: nothing that reads a payout needs the whole number."""
+    """A payout as it stands. The payee is masked: nothing that reads a payout needs the whole number."""
 
     id: int
     partner: str
     partner_reference: str
-    msisdn_masked: str
+    payee_masked: str
     amount: Money
     fee: Money
     purpose: str
@@ -102,7 +102,7 @@ def _select() -> Select[Any]:
     joined = tables.payouts.join(
         tables.partners, (_partners.ledger_id == _payouts.ledger_id) & (_partners.id == _payouts.partner_id)
     ).join(tables.parties, (_parties.ledger_id == _payouts.ledger_id) & (_parties.id == _payouts.party_id))
-    return select(tables.payouts, _partners.code.label("partner"), _parties.msisdn_masked).select_from(joined)
+    return select(tables.payouts, _partners.code.label("partner"), _parties.payee_masked).select_from(joined)
 
 
 def _scoped(query: Select[Any], ledger_id: int, partner_id: int | None) -> Select[Any]:
@@ -195,7 +195,7 @@ def _payout(row: Row[Any]) -> Payout:
         id=row.id,
         partner=row.partner,
         partner_reference=row.partner_reference,
-        msisdn_masked=row.msisdn_masked,
+        payee_masked=row.payee_masked,
         amount=Money(row.currency, row.amount),
         fee=Money(row.currency, row.fee),
         purpose=row.purpose,

@@ -11,6 +11,7 @@ from ledger.payouts.payout import RailAccounts
 
 _ROLES = {
     "payout_float": "float_account",
+    "float_working": "business_float",
     "payout_in_transit": "in_transit",
     "payout_unknown": "unknown",
     "provider_charges": "charges_owed",

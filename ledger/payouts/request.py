@@ -27,10 +27,10 @@ from ledger.journal.books import Ledger
 from ledger.journal.decide import Posted, PostRequest, Refused, Replayed
 from ledger.journal.post import post_entries
 from ledger.money import Money
-from ledger.msisdn import Msisdn
 from ledger.outbox import queue
 from ledger.parties import PartyKeys, find_or_add
 from ledger.partners import Partner
+from ledger.payee import Payee
 from ledger.payouts import switches
 from ledger.payouts.allowance import Demand, open_allowance
 from ledger.payouts.limits import RailLimits, check_payable
@@ -39,9 +39,19 @@ from ledger.payouts.rails import PayoutRoute, choose_route, find_routes
 from ledger.text import check_text
 
 PURPOSES = ("business", "salary", "promotion")
-# Unique constraints a racing request of the same key, reference or payee may break: the set is then run once more.
+# Unique constraints a racing request of the same key, reference or payee may break, or one of another process that
+# chose the same id in the same millisecond: the set is then run once more.
 RACING_CONSTRAINTS = frozenset(
-    {"idempotency_keys_pkey", "payouts_partner_reference_is_unique", "parties_msisdn_is_unique"}
+    {
+        "idempotency_keys_pkey",
+        "payouts_partner_reference_is_unique",
+        "parties_payee_is_unique",
+        "journal_entries_pkey",
+        "postings_pkey",
+        "payouts_pkey",
+        "parties_pkey",
+        "instructions_pkey",
+    }
 )
 Limits: TypeAlias = Mapping[str, Mapping[str, RailLimits]]
 
@@ -78,7 +88,7 @@ class PayoutRequest:
     actor: str
     partner: Partner
     partner_reference: str
-    msisdn: Msisdn
+    payee: Payee
     amount: Money
     purpose: str
     remarks: str
@@ -178,8 +188,9 @@ async def _request_subset(
     ids: IdSource,
     now: datetime,
 ) -> list[RequestResult]:
-    keys = await find_keys(driver, ledger_id=ledger.id, claims=[request.key for request in requests])
+    # References first: a racing request whose reference is seen here has stored its key too, and is found as a replay.
     references = await _find_references(driver, ledger.id, requests)
+    keys = await find_keys(driver, ledger_id=ledger.id, claims=[request.key for request in requests])
     routes = await find_routes(driver, ledger_id=ledger.id)
     stopped = await switches.stopped_rails(driver, ledger_id=ledger.id)
     judged = _judge(requests, keys, references, _Roads(routes, limits, stopped), ids, now)
@@ -204,7 +215,7 @@ async def _request_subset(
 
 def _demand_of(draft: _Draft, party_keys: PartyKeys) -> Demand:
     request = draft.request
-    payee = party_keys.index(request.msisdn, ledger_id=request.partner.ledger_id)
+    payee = party_keys.index(request.payee, ledger_id=request.partner.ledger_id)
     return Demand(request.partner.id, payee, request.amount)
 
 
@@ -324,7 +335,7 @@ async def _write(
 ) -> None:
     requests = [draft.request for draft, _ in kept]
     parties = await find_or_add(
-        driver, ledger_id=ledger.id, msisdns={one.msisdn for one in requests}, keys=party_keys, ids=ids, now=now
+        driver, ledger_id=ledger.id, payees={one.payee for one in requests}, keys=party_keys, ids=ids, now=now
     )
     payout_ids = [draft.id for draft, _ in kept]
     parameters = {
@@ -338,7 +349,7 @@ async def _write(
         "hash": [one.key.request_hash for one in requests],
         "partner": [one.partner.id for one in requests],
         "reference": [one.partner_reference for one in requests],
-        "party": [parties[one.msisdn] for one in requests],
+        "party": [parties[one.payee] for one in requests],
         "currency": [one.amount.currency for one in requests],
         "amount": [one.amount.minor_units for one in requests],
         "fee": [one.partner.payout_fee.minor_units for one in requests],

@@ -12,7 +12,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from ledger import tables
 
-SERVICE = "payout"
+SERVICE, BUSINESS_SERVICE = "payout", "business_payout"
 
 
 @dataclass(frozen=True, slots=True)

@@ -15,8 +15,9 @@ RECEIPT = "receipt"
 _LOCK = """
 SELECT p.id, p.state, p.currency, p.amount, p.fee, p.rail, p.shortcode,
        p.provider_reference, p.reserve_entry_id, p.receipt,
-       p.party_id, partner.code, p.purpose, p.remarks
+       p.party_id, partner.code, p.purpose, p.remarks, party.payee_masked NOT LIKE '%%****%%'
 FROM payouts AS p JOIN partners AS partner ON partner.ledger_id = p.ledger_id AND partner.id = p.partner_id
+JOIN parties AS party ON party.ledger_id = p.ledger_id AND party.id = p.party_id
 WHERE p.ledger_id = %s AND p.id = ANY(%s) ORDER BY p.id FOR NO KEY UPDATE OF p
 """
 _CHANGE = """
@@ -52,12 +53,12 @@ SELECT %s, r.*, %s FROM unnest(%s::text[], %s::text[], %s::text[], %s::bigint[])
 # The band of the newest tariff in force on the day; none where the provider charges nothing we know of.
 _CHARGES = """
 SELECT w.position, t.charge
-FROM unnest(%(position)s::int[], %(provider)s::text[], %(currency)s::text[], %(day)s::date[], %(amount)s::bigint[])
-         AS w (position, provider, currency, day, amount)
-JOIN provider_tariffs AS t ON t.ledger_id = %(ledger)s AND t.provider = w.provider AND t.service = 'payout'
+FROM unnest(%(position)s::int[], %(provider)s::text[], %(currency)s::text[], %(day)s::date[], %(amount)s::bigint[],
+         %(service)s::text[]) AS w (position, provider, currency, day, amount, service)
+JOIN provider_tariffs AS t ON t.ledger_id = %(ledger)s AND t.provider = w.provider AND t.service = w.service
      AND t.currency = w.currency AND w.amount BETWEEN t.from_amount AND t.to_amount
 WHERE t.valid_from = (SELECT max(v.valid_from) FROM provider_tariffs AS v
-    WHERE v.ledger_id = %(ledger)s AND v.provider = w.provider AND v.service = 'payout' AND v.currency = w.currency
+    WHERE v.ledger_id = %(ledger)s AND v.provider = w.provider AND v.service = w.service AND v.currency = w.currency
       AND v.valid_from <= w.day)
 """
 
@@ -79,6 +80,7 @@ class LockedPayout:
     partner: str
     purpose: str
     remarks: str
+    pays_business: bool
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -162,20 +164,22 @@ async def add_references(
 
 
 async def find_charges(
-    driver: Driver, *, ledger_id: int, payments: Sequence[tuple[str, Money, date]]
+    driver: Driver, *, ledger_id: int, payments: Sequence[tuple[str, str, Money, date]]
 ) -> list[Money | None]:
-    """What the provider charges for each (rail, amount, business date) by the tariff in force; None where unknown."""
+    """What the provider charges for each (rail, service, amount, business date) by the tariff in force; None where
+    unknown."""
     charges: list[Money | None] = [None] * len(payments)
     if not payments:
         return charges
     parameters = {
         "ledger": ledger_id,
         "position": list(range(len(payments))),
-        "provider": [rail for rail, _, _ in payments],
-        "currency": [amount.currency for _, amount, _ in payments],
-        "day": [day for _, _, day in payments],
-        "amount": [amount.minor_units for _, amount, _ in payments],
+        "provider": [rail for rail, _, _, _ in payments],
+        "service": [service for _, service, _, _ in payments],
+        "currency": [amount.currency for _, _, amount, _ in payments],
+        "day": [day for _, _, _, day in payments],
+        "amount": [amount.minor_units for _, _, amount, _ in payments],
     }
     for position, charge in await (await driver.execute(_CHARGES, parameters)).fetchall():
-        charges[position] = Money(payments[position][1].currency, charge)
+        charges[position] = Money(payments[position][2].currency, charge)
     return charges

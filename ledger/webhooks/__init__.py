@@ -1,1 +1,1 @@
-"""Telling partners what became of their payouts: endpoints, signing secrets, and deliveries at least once and in order."""
+"""Telling partners what became of their payouts: endpoints, signing secrets, deliveries at least once and in order."""

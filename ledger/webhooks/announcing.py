@@ -30,7 +30,7 @@ EVENTS: dict[State, str] = {
 
 # Nothing where the partner has no endpoint, which is the usual case.
 _TO_TELL = """
-SELECT e.id, p.id, r.code, p.partner_reference, y.msisdn_masked, p.currency, p.amount, p.fee, p.purpose, p.rail,
+SELECT e.id, p.id, r.code, p.partner_reference, y.payee_masked, p.currency, p.amount, p.fee, p.purpose, p.rail,
        p.shortcode, p.provider_reference, p.state, p.version, p.receipt, p.failure_code, p.failure_text, p.created_at,
        p.updated_at, p.completed_at
 FROM payouts AS p
@@ -40,7 +40,8 @@ JOIN parties AS y ON y.ledger_id = p.ledger_id AND y.id = p.party_id
 WHERE p.ledger_id = %s AND p.id = ANY(%s) ORDER BY p.id, e.id
 """
 _WRITE = """
-INSERT INTO webhook_deliveries (ledger_id, id, endpoint_id, payout_id, version, event, payload, state, created_at, due_at)
+INSERT INTO webhook_deliveries
+    (ledger_id, id, endpoint_id, payout_id, version, event, payload, state, created_at, due_at)
 SELECT %(ledger)s, d.*, 'PENDING', %(now)s, %(now)s
 FROM unnest(%(id)s::bigint[], %(endpoint)s::bigint[], %(payout)s::bigint[], %(version)s::int[], %(event)s::text[],
     %(payload)s::bytea[]) AS d
@@ -82,14 +83,14 @@ def payload(event_id: int, event: str, content: Notice) -> bytes:
 
 def _payout(row: Sequence[Any]) -> Payout:
     (
-        payout_id, partner, reference, masked, currency, amount, fee, purpose, rail, shortcode, provider_reference, state,
-        version, receipt, failure_code, failure_text, created_at, updated_at, completed_at,
+        payout_id, partner, reference, masked, currency, amount, fee, purpose, rail, shortcode, provider_reference,
+        state, version, receipt, failure_code, failure_text, created_at, updated_at, completed_at,
     ) = row  # fmt: skip
     return Payout(
         id=payout_id,
         partner=partner,
         partner_reference=reference,
-        msisdn_masked=masked,
+        payee_masked=masked,
         amount=Money(currency, amount),
         fee=Money(currency, fee),
         purpose=purpose,

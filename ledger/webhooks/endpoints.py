@@ -87,7 +87,16 @@ async def create_endpoint(
     endpoint_id = ids.next(now)
     values = {"ledger_id": ledger_id, "id": endpoint_id, "partner_id": partner_id, "url": url}
     await connection.execute(insert(tables.webhook_endpoints).values(**values, request_id=request_id, created_at=now))
-    return await _add_secret(connection, ledger_id, endpoint_id, request_id, secret, sealer, ids, now)
+    return await _add_secret(
+        connection,
+        ledger_id=ledger_id,
+        endpoint_id=endpoint_id,
+        request_id=request_id,
+        secret=secret,
+        sealer=sealer,
+        ids=ids,
+        now=now,
+    )
 
 
 async def rotate_secret(
@@ -114,7 +123,16 @@ async def rotate_secret(
     secrets = update(tables.webhook_secrets)
     await connection.execute(secrets.where(*own, _secrets.retires_at > now).values(retires_at=now))
     await connection.execute(secrets.where(*own, _secrets.retires_at.is_(None)).values(retires_at=now + overlap))
-    return await _add_secret(connection, ledger_id, endpoint_id, request_id, secret, sealer, ids, now)
+    return await _add_secret(
+        connection,
+        ledger_id=ledger_id,
+        endpoint_id=endpoint_id,
+        request_id=request_id,
+        secret=secret,
+        sealer=sealer,
+        ids=ids,
+        now=now,
+    )
 
 
 async def disable_endpoint(
@@ -193,7 +211,7 @@ async def _live_endpoints(connection: AsyncConnection, ledger_id: int, partner_i
 async def _lock(connection: AsyncConnection, ledger_id: int, partner_id: int | None, endpoint_id: int) -> Row[Any]:
     query = _select(ledger_id, partner_id).where(_endpoints.id == endpoint_id)
     locked = query.with_for_update(key_share=True, of=tables.webhook_endpoints)
-    row = (await connection.execute(locked)).one_or_none()
+    row: Row[Any] | None = (await connection.execute(locked)).one_or_none()
     if row is None:
         raise WebhookNotFound("no such endpoint among yours", field="endpoint_id")
     return row
@@ -216,6 +234,7 @@ async def _told_before(
 
 async def _add_secret(
     connection: AsyncConnection,
+    *,
     ledger_id: int,
     endpoint_id: int,
     request_id: str,

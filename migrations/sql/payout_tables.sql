@@ -30,16 +30,18 @@ CREATE TABLE api_keys (
     CONSTRAINT api_keys_of_partners_have_a_ledger CHECK (partner_id IS NULL OR ledger_id IS NOT NULL)
 );
 
--- People the money goes to. The journal knows them by id only; the number is encrypted, its index is keyed.
+-- Whom the money goes to: people by number, businesses by shortcode. The journal knows them by id only; who it is is
+-- encrypted, its index is keyed, and of a person's number only the ends are readable.
 CREATE TABLE parties (
     ledger_id integer NOT NULL REFERENCES ledgers,
     id bigint NOT NULL,
-    msisdn_index bytea NOT NULL CONSTRAINT parties_index_is_whole CHECK (length(msisdn_index) = 32),
-    msisdn_ciphertext bytea NOT NULL,
-    msisdn_masked text NOT NULL CONSTRAINT parties_mask_hides CHECK (msisdn_masked LIKE '%****%'),
+    payee_index bytea NOT NULL CONSTRAINT parties_index_is_whole CHECK (length(payee_index) = 32),
+    payee_ciphertext bytea NOT NULL,
+    payee_masked text NOT NULL CONSTRAINT parties_mask_hides
+        CHECK (payee_masked LIKE '%****%' OR payee_masked ~ '^(paybill|till|tax) [0-9]{3,10}$'),
     created_at timestamptz NOT NULL,
     PRIMARY KEY (ledger_id, id),
-    CONSTRAINT parties_msisdn_is_unique UNIQUE (ledger_id, msisdn_index)
+    CONSTRAINT parties_payee_is_unique UNIQUE (ledger_id, payee_index)
 );
 
 -- What a provider charges us, by service, from a date on: one band per row, bounds included, minor units.

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import gc
-import sys
 from pathlib import Path
 from typing import Annotated
 
@@ -24,7 +22,9 @@ _DOCUMENTED = Path(__file__).parents[2] / "docs" / "benchmarks" / "posting.md"
 
 
 def main(
-    quick: Annotated[bool, typer.Option("--quick", help="Half a minute that shows it works; figures mean nothing")] = False,
+    quick: Annotated[
+        bool, typer.Option("--quick", help="Half a minute that shows it works; figures mean nothing")
+    ] = False,
     output: Annotated[Path | None, typer.Option(help="Markdown file; docs/benchmarks/posting.md by default")] = None,
 ) -> None:
     """Measures posting on a database and a service of its own. Exits 1 if the books do not agree afterwards."""
@@ -47,15 +47,14 @@ async def _run(plan: Plan) -> Results:
         task = progress.add_task("", total=None)
 
         def starting(runs: int) -> None:
-            progress.update(task, total=runs)
+            progress.update(task, total=runs, completed=-1)
 
         def told(description: str) -> None:
+            # Told before each run: one more has ended, except before the first.
             progress.update(task, description=description, advance=1 if progress.tasks[0].total else 0, refresh=True)
-            gc.collect()
 
         return await measure(plan, starting=starting, told=told)
 
 
 if __name__ == "__main__":
     typer.run(main)
-    sys.exit(0)

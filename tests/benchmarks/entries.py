@@ -1,4 +1,4 @@
-"""The entries that are posted: two lines, KES, under a request id each; hot ones share an account, uniform ones do not."""
+"""The entries that are posted: two lines each, under a request id; hot ones share an account, uniform ones do not."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Ways to post without gRPC, in this process: a transaction per call, sets of a thousand, and raw COPY to calibrate by."""
+"""Ways to post without gRPC, in this process: a transaction per call, sets of a thousand; raw COPY to calibrate by."""
 
 from __future__ import annotations
 
@@ -64,8 +64,8 @@ class Inside:
 
     @asynccontextmanager
     async def raw_copy(self, *, sets: int) -> AsyncIterator[Variant]:
-        """COPY of rows that posting wrote, into tables with the same columns, checks and indexes but no guard, a thousand
-        entries a transaction. Posts `sets` sets to have those rows."""
+        """COPY of rows that posting wrote, into tables with the same columns, checks and indexes but no guard, a
+        thousand entries a transaction. Posts `sets` sets to have those rows."""
         blocks = [await self._posted_rows() for _ in range(sets)]
         async with await psycopg.AsyncConnection.connect(conninfo(self._rig.owner_url)) as owner:
             await _create_targets(owner)

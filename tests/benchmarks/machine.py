@@ -1,4 +1,4 @@
-"""Facts that a figure means little without: the machine, the versions, how busy and how durable it is. Names no host."""
+"""Facts that a figure means little without: the machine, its disk, the versions, how busy it is. Names no host."""
 
 from __future__ import annotations
 
@@ -18,6 +18,7 @@ from ledger.database import transaction
 KILOBYTE = 1024
 _MEGABYTE = KILOBYTE * KILOBYTE
 _FLUSHES = 50
+_TICKS_A_SECOND = os.sysconf("SC_CLK_TCK") if hasattr(os, "sysconf") else 100
 _SETTING_NAMES = ("server_version", "fsync", "synchronous_commit", "full_page_writes", "shared_buffers")
 _SETTINGS = text("SELECT name, current_setting(name) AS shown FROM pg_settings WHERE name = ANY(:names)")
 
@@ -52,6 +53,35 @@ def resident_megabytes(process_id: int) -> float | None:
         if line.startswith("VmRSS:"):
             return int(line.split()[1]) * KILOBYTE / _MEGABYTE
     return None
+
+
+def processor_seconds(process_id: int) -> float:
+    """User and system time of a process and all its threads, where the system tells as Linux does; else 0."""
+    return sum(_times(process_id)[1:])
+
+
+def processor_seconds_of_children(process_id: int) -> float:
+    """That of a process's children, those that ended included."""
+    try:
+        ended = sum(int(ticks) for ticks in _fields(process_id)[13:15]) / _TICKS_A_SECOND
+        running = [int(place.name) for place in Path("/proc").iterdir() if place.name.isdigit()]
+    except OSError:
+        return 0.0
+    return ended + sum(sum(times) for parent, *times in map(_times, running) if parent == process_id)
+
+
+def _times(process_id: int) -> tuple[int, float, float]:
+    """The parent's id, and user and system seconds; zeros for a process that is not there."""
+    try:
+        fields = _fields(process_id)
+    except OSError:
+        return (0, 0.0, 0.0)
+    return (int(fields[1]), int(fields[11]) / _TICKS_A_SECOND, int(fields[12]) / _TICKS_A_SECOND)
+
+
+def _fields(process_id: int) -> list[str]:
+    """See proc(5), /proc/pid/stat: what follows the program's name, which may hold spaces. Its third field is first."""
+    return Path(f"/proc/{process_id}/stat").read_text().rpartition(")")[2].split()
 
 
 def _flush_milliseconds(directory: Path) -> float:

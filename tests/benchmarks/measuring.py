@@ -1,15 +1,19 @@
 """Variants measured in turns: warmed up, interleaved round by round, compared by the median of their rounds.
 
-On a machine that others use too, absolute figures drift by the minute; the ratio of two neighbours in one round does not.
+On a machine that others use too, absolute figures drift by the minute; ratios within one round hardly do, and least of
+all does the processor time that an item takes.
 """
 
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from statistics import median
+from typing import TypeAlias
 
-MILLISECONDS = 1000.0
+MILLISECONDS, MICROSECONDS = 1e3, 1e6
+
+Meter: TypeAlias = Callable[[], Mapping[str, float]]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -27,11 +31,13 @@ QUICK = Plan(rounds=1, seconds=0.4, warmup_seconds=0.2)
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Sample:
-    """One variant in one round: `items` done in `seconds`, and how long each call took (a call may carry many items)."""
+    """One variant in one round: `items` done in `seconds`, how long each call took (a call may carry many items), and
+    the processor time of each part by its name."""
 
     items: int
     seconds: float
     call_seconds: Sequence[float]
+    processor_seconds: Mapping[str, float] = field(default_factory=dict)
 
     @property
     def rate(self) -> float:
@@ -42,6 +48,10 @@ class Sample:
         """Milliseconds that `percent` of the calls stayed within."""
         ordered = sorted(self.call_seconds)
         return ordered[min(len(ordered) - 1, int(len(ordered) * percent / 100))] * MILLISECONDS
+
+    def processor(self, part: str) -> float:
+        """Microseconds of processor time that an item took of a part."""
+        return self.processor_seconds.get(part, 0.0) / self.items * MICROSECONDS
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,6 +77,10 @@ class Measured:
         """Milliseconds, the median of the rounds."""
         return median(sample.percentile(percent) for sample in self.samples)
 
+    def processor(self, part: str) -> float:
+        """Microseconds an item, the median of the rounds."""
+        return median(sample.processor(part) for sample in self.samples)
+
 
 def rate_ratio(one: Measured, other: Measured) -> float:
     """How many times the rate of the other: the median over rounds of the ratio within a round."""
@@ -79,9 +93,10 @@ def latency_ratio(one: Measured, other: Measured) -> float:
 
 
 async def interleave(
-    variants: Sequence[Variant], *, plan: Plan, told: Callable[[str], None]
+    variants: Sequence[Variant], *, plan: Plan, told: Callable[[str], None], meter: Meter
 ) -> Mapping[str, Measured]:
-    """Runs every variant in every round; `told` hears of each run before it starts (runs_of() says how many come)."""
+    """Runs every variant in every round. `told` hears of each run before it starts (runs_of() says how many come);
+    `meter` says what processor time each part has used so far, in seconds."""
     measured = {variant.name: Measured() for variant in variants}
     for variant in variants:
         told(f"warming up: {variant.name}")
@@ -90,10 +105,17 @@ async def interleave(
         # Every other round runs backwards, so that nobody always follows the same neighbour.
         for variant in variants if number % 2 else reversed(variants):
             told(f"round {number} of {plan.rounds}: {variant.name}")
-            measured[variant.name].samples.append(await variant.run(plan.seconds))
+            measured[variant.name].samples.append(await _metered(variant, plan.seconds, meter))
     return measured
 
 
 def runs_of(variants: Sequence[Variant], *, plan: Plan) -> int:
     """How many runs interleave() makes."""
     return len(variants) * (plan.rounds + 1)
+
+
+async def _metered(variant: Variant, seconds: float, meter: Meter) -> Sample:
+    before = meter()
+    sample = await variant.run(seconds)
+    after = meter()
+    return replace(sample, processor_seconds={part: after[part] - before[part] for part in after})

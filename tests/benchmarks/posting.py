@@ -1,4 +1,4 @@
-"""The posting benchmark: what a durable entry costs alone, in a crowd, in bulk, against the floor and the ceiling of each."""
+"""The posting benchmark: what a durable entry costs alone, in a crowd, streamed and in bulk, and beside what."""
 
 from __future__ import annotations
 
@@ -41,10 +41,16 @@ class Variants:
         crowd = [self.uniform, self.transaction_per_call]
         return [self.alone, *pairs[:6], *crowd, *pairs[6:], self.streamed, self.bulk, self.copied, self.sets]
 
+    @property
+    def ways(self) -> list[Variant]:
+        """The ways to post that stand beside each other in the tables."""
+        crowd = [self.unary[CROWD], self.uniform, self.streamed, self.bulk]
+        return [*crowd, self.transaction_per_call, self.unary[1], self.alone, self.sets, self.copied]
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Results:
-    """What one run found. `memory` is the service's before and after, in megabytes, None where the system does not tell."""
+    """What one run found. `memory` is the service's before and after, in megabytes; None where no system tells."""
 
     plan: Plan
     variants: Variants
@@ -58,6 +64,11 @@ class Results:
         """The rounds of a variant."""
         return self.by_name[variant.name]
 
+    @property
+    def entry_bytes(self) -> float:
+        """Bytes on disk per entry, all tables that posting writes and their indexes."""
+        return sum(size.heap + size.indexes for size in self.sizes)
+
 
 async def measure(plan: Plan, *, starting: Callable[[int], None], told: Callable[[str], None]) -> Results:
     """Runs everything on a database of its own. `starting` hears how many runs come, `told` of each."""
@@ -66,9 +77,10 @@ async def measure(plan: Plan, *, starting: Callable[[int], None], told: Callable
         rig = await stack.enter_async_context(open_rig(account_specs()))
         facts = {**machine_facts(rig.application.settings.data_directory), **await server_facts(rig.application.engine)}
         variants = await _variants(rig, stack)
+        await rig.analyze()
         memory_at_start = resident_megabytes(rig.server.pid)
         starting(runs_of(variants.in_turn, plan=plan))
-        by_name = await interleave(variants.in_turn, plan=plan, told=told)
+        by_name = await interleave(variants.in_turn, plan=plan, told=told, meter=rig.processor_seconds)
         told("rebuilding the books from their postings")
         return Results(
             plan=plan,

@@ -10,13 +10,15 @@ import os
 import signal
 import sys
 import tempfile
+import time
 from asyncio.subprocess import PIPE, Process
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 
 import grpc.aio
+import psycopg
 from sqlalchemy import URL
 from sqlalchemy.ext.asyncio import AsyncConnection
 
@@ -25,15 +27,16 @@ from api.profile import DATABASE
 from api.settings import Settings
 from api.wiring import Application, open_application
 from ledger import provision
-from ledger.database import run, transaction
+from ledger.database import conninfo, run, transaction
 from ledger.embedded_directory import reachable_directory, running_address
 from ledger.journal import accounts, books
 from ledger.journal.accounts import AccountSpec
 from ledger.journal.books import Ledger
 from ledger.journal.verify import VerifyReport, verify
-from tests.builders import account
+from tests.benchmarks import machine
 
 LEDGER = "benchmark"
+SERVICE, POSTGRESQL, CLIENT = "service", "PostgreSQL", "client"
 START_SECONDS_MAX = 30.0
 STOP_SECONDS_MAX = 30.0
 _ROOT = Path(__file__).parents[2]
@@ -55,18 +58,41 @@ class Rig:
         """What every call that needs a key carries."""
         return (("authorization", f"Bearer {self.key}"),)
 
+    async def analyze(self) -> None:
+        """Brings the planner's statistics up to date, as autovacuum would within a minute."""
+        async with await psycopg.AsyncConnection.connect(conninfo(self.owner_url), autocommit=True) as owner:
+            await owner.execute("ANALYZE")
+
+    def processor_seconds(self) -> Mapping[str, float]:
+        """What each part has used so far."""
+        directory = reachable_directory(self.application.settings.data_directory / "postgres")
+        postmaster = int((directory / "cluster" / "postmaster.pid").read_text().split()[0])
+        return {
+            SERVICE: machine.processor_seconds(self.server.pid),
+            POSTGRESQL: machine.processor_seconds_of_children(postmaster),
+            CLIENT: time.process_time(),
+        }
+
     async def verified(self) -> VerifyReport:
         """The books, rebuilt from their postings and compared."""
         async with transaction(self.application.engine) as connection:
             return await verify(connection, ledger_id=self.ledger.id)
 
 
+@contextlib.contextmanager
+def _directory() -> Iterator[Path]:
+    """A directory for the database, through which the user that PostgreSQL runs as can pass."""
+    with tempfile.TemporaryDirectory(prefix="daftari-benchmarks-") as name:
+        place = Path(name)
+        place.chmod(0o711)
+        yield place
+
+
 @asynccontextmanager
 async def open_rig(specs: Sequence[AccountSpec]) -> AsyncIterator[Rig]:
     """Everything started, with the accounts opened; stopped and removed at the end."""
     async with AsyncExitStack() as stack:
-        directory = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="daftari-benchmarks-")))
-        directory.chmod(0o711)  # the server's user, who is not root, passes through
+        directory = stack.enter_context(_directory())
         settings = Settings(database_url=None, data_directory=directory, grpc_listen="127.0.0.1:0")
         application = await stack.enter_async_context(open_application(settings, name="benchmarks"))
         ledger = await _open_books(application, specs)
@@ -125,4 +151,3 @@ def _owner_url(directory: Path) -> URL:
     assert address is not None, "this process runs the server"
     url = address.url(role=provision.MIGRATOR, database=DATABASE)
     return url.update_query_dict({"options": f"-c role={provision.OWNER}"})
-

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import defaultdict
+from typing import Any
 
 import pytest
 
@@ -61,7 +62,7 @@ def granted(connection: Connection) -> dict[tuple[str, str], dict[str, frozenset
     return {key: {privilege: frozenset(columns) for privilege, columns in one.items()} for key, one in found.items()}
 
 
-def names(connection: Connection, query: str) -> list[str]:
+def names(connection: Connection, query: str) -> list[Any]:
     """The first column of what the query finds."""
     return [row[0] for row in connection.execute(query.encode())]
 

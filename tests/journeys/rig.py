@@ -13,6 +13,7 @@ from datetime import datetime
 from functools import cache
 from typing import cast
 
+import httpx
 from sqlalchemy.ext.asyncio import AsyncEngine
 
 from adapters.daraja.client import open_rail
@@ -27,10 +28,9 @@ from adapters.sandbox.settings import SandboxSettings
 from adapters.sandbox.world import Fate, SeenRequest
 from adapters.transport import HttpLimits, Secret
 from api.http import callbacks
-from api.http.sources import Sources
 from api.profile import Profile
 from api.settings import Settings
-from api.wiring import Application, shipped_tariffs
+from api.wiring import Application, shipped_tariffs, vault_key
 from ledger.parties import PartyKeys
 from ledger.sealing import Sealer
 from tests.journeys.observed import ObservedRail
@@ -63,6 +63,7 @@ class Rig(Shop):
     dispatcher: Dispatcher
     inbound: Inbound
     public_url: str
+    sandbox_url: str
 
     def another_dispatcher(self) -> Dispatcher:
         """The dispatcher of another worker."""
@@ -92,6 +93,12 @@ class Rig(Shop):
         await self.inbound.receive(
             ledger_id=self.ledger.id, rail="daraja", kind=kind, token=token, raw=body, remote_address="127.0.0.1"
         )
+
+    async def script(self, behaviour: str, *, count: int) -> None:
+        """The rail's next requests get this behaviour, whatever their numbers say."""
+        wanted = {"scripted": [{"behaviour": behaviour, "count": count}]}
+        async with httpx.AsyncClient(base_url=self.sandbox_url, trust_env=False) as control:
+            (await control.post("/sandbox/faults", json=wanted)).raise_for_status()
 
     async def verdicts(self) -> list[tuple[str, int | None]]:
         """What became of each stored message, oldest first: the word (None while it waits) and the payout."""
@@ -141,6 +148,7 @@ async def open_rig(engine: AsyncEngine, *, clock: Clock | None = None, read_seco
             dispatcher=application.dispatcher(public_url=public_url),
             inbound=inbound,
             public_url=public_url,
+            sandbox_url=base_url,
         )
 
 
@@ -151,12 +159,14 @@ def _application(shop: Shop, rail: ObservedRail) -> Application:
         worker_poll_seconds=0.01,
         result_deadline_seconds=RESULT_DEADLINE_SECONDS,
     )
+    profile = Profile(shop.engine, "tests", SECRET)
     return ClockedApplication(
         settings=settings,
-        profile=Profile(shop.engine, "tests", SECRET),
+        profile=profile,
         rails={"daraja": cast(PayoutRail, rail)},
         party_keys=PartyKeys(SECRET),
         sealer=SEALER,
+        vault_key=vault_key(settings, profile),
         directory=shop.directory,
         ids=shop.ids,
         clock=shop.clock,
@@ -166,13 +176,6 @@ def _application(shop: Shop, rail: ObservedRail) -> Application:
 @cache
 def _certificate() -> Certificate:
     return make_certificate(MOMENT)
-
-
-def edge_of(inbound: Inbound) -> FastAPI:
-    """The callback edge as the service runs it, open to every source."""
-    return callbacks.application(
-        inbound, healthy=_healthy, sources=Sources(allowed=[], proxies=[]), stored=lambda _rail, _kind: None
-    )
 
 
 async def _healthy() -> bool:

@@ -153,9 +153,10 @@ def test_never_mixes_currencies() -> None:
     shillings, dollars = Money("KES", 1), Money("USD", 1)
 
     assert shillings != dollars
-    for mix in (lambda: shillings + dollars, lambda: shillings - dollars):
-        with pytest.raises(CurrencyMismatch):
-            mix()
+    with pytest.raises(CurrencyMismatch):
+        _ = shillings + dollars
+    with pytest.raises(CurrencyMismatch):
+        _ = shillings - dollars
 
 
 @given(moneys, weights)

@@ -12,8 +12,10 @@ from sqlalchemy.ext.asyncio import AsyncEngine
 from ledger.database import transaction
 from ledger.journal import accounts
 from ledger.outbox.instruction import Acknowledged, Failed, OutcomeUnknown, Rejected
-from ledger.outcomes import Applied, Charged, ClawedBack, Outcome, OutcomeNotPostable, Unchanged
+from ledger.outcomes import Applied, Unchanged
+from ledger.payouts.outcome import Charged, ClawedBack, Outcome
 from ledger.payouts.payout import TRANSITIONS, Effect, Event, Move, Standing, State
+from ledger.payouts.posting import OutcomeNotPostable
 from tests.ledger.payouts.roads import (
     ACKNOWLEDGED,
     FAILED,

@@ -13,7 +13,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 from ledger import tables
 from ledger.database import connect, driver, run
 from ledger.msisdn import Msisdn
-from ledger.parties import PartyKeys, find_or_add, read_msisdns
+from ledger.parties import PartyKeys, find_or_add, read_payees
 from tests.builders import NOW, Books, open_books
 from tests.fix_database import Database
 
@@ -24,7 +24,7 @@ KEYS = PartyKeys(bytes(range(32)))
 async def add(books: Books, *msisdns: Msisdn, keys: PartyKeys = KEYS) -> dict[Msisdn, int]:
     async def find_or_add_all(connection: AsyncConnection) -> dict[Msisdn, int]:
         session = await driver(connection)
-        return await find_or_add(session, ledger_id=books.ledger.id, msisdns=msisdns, keys=keys, ids=books.ids, now=NOW)
+        return await find_or_add(session, ledger_id=books.ledger.id, payees=msisdns, keys=keys, ids=books.ids, now=NOW)
 
     return await run(books.engine, find_or_add_all)
 
@@ -32,7 +32,7 @@ async def add(books: Books, *msisdns: Msisdn, keys: PartyKeys = KEYS) -> dict[Ms
 async def read(books: Books, party_ids: Collection[int], keys: PartyKeys = KEYS) -> dict[int, Msisdn]:
     async with books.reading() as connection:
         session = await driver(connection)
-        return await read_msisdns(session, ledger_id=books.ledger.id, party_ids=list(party_ids), keys=keys)
+        return await read_payees(session, ledger_id=books.ledger.id, party_ids=list(party_ids), keys=keys)
 
 
 async def test_a_number_is_one_party_however_often_it_is_named(engine: AsyncEngine) -> None:
@@ -101,10 +101,10 @@ async def test_one_partys_number_cannot_stand_in_for_anothers(engine: AsyncEngin
         rows = {row.id: row for row in await connection.execute(select(tables.parties))}
     of_amina, of_baraka = rows[parties[AMINA]], rows[parties[BARAKA]]
 
-    for index, ledger_id in ((of_baraka.msisdn_index, books.ledger.id), (of_amina.msisdn_index, books.ledger.id + 1)):
+    for index, ledger_id in ((of_baraka.payee_index, books.ledger.id), (of_amina.payee_index, books.ledger.id + 1)):
         with pytest.raises(InvalidTag):
-            KEYS.decrypt(of_amina.msisdn_ciphertext, index=index, ledger_id=ledger_id)
-    assert KEYS.decrypt(of_amina.msisdn_ciphertext, index=of_amina.msisdn_index, ledger_id=books.ledger.id) == AMINA
+            KEYS.decrypt(of_amina.payee_ciphertext, index=index, ledger_id=ledger_id)
+    assert KEYS.decrypt(of_amina.payee_ciphertext, index=of_amina.payee_index, ledger_id=books.ledger.id) == AMINA
 
 
 async def test_another_installations_secret_finds_and_opens_nothing(engine: AsyncEngine) -> None:

@@ -10,7 +10,8 @@ from adapters.daraja.credentials import DarajaAccess
 from adapters.provider import CallbackUrls
 from ledger.money import Money
 from ledger.msisdn import Msisdn
-from ledger.outbox.instruction import BusinessKind, BusinessPayee, Payee, PayoutInquiry, PayoutInstruction
+from ledger.outbox.instruction import PayoutInquiry, PayoutInstruction
+from ledger.payee import BusinessKind, BusinessPayee, Payee
 
 ACCESS = DarajaAccess(base_url="https://api.example", initiator_name="daftari_api", certificate=b"", shortcode="600584")
 

@@ -17,7 +17,8 @@ from adapters.provider import CallbackUnreadable, CallbackUrls, PayoutCallback
 from adapters.transport import Secret
 from ledger.errors import AmountNotPayable, TextInvalid
 from ledger.money import Money
-from ledger.outbox.instruction import BusinessKind, BusinessPayee, OutcomeUnknown
+from ledger.outbox.instruction import OutcomeUnknown
+from ledger.payee import BusinessKind, BusinessPayee
 from tests.adapters.daraja.examples import ACCESS, REFERENCE, business, example, instruction
 
 URLS = CallbackUrls(

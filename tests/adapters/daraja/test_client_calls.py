@@ -11,16 +11,8 @@ import pytest
 
 from adapters.daraja.client import DarajaRail
 from adapters.provider import BalanceAnswer
-from ledger.outbox.instruction import (
-    Acknowledged,
-    Answer,
-    BusinessKind,
-    BusinessPayee,
-    NotSent,
-    OutcomeUnknown,
-    QueryAnswer,
-    Rejected,
-)
+from ledger.outbox.instruction import Acknowledged, Answer, NotSent, OutcomeUnknown, QueryAnswer, Rejected
+from ledger.payee import BusinessKind, BusinessPayee
 from tests.adapters.daraja import scripted_server
 from tests.adapters.daraja.examples import REFERENCE, URLS, business, example, index, inquiry, instruction, status_of
 from tests.adapters.daraja.scripted_server import Play, ScriptedServer, TokenDesk, reply

@@ -21,6 +21,11 @@ from cryptography.hazmat.primitives.asymmetric import padding, rsa
 from adapters.sandbox.server import SandboxServer
 from adapters.sandbox.settings import SandboxSettings
 
+B2B_PATH = "/mpesa/b2b/v1/paymentrequest"
+TAX_PATH = "/mpesa/b2b/v1/remittax"
+STATUS_PATH = "/mpesa/transactionstatus/v1/query"
+BALANCE_PATH = "/mpesa/accountbalance/v1/query"
+
 EXAMPLES = Path(__file__).parents[2] / "examples" / "daraja"
 DEADLINE_SECONDS = 10
 MOMENT = datetime(2026, 9, 1, 7, 15, 36, tzinfo=UTC)  # 10:15:36 in Nairobi
@@ -186,6 +191,54 @@ class Rig:
         """A v1 request that succeeds."""
         request = self.request(Occasion="LN000417") | changes
         return {name: value for name, value in request.items() if name not in {"OriginatorConversationID", "Occassion"}}
+
+    def b2b_request(self, **changes: object) -> dict[str, object]:
+        """A payment to a pay bill that succeeds, with the given fields changed."""
+        return {
+            "Initiator": self.settings.initiator_name,
+            "SecurityCredential": self.security_credential,
+            "CommandID": "BusinessPayBill",
+            "SenderIdentifierType": "4",
+            "RecieverIdentifierType": "4",
+            "Amount": "19000",
+            "PartyA": self.settings.shortcode,
+            "PartyB": "600977",
+            "AccountReference": "INV20417",
+            "Remarks": "Supplier settlement",
+            "QueueTimeOutURL": f"{self.receiver.base_url}/b2b/timeout/k7Qd2",
+            "ResultURL": f"{self.receiver.base_url}/b2b/result/k7Qd2",
+            "Requester": "254700000028",
+        } | changes
+
+    def status_query(self, **changes: object) -> dict[str, object]:
+        """A status query that wants OriginalConversationID or TransactionID added."""
+        return self._question("TransactionStatusQuery", "status") | changes
+
+    def balance_query(self, **changes: object) -> dict[str, object]:
+        """A balance query that is answered, with the given fields changed."""
+        return self._question("AccountBalance", "balance") | changes
+
+    def _question(self, command: str, folder: str) -> dict[str, object]:
+        return {
+            "Initiator": self.settings.initiator_name,
+            "SecurityCredential": self.security_credential,
+            "CommandID": command,
+            "PartyA": self.settings.shortcode,
+            "IdentifierType": "4",
+            "Remarks": "sweep",
+            "QueueTimeOutURL": f"{self.receiver.base_url}/{folder}/timeout/k7Qd2",
+            "ResultURL": f"{self.receiver.base_url}/{folder}/result/k7Qd2",
+        }
+
+    async def send(self, path: str, request: Mapping[str, object]) -> httpx.Response:
+        """Posts a document to a path of the provider's with the token in hand."""
+        return await self.http.post(path, json=request, headers={"Authorization": f"Bearer {self.access_token}"})
+
+    async def put_in(self, **faults: object) -> httpx.Response:
+        """Puts faults in and expects them to be taken."""
+        response = await self.http.post("/sandbox/faults", json=faults)
+        assert response.status_code == 200
+        return response
 
     async def post(
         self, request: Mapping[str, object], *, version: str = "v3", timeout_seconds: float = DEADLINE_SECONDS

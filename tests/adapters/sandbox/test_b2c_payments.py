@@ -48,7 +48,12 @@ async def test_a_v1_request_gets_an_originator_id_of_the_gateway(rig: Rig) -> No
 
 
 async def test_the_success_result_is_the_documented_one_token_for_token(settings: SandboxSettings) -> None:
-    books = replace(settings, opening_utility_cents=120_681_050, opening_charges_paid_cents=-47_700)
+    books = replace(
+        settings,
+        opening_utility_cents=120_681_050,
+        opening_working_cents=0,
+        opening_charges_paid_cents=-47_700,
+    )
     async with running(books) as rig:
         response = await rig.pay(OriginatorConversationID="dft-po-01J8Z1M4Q7R2")
         callback = await rig.receiver.next()
@@ -215,7 +220,7 @@ async def test_the_books_add_up_after_many_payments(settings: SandboxSettings) -
     assert [movement["amount_cents"] for movement in movements] == [amount * 100 for amount in amounts]
     assert truth["balances"] == {
         "utility_cents": 50_000_037 - sum(movement["amount_cents"] for movement in movements),
-        "working_cents": 0,
+        "working_cents": 50_000_000,
         "charges_paid_cents": -1 - sum(movement["charge_cents"] for movement in movements),
     }
     assert len({movement["receipt"] for movement in movements}) == len(amounts)
@@ -236,13 +241,15 @@ async def test_a_movement_tells_whose_and_when(rig: Rig) -> None:
     assert movement == {
         "kind": "b2c payment",
         "reference": "LN000417",
+        "account": "",
         "originator_conversation_id": "dft-1",
         "conversation_id": response.json()["ConversationID"],
         "msisdn": "254700000017",
+        "shortcode": "",
         "amount_cents": 150_000,
         "charge_cents": 500,
         "completed_at": "2026-09-01T07:15:36+00:00",
-        "balances_after": {"utility_cents": 99_850_000, "working_cents": 0, "charges_paid_cents": -500},
+        "balances_after": {"utility_cents": 99_850_000, "working_cents": 50_000_000, "charges_paid_cents": -500},
     }
 
 

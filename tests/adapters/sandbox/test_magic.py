@@ -11,7 +11,8 @@ import phonenumbers
 import pytest
 
 from adapters.sandbox import magic
-from adapters.sandbox.magic import BEHAVIOURS, MAGIC, Answer, Behaviour, Core, Notice, magic_msisdn
+from adapters.sandbox.behaviours import Answer, Behaviour, Core, Finding, Notice
+from adapters.sandbox.magic import BEHAVIOURS, MAGIC, magic_msisdn, magic_shortcode
 from adapters.sandbox.world import Fate
 from tests.adapters.sandbox.rig import Callback, Rig, example, shape_of, tokens_of
 
@@ -72,6 +73,9 @@ EXPECTED = {
     "312": refused(403),
     "313": refused(500),
     "314": Expected(503),
+    "315": refused(500),
+    "316": refused(500),
+    "317": refused(401),
     "401": Expected(),
     "402": Expected(told=("success", "success")),
     "403": Expected(told=("timeout echo", "success")),
@@ -91,6 +95,30 @@ EXPECTED = {
     "417": Expected(told=("success as text",)),
     "418": Expected(told=("success in the order of 2017",)),
     "419": Expected(told=("success under another id",)),
+    "420": Expected(),
+    "421": Expected(told=("success without parameters",)),
+    "422": Expected(told=("interim", "success")),
+    "501": Expected(told=()),
+    "502": Expected(told=()),
+    "503": Expected(told=()),
+    "504": Expected(told=()),
+    "505": Expected(told=()),
+    "506": Expected(told=()),
+    "507": Expected(),
+    "508": Expected(told=("failure 8",)),
+    "509": Expected(told=()),
+    "510": Expected(told=()),
+    "511": Expected(fate=Fate.FORGOTTEN, told=()),
+    "512": Expected(fate=Fate.FORGOTTEN, told=()),
+    "513": Expected(fate=Fate.FORGOTTEN, told=()),
+    "514": Expected(fate=Fate.FORGOTTEN, told=()),
+    "515": Expected(told=()),
+    "516": Expected(told=()),
+    "517": Expected(told=()),
+    "518": Expected(told=()),
+    "519": Expected(told=()),
+    "520": Expected(told=()),
+    "521": Expected(told=()),
 }
 
 
@@ -104,10 +132,15 @@ async def test_every_answer_notice_and_result_code_is_reachable() -> None:
     assert {behaviour.answer for behaviour in behaviours} == set(Answer)
     assert {notice for behaviour in behaviours for notice in behaviour.notices} == set(Notice)
     assert {behaviour.core for behaviour in behaviours} == set(Core)
+    assert {finding for behaviour in behaviours for finding in behaviour.findings} == set(Finding)
 
 
-async def test_names_are_unique() -> None:
-    assert len(BEHAVIOURS) == len(MAGIC)
+async def test_names_are_unique_and_every_query_behaves_by_name() -> None:
+    by_name_only = set(BEHAVIOURS) - {behaviour.name for behaviour in MAGIC.values()}
+
+    assert len(BEHAVIOURS) == len(MAGIC) + len(by_name_only)
+    assert by_name_only == {"result-25", "result-2033"}
+    assert {behaviour.queried_as for behaviour in MAGIC.values()} <= set(BEHAVIOURS)
 
 
 @pytest.mark.parametrize("suffix", MAGIC)
@@ -121,7 +154,19 @@ async def test_every_magic_number_is_a_kenyan_mobile_number(suffix: str) -> None
 
 @pytest.mark.parametrize("msisdn", ["254700000017", "254708374149", "254700000999", "254112345678", "254700001101"])
 async def test_any_other_number_plainly_succeeds(msisdn: str) -> None:
-    assert magic.behaviour_of(msisdn) is magic.SUCCESS
+    assert magic.behaviour_of(msisdn=msisdn) is magic.SUCCESS
+
+
+@pytest.mark.parametrize("suffix", MAGIC)
+async def test_a_magic_shortcode_ends_like_the_magic_msisdn(suffix: str) -> None:
+    by_shortcode = magic.behaviour_of(shortcode=magic_shortcode(suffix))
+
+    assert by_shortcode is magic.behaviour_of(msisdn=magic_msisdn(suffix))
+
+
+@pytest.mark.parametrize("shortcode", ["600977", "700999", "7001011", "572572", "800101"])
+async def test_any_other_shortcode_plainly_succeeds(shortcode: str) -> None:
+    assert magic.behaviour_of(shortcode=shortcode) is magic.SUCCESS
 
 
 @pytest.mark.parametrize("suffix", EXPECTED)
@@ -166,6 +211,7 @@ async def test_a_failure_is_the_documented_document(rig: Rig, suffix: str) -> No
         ("312", "b2c-error-v3-not-authorised.json"),
         ("313", "error-quota-500.json"),
         ("314", "error-gateway-503.html"),
+        ("317", "error-no-apiproduct-401.json"),
     ],
 )
 async def test_trouble_at_the_gateway_is_worded_as_documented(rig: Rig, suffix: str, name: str) -> None:
@@ -269,7 +315,7 @@ async def hear(rig: Rig, request: dict[str, object]) -> int | str:
 
 
 def hangs(request: dict[str, object]) -> bool:
-    return magic.behaviour_of(str(request["PartyB"])).answer is Answer.HUNG
+    return magic.behaviour_of(msisdn=str(request["PartyB"])).answer is Answer.HUNG
 
 
 def documented_failure(behaviour: Behaviour) -> dict[str, object]:
@@ -288,6 +334,10 @@ def described(callback: Callback, request: dict[str, object]) -> str:
         result = callback.result
     except ValueError:
         return "unreadable"
+    if result["ResultType"] == 1:
+        return "interim"
+    if result["ResultCode"] == 0 and "ResultParameters" not in result:
+        return "success without parameters"
     single = isinstance(result.get("ResultParameters", {}).get("ResultParameter"), dict)
     ending = " with a single parameter" if single else ""
     if str(result["ResultCode"]) != "0":

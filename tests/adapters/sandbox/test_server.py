@@ -13,6 +13,7 @@ import httpx
 import pytest
 
 from adapters.sandbox import magic
+from adapters.sandbox.apis import ENDPOINTS
 from adapters.sandbox.server import SandboxServer, startup_lines
 from adapters.sandbox.settings import SandboxSettings
 from tests.adapters.sandbox.rig import DEADLINE_SECONDS, StandingClock, running
@@ -99,7 +100,7 @@ def test_the_startup_lines_tell_all_that_a_client_needs() -> None:
     text = "\n".join(startup_lines("http://127.0.0.1:8400", settings))
 
     needed = [
-        "http://127.0.0.1:8400/oauth/v1/generate", "http://127.0.0.1:8400/mpesa/b2c/v3/paymentrequest",
+        *(f"http://127.0.0.1:8400{endpoint.path}" for endpoint in ENDPOINTS.values()),
         settings.consumer_key, settings.consumer_secret, settings.initiator_name, settings.initiator_password,
         settings.shortcode, *("254700000" + suffix for suffix in magic.MAGIC),
     ]  # fmt: skip

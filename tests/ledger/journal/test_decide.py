@@ -136,7 +136,7 @@ def predicted(scene: Scene, requests: Sequence[PostRequest]) -> list[Verdict]:
 def decided(decision: Decision, requests: Sequence[PostRequest]) -> list[Verdict]:
     """The engine's verdicts in the model's words."""
     accepted = {index: lines for (index, _), lines in zip(decision.accepted, decision.lines, strict=True)}
-    first = {requests[index].key.identity: index for index in accepted if requests[index].key is not None}  # type: ignore[union-attr]
+    first = {key.identity: index for index in accepted if (key := requests[index].key) is not None}
     verdicts: list[Verdict] = []
     for index, (verdict, request) in enumerate(zip(decision.verdicts, requests, strict=True)):
         match verdict:

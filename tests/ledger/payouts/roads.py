@@ -6,7 +6,7 @@ from datetime import datetime
 
 from ledger.money import Money
 from ledger.outbox.instruction import Acknowledged, Failed, NotSent, OutcomeUnknown, Rejected, Settled
-from ledger.outcomes import Cancelled, Charged, ClawedBack, Outcome, Started
+from ledger.payouts.outcome import Cancelled, Charged, ClawedBack, Outcome, Started
 from ledger.payouts.payout import Event, State
 from tests.ledger.payouts.shop import MOMENT
 

@@ -31,11 +31,12 @@ from ledger.journal.entry import JournalEntry, Source, credit, debit
 from ledger.journal.post import post_entries
 from ledger.money import Money
 from ledger.msisdn import Msisdn
-from ledger.outcomes import Outcome, Recorded, Report, cancel_payout, record
+from ledger.outcomes import Recorded, cancel_payout, record
 from ledger.parties import PartyKeys
 from ledger.partners import Partner
 from ledger.payouts import queries, tariffs
 from ledger.payouts.limits import RailLimits
+from ledger.payouts.outcome import Outcome, Report
 from ledger.payouts.payout import RailAccounts
 from ledger.payouts.queries import Payout, PayoutEvent
 from ledger.payouts.request import RACING_CONSTRAINTS, PayoutRequest, Requested, RequestResult, request_payouts
@@ -50,13 +51,14 @@ PAYEE = "254712345678"
 CHARGE = 500
 
 FLOAT, BANK = "asset.float.daraja.600584.utility", "asset.bank.main"
+WORKING = "asset.float.daraja.600584.working"
 PREFUND, OPENING = "liab.partner_prefund.shop", "equity.opening"
 IN_TRANSIT, UNKNOWN = "liab.payout.in_transit.daraja.600584", "liab.payout.unknown.daraja.600584"
 DEFERRED, FEES, SHORTAGE = "liab.deferred_fee", "income.payout_fees", "asset.recon.shortage"
 CLAWBACK = "asset.receivable.customer_clawback"
 CHARGES, OWED = "expense.provider_charges.payouts", "liab.provider_charges.daraja.600584"
 
-ACCOUNTS = RailAccounts(FLOAT, IN_TRANSIT, UNKNOWN, OWED, CHARGES, DEFERRED, FEES, SHORTAGE, CLAWBACK)
+ACCOUNTS = RailAccounts(FLOAT, WORKING, IN_TRANSIT, UNKNOWN, OWED, CHARGES, DEFERRED, FEES, SHORTAGE, CLAWBACK)
 
 
 class Clock:
@@ -103,7 +105,7 @@ class Shop:
             actor="shop",
             partner=self.partner,
             partner_reference=reference,
-            msisdn=Msisdn(msisdn),
+            payee=Msisdn(msisdn),
             amount=Money("KES", shillings * 100),
             purpose="business",
             remarks="",

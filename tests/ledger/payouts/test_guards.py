@@ -71,7 +71,7 @@ async def test_the_application_may_not_touch_what_is_fixed(shop: Shop, database:
     for statement in (
         "UPDATE payouts SET amount = 1 WHERE ledger_id = %s",
         "UPDATE payouts SET party_id = 1 WHERE ledger_id = %s",
-        "UPDATE parties SET msisdn_masked = '2547****0000' WHERE ledger_id = %s",
+        "UPDATE parties SET payee_masked = '2547****0000' WHERE ledger_id = %s",
         "UPDATE instructions SET payout_id = 1 WHERE ledger_id = %s",
         "UPDATE attempts SET token_hash = token_hash WHERE ledger_id = %s",
         "UPDATE inbox SET raw = raw WHERE ledger_id = %s",

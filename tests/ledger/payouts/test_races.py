@@ -99,7 +99,7 @@ async def test_concurrent_sets_of_new_payees_neither_deadlock_nor_double_a_payee
     answers = await asyncio.gather(*(shop.request_all(*drafts) for drafts in (forwards, backwards)))
 
     assert all(isinstance(one, Requested) for verdicts in answers for one in verdicts)
-    (row,) = await shop.rows("SELECT count(*), count(DISTINCT msisdn_masked) FROM parties WHERE ledger_id = :ledger")
+    (row,) = await shop.rows("SELECT count(*), count(DISTINCT payee_masked) FROM parties WHERE ledger_id = :ledger")
     assert tuple(row) == (20, 20)
 
 

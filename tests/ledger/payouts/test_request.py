@@ -65,7 +65,7 @@ async def test_an_accepted_request_is_a_payout_an_entry_and_an_instruction(shop:
     assert isinstance(verdict, Requested)
     payout = await shop.payout(verdict.payout_id)
     assert (payout.state, payout.version, payout.amount) == (State.RESERVED, 1, Money("KES", 150_000))
-    assert (payout.partner, payout.partner_reference, payout.msisdn_masked) == ("shop", "order-77", "2547****5678")
+    assert (payout.partner, payout.partner_reference, payout.payee_masked) == ("shop", "order-77", "2547****5678")
     assert (payout.rail, payout.shortcode) == ("daraja", "600584")
     assert payout.provider_reference == encode("dft", payout.id).replace("_", "-")
     assert await shop.balance(PREFUND) == shop.prefunded - 150_000
