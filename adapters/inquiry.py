@@ -65,7 +65,13 @@ class Inquiry:
             now=self._now(),
         )
         asking = [one for one in open_ones if one not in exhausted]
-        return [(one, payouts[one.payout_id].rail, _inquiry(payouts[one.payout_id])) for one in asking]
+        references = await writing.find_references(
+            session, ledger_id=ledger.id, payout_ids=[one.payout_id for one in asking]
+        )
+        return [
+            (one, payouts[one.payout_id].rail, _inquiry(payouts[one.payout_id], references.get(one.payout_id, ())))
+            for one in asking
+        ]
 
     async def carry_out(self, call: Call) -> QueryAnswer:
         """One question to the rail."""
@@ -97,13 +103,14 @@ class Inquiry:
         return self._now() + self._schedule[asked] - self._schedule[asked - 1]
 
 
-def _inquiry(payout: writing.LockedPayout) -> PayoutInquiry:
+def _inquiry(payout: writing.LockedPayout, references: tuple[tuple[str, str], ...]) -> PayoutInquiry:
     return PayoutInquiry(
         provider_reference=payout.provider_reference,
         rail=payout.rail,
         shortcode=payout.shortcode,
         amount=payout.amount,
         receipt=payout.receipt,
+        references=references,
     )
 
 

@@ -5,22 +5,29 @@ The dispatcher grants each call; outside of a granted call the vault stays shut.
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Callable
-from contextlib import asynccontextmanager
+from collections.abc import AsyncIterator, Callable, Iterator, Sequence
+from contextlib import asynccontextmanager, contextmanager
 from datetime import datetime
 
+import psycopg
+from cryptography.exceptions import InvalidTag
 from sqlalchemy import text
+from sqlalchemy.exc import OperationalError, SQLAlchemyError
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
 from adapters.daraja.credentials import DarajaSecrets
 from adapters.grants import current_grant
 from adapters.transport import Secret, SharedToken
 from ledger.database import driver, run, transaction
+from ledger.errors import DatabaseUnavailable, Overloaded
 from ledger.ids import IdSource
 from ledger.sealing import Sealer
-from ledger.vault import VaultKey, open_secrets
+from ledger.vault import RACING_CONSTRAINTS, VaultKey, open_secrets
 
 DARAJA_NAMES = ("consumer_key", "consumer_secret", "initiator_password")
+# A session waits its lock_timeout of five seconds for a lock; this often is longer than any provider takes for a token.
+LOCK_TRIES_MAX = 12
+_LOCK = text("SELECT pg_advisory_lock(hashtextextended(:name, 0))")
 _LOAD = "SELECT sealed, usable_until FROM provider_tokens WHERE app = %s"
 _SAVE = """
 INSERT INTO provider_tokens (app, sealed, usable_until) VALUES (%s, %s, %s)
@@ -29,26 +36,28 @@ ON CONFLICT (app) DO UPDATE SET sealed = excluded.sealed, usable_until = exclude
 
 
 class VaultedDaraja:
-    """adapters.daraja's SecretsProvider: the newest versions in the vault of the granted call's ledger."""
+    """adapters.daraja's SecretsProvider: the newest versions in the vault of the granted call's ledger. `keys` are the
+    vault's key in force and, during a rotation, the one before."""
 
     def __init__(
         self,
         *,
         engine: AsyncEngine,
         shortcode: str,
-        key: VaultKey,
+        keys: Sequence[VaultKey],
         ids: IdSource,
         now: Callable[[], datetime],
     ) -> None:
         self._engine = engine
         self._names = {name: f"daraja/{shortcode}/{name}" for name in DARAJA_NAMES}
-        self._key = key
+        self._keys = tuple(keys)
         self._ids = ids
         self._now = now
 
     async def daraja_secrets(self) -> DarajaSecrets:
-        """Raises VaultSealed, SecretNotFound."""
-        opened = await run(self._engine, self._open)
+        """Raises VaultSealed, SecretNotFound, DatabaseUnavailable."""
+        with _refusing():
+            opened = await run(self._engine, self._open, again_on=RACING_CONSTRAINTS)
         return DarajaSecrets(**{name: Secret(opened[place]) for name, place in self._names.items()})
 
     async def _open(self, connection: AsyncConnection) -> dict[str, str]:
@@ -56,7 +65,7 @@ class VaultedDaraja:
             await driver(connection),
             grant=current_grant(),
             names=list(self._names.values()),
-            key=self._key,
+            keys=self._keys,
             ids=self._ids,
             now=self._now(),
         )
@@ -79,26 +88,54 @@ class SharedTokens:
     @asynccontextmanager
     async def lock(self) -> AsyncIterator[None]:
         """Held by one process at a time and by no transaction; it ends with its connection, so a dead holder blocks
-        nobody."""
-        async with self._engine.execution_options(isolation_level="AUTOCOMMIT").connect() as connection:
-            name = {"name": f"token:{self._app}"}
-            await connection.execute(text("SELECT pg_advisory_lock(hashtextextended(:name, 0))"), name)
-            try:
-                yield
-            finally:
-                await connection.execute(text("SELECT pg_advisory_unlock(hashtextextended(:name, 0))"), name)
+        nobody. Raises DatabaseUnavailable, Overloaded."""
+        with _refusing():
+            connection = await self._engine.execution_options(isolation_level="AUTOCOMMIT").connect()
+        try:
+            await self._acquire(connection)
+            yield
+        finally:
+            # Closed, not given back: the lock ends with the session, however an error or a cancellation left it.
+            await connection.invalidate()
+            await connection.close()
+
+    async def _acquire(self, connection: AsyncConnection) -> None:
+        for _ in range(LOCK_TRIES_MAX):
+            with _refusing():
+                try:
+                    await connection.execute(_LOCK, {"name": f"token:{self._app}"})
+                except OperationalError as error:
+                    if isinstance(error.orig, psycopg.errors.LockNotAvailable):
+                        continue
+                    raise
+            return
+        raise Overloaded("another process holds the provider's token and does not let go of it: try again later")
 
     async def load(self) -> SharedToken | None:
-        """The token saved last."""
-        async with transaction(self._engine) as connection:
-            row = await (await (await driver(connection)).execute(_LOAD, (self._app,))).fetchone()
+        """The token saved last; one that this installation's secret does not open is none."""
+        with _refusing():
+            async with transaction(self._engine) as connection:
+                row = await (await (await driver(connection)).execute(_LOAD, (self._app,))).fetchone()
         if row is None:
             return None
-        token = self._sealer.open(bytes(row[0]), bound_to=self._app.encode()).decode()
+        try:
+            token = self._sealer.open(bytes(row[0]), bound_to=self._app.encode()).decode()
+        except InvalidTag:
+            return None
         return SharedToken(Secret(token), row[1])
 
     async def save(self, shared: SharedToken) -> None:
         """Replaces the token."""
         sealed = self._sealer.seal(shared.token.reveal().encode(), bound_to=self._app.encode())
-        async with transaction(self._engine) as connection:
-            await (await driver(connection)).execute(_SAVE, (self._app, sealed, shared.usable_until))
+        with _refusing():
+            async with transaction(self._engine) as connection:
+                await (await driver(connection)).execute(_SAVE, (self._app, sealed, shared.usable_until))
+
+
+@contextmanager
+def _refusing() -> Iterator[None]:
+    """Tells the database's errors as refusals: whoever asks for a secret or a token is promised no other."""
+    try:
+        yield
+    except (SQLAlchemyError, psycopg.Error, OSError) as error:
+        raise DatabaseUnavailable("the database cannot be reached or did not answer; repeat in a moment") from error

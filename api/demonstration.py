@@ -17,7 +17,7 @@ from daftari.v1.payouts_pb2_grpc import PayoutCommandServiceStub, PayoutQuerySer
 from rich.console import Console
 
 from api import demonstration_report as report
-from api.commands.verify import verify_ledgers
+from api.administration import verify_ledgers
 from api.staging import LEDGER, PARTNER, Stage
 
 WAIT_SECONDS_MAX = 60

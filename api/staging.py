@@ -18,9 +18,7 @@ from pydantic import SecretStr
 
 from adapters.sandbox.server import SandboxServer
 from adapters.sandbox.settings import SandboxSettings
-from api.commands.books import open_books
-from api.commands.keys import create_key
-from api.commands.partners import create_partner
+from api.administration import create_key, create_partner, open_books
 from api.serving import Addresses, Service
 from api.settings import Settings
 from api.wiring import Application, open_application

@@ -6,7 +6,7 @@ from __future__ import annotations
 import random
 import ssl
 import time
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
@@ -170,14 +170,16 @@ async def open_application(settings: Settings, *, name: str) -> AsyncIterator[Ap
     async with AsyncExitStack() as stack:
         profile = await stack.enter_async_context(open_profile(settings, application_name=f"daftari-{name}"))
         ids, key = IdSource(random.SystemRandom()), vault_key(settings, profile)
-        rails = open_rails(settings, profile, key=key, ids=ids)
+        rails = open_rails(settings, profile, keys=(key, *older_vault_keys(settings)), ids=ids)
         for rail in rails.values():
             stack.push_async_callback(rail.close)
         sealer = Sealer(profile.secret, purpose="inbox messages")
         yield Application(settings, profile, rails, PartyKeys(profile.secret), sealer, key, ids)
 
 
-def open_rails(settings: Settings, profile: Profile, *, key: VaultKey, ids: IdSource) -> dict[str, PayoutRail]:
+def open_rails(
+    settings: Settings, profile: Profile, *, keys: Sequence[VaultKey], ids: IdSource
+) -> dict[str, PayoutRail]:
     """The rails that are configured. Raises TextInvalid where one is half configured."""
     if not settings.daraja_base_url:
         return {}
@@ -198,7 +200,7 @@ def open_rails(settings: Settings, profile: Profile, *, key: VaultKey, ids: IdSo
     )
     rail = connect_rail(
         access,
-        secrets=_daraja_secrets(settings, profile, key=key, ids=ids),
+        secrets=_daraja_secrets(settings, profile, keys=keys, ids=ids),
         monotonic=time.monotonic,
         limits=HttpLimits(read_seconds=settings.rail_timeout_seconds),
         token_store=tokens,
@@ -206,10 +208,12 @@ def open_rails(settings: Settings, profile: Profile, *, key: VaultKey, ids: IdSo
     return {rail.capabilities.rail: rail}
 
 
-def _daraja_secrets(settings: Settings, profile: Profile, *, key: VaultKey, ids: IdSource) -> SecretsProvider:
+def _daraja_secrets(
+    settings: Settings, profile: Profile, *, keys: Sequence[VaultKey], ids: IdSource
+) -> SecretsProvider:
     if settings.daraja_secrets == "vault":
         return VaultedDaraja(
-            engine=profile.engine, shortcode=settings.daraja_shortcode, key=key, ids=ids, now=Application.now
+            engine=profile.engine, shortcode=settings.daraja_shortcode, keys=keys, ids=ids, now=Application.now
         )
     return ConstantSecrets(
         DarajaSecrets(
@@ -227,6 +231,12 @@ def vault_key(settings: Settings, profile: Profile) -> VaultKey:
     if settings.vault_key is not None:
         return VaultKey(read_key(settings.vault_key.get_secret_value(), field="vault_key"))
     return VaultKey(derive_key(profile.secret, purpose="vault"))
+
+
+def older_vault_keys(settings: Settings) -> list[VaultKey]:
+    """The key before, if it is given: with both, a process reads every row while the vault's key is rotated."""
+    old = settings.vault_key_old
+    return [] if old is None else [VaultKey(read_key(old.get_secret_value(), field="vault_key_old"))]
 
 
 def shipped_tariffs() -> list[Band]:

@@ -29,6 +29,8 @@ from ledger.text import check_text
 _CODE = re.compile(r"[a-z][a-z0-9-]{1,31}", re.ASCII)
 _partners, _keys = tables.partners.c, tables.api_keys.c
 SECRET_BYTES = 32
+# Everything of a key but its secret, as ApiKey takes it.
+_SHOWN = (_keys.id, _keys.name, _keys.permissions, _keys.created_at, _keys.expires_at, _keys.revoked_at)
 # Minor units, far above any fee, so that a payout and its fee together are always an amount.
 FEE_MAX = 10**9
 
@@ -48,6 +50,18 @@ class Partner:
     def funding_account(self) -> str:
         """The path its payouts are paid from."""
         return chart.partner_account(partner=self.code, currency=self.payout_fee.currency).path
+
+
+@dataclass(frozen=True, slots=True)
+class ApiKey:
+    """A key without its secret."""
+
+    id: int
+    name: str
+    permissions: list[str]
+    created_at: datetime
+    expires_at: datetime | None
+    revoked_at: datetime | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -160,19 +174,11 @@ async def revoke_key(connection: AsyncConnection, *, key_id: int, now: datetime)
         raise KeyNotFound("no live key of that id; see `daftari key list`", field="key")
 
 
-async def list_keys(connection: AsyncConnection, *, ledger_id: int | None) -> list[Row[Any]]:
+async def list_keys(connection: AsyncConnection, *, ledger_id: int | None) -> list[ApiKey]:
     """The keys of a ledger, or the operators', newest first: everything but the secret."""
-    shown = (
-        _keys.id,
-        _keys.name,
-        _keys.partner_id,
-        _keys.permissions,
-        _keys.created_at,
-        _keys.expires_at,
-        _keys.revoked_at,
-    )
     scope = _keys.ledger_id.is_(None) if ledger_id is None else _keys.ledger_id == ledger_id
-    return list(await connection.execute(select(*shown).where(scope).order_by(_keys.id.desc()).limit(500)))
+    rows = await connection.execute(select(*_SHOWN).where(scope).order_by(_keys.id.desc()).limit(500))
+    return [ApiKey(*row) for row in rows]
 
 
 async def authenticate(connection: AsyncConnection, *, key: str, now: datetime) -> KeyHolder:
@@ -222,11 +228,11 @@ async def list_partners(connection: AsyncConnection, *, ledger_id: int, after_co
 
 async def list_partner_keys(
     connection: AsyncConnection, *, ledger_id: int, partner_id: int, before: int, limit: int
-) -> list[Row[Any]]:
+) -> list[ApiKey]:
     """A partner's keys with ids below `before`, newest first: everything but the secret."""
     own = (_keys.ledger_id == ledger_id, _keys.partner_id == partner_id, _keys.id < before)
-    shown = (_keys.id, _keys.name, _keys.permissions, _keys.created_at, _keys.expires_at, _keys.revoked_at)
-    return list(await connection.execute(select(*shown).where(*own).order_by(_keys.id.desc()).limit(limit)))
+    rows = await connection.execute(select(*_SHOWN).where(*own).order_by(_keys.id.desc()).limit(limit))
+    return [ApiKey(*row) for row in rows]
 
 
 async def find_key_owner(connection: AsyncConnection, *, key_id: int) -> tuple[int | None, int | None] | None:

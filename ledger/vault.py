@@ -13,7 +13,7 @@ import re
 import secrets as chance
 from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 
 from cryptography.exceptions import InvalidTag
 
@@ -23,6 +23,10 @@ from ledger.ids import IdSource
 from ledger.sealing import SECRET_BYTES, Sealer, derive_key
 
 SECRET_LENGTH_MAX = 4096
+# How long a question about balances entitles to its call. It has no attempt that ends; no call lasts nearly as long.
+QUESTION_LIFE = timedelta(minutes=10)
+# Two processes may write one name at once, or choose the same id in the same millisecond: the transaction is run again.
+RACING_CONSTRAINTS = frozenset({"vault_secrets_pkey", "vault_openings_pkey"})
 _NAME = re.compile(r"[a-z0-9][a-z0-9/_.-]{1,99}", re.ASCII)
 
 _PUT = """
@@ -41,7 +45,8 @@ WHERE ledger_id = %s AND name = ANY(%s) ORDER BY name, version DESC
 """
 _IS_UNDER_WAY = """
 SELECT EXISTS (SELECT FROM attempts WHERE ledger_id = %(ledger)s AND token_hash = %(token)s AND finished_at IS NULL)
-    OR EXISTS (SELECT FROM balance_queries WHERE ledger_id = %(ledger)s AND token_hash = %(token)s)
+    OR EXISTS (SELECT FROM balance_queries
+        WHERE ledger_id = %(ledger)s AND token_hash = %(token)s AND asked_at > %(asked_after)s)
 """
 _RECORD = """
 INSERT INTO vault_openings (ledger_id, id, name, version, purpose, opened_at)
@@ -56,6 +61,7 @@ UPDATE vault_secrets AS s SET wrapped_key = r.wrapped, key_fingerprint = %s
 FROM unnest(%s::int[], %s::text[], %s::int[], %s::bytea[]) AS r (ledger_id, name, version, wrapped)
 WHERE s.ledger_id = r.ledger_id AND s.name = r.name AND s.version = r.version
 """
+_OTHER_KEY = "this process has not the key the secret was sealed with; give it that key"
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,7 +105,7 @@ class VaultKey:
         try:
             return self._wrapper.open(wrapped, bound_to=place)
         except InvalidTag:
-            raise VaultSealed("this process has not the key the secret was sealed with; give it that key") from None
+            raise VaultSealed(_OTHER_KEY) from None
 
     def fingerprint_of(self, secret: str) -> str:
         """Twelve digits that tell two secrets apart and help nobody to guess one."""
@@ -114,8 +120,8 @@ async def put_secret(
         raise TextInvalid(
             "a secret's name is 2 to 100 of a-z, 0-9, slash, dot, dash, such as daraja/600584/x", field="name"
         )
-    if not 1 <= len(secret) <= SECRET_LENGTH_MAX:
-        raise TextInvalid(f"a secret has 1 to {SECRET_LENGTH_MAX} characters", field="secret")
+    if not 1 <= len(secret) <= SECRET_LENGTH_MAX or not _is_text(secret):
+        raise TextInvalid(f"a secret has 1 to {SECRET_LENGTH_MAX} characters of Unicode text", field="secret")
     row = await (await driver.execute(_LATEST, (ledger_id, name))).fetchone()
     assert row is not None, "an aggregate has a row"
     version, place = row[0] + 1, _place(ledger_id, name, row[0] + 1)
@@ -133,20 +139,23 @@ async def list_secrets(driver: Driver, *, ledger_id: int) -> list[SecretInfo]:
 
 
 async def open_secrets(
-    driver: Driver, *, grant: Grant, names: Sequence[str], key: VaultKey, ids: IdSource, now: datetime
+    driver: Driver, *, grant: Grant, names: Sequence[str], keys: Sequence[VaultKey], ids: IdSource, now: datetime
 ) -> dict[str, str]:
-    """The newest version of each named secret, for the call that the grant is bound to, and a record of it. Raises
-    VaultSealed where no such call is committed and under way, SecretNotFound where one was never written."""
-    parameters = {"ledger": grant.ledger_id, "token": grant.token_hash}
+    """The newest version of each named secret, for the call that the grant is bound to, and a record of it. `keys` are
+    the one in force and, during a rotation, the one before. Raises VaultSealed where no such call is committed and under
+    way or none of the keys fits, SecretNotFound where a secret was never written."""
+    parameters = {"ledger": grant.ledger_id, "token": grant.token_hash, "asked_after": now - QUESTION_LIFE}
     row = await (await driver.execute(_IS_UNDER_WAY, parameters)).fetchone()
     if row is None or not row[0]:
         raise VaultSealed("secrets are opened for a committed attempt under way and for nothing else")
     rows = await (await driver.execute(_READ, (grant.ledger_id, list(names)))).fetchall()
+    by_fingerprint = {key.fingerprint: key for key in keys}
     opened = {}
-    for name, version, sealed, wrapped, _ in rows:
+    for name, version, sealed, wrapped, fingerprint in rows:
+        if fingerprint not in by_fingerprint:
+            raise VaultSealed(_OTHER_KEY)
         place = _place(grant.ledger_id, name, version)
-        data_key = key.unwrap(bytes(wrapped), place=place)
-        opened[name] = Sealer(data_key, purpose="vault secret").open(bytes(sealed), bound_to=place).decode()
+        opened[name] = _open(by_fingerprint[fingerprint], bytes(sealed), bytes(wrapped), place)
     missing = sorted(set(names) - set(opened))
     if missing:
         raise SecretNotFound(f"the vault has no {', '.join(missing)}; write it with `daftari vault put`", field="name")
@@ -164,6 +173,19 @@ async def rewrap(driver: Driver, *, old: VaultKey, new: VaultKey, limit: int) ->
         columns = [list(column) for column in zip(*(row[:3] for row in rows), strict=True)]
         await driver.execute(_REWRAP, (new.fingerprint, *columns, wrapped))
     return len(rows)
+
+
+def _open(key: VaultKey, sealed: bytes, wrapped: bytes, place: bytes) -> str:
+    data_key = key.unwrap(wrapped, place=place)
+    try:
+        return Sealer(data_key, purpose="vault secret").open(sealed, bound_to=place).decode()
+    except InvalidTag:
+        raise VaultSealed("a secret in the vault is not the one that was written there; write it again") from None
+
+
+def _is_text(secret: str) -> bool:
+    """Lone surrogates stand for bytes that were not UTF-8; the codec's own error would quote the secret."""
+    return not any("\ud800" <= character <= "\udfff" for character in secret)
 
 
 def _place(ledger_id: int, name: str, version: int) -> bytes:

@@ -5,6 +5,7 @@ Source: Daraja's Transaction Status and Account Balance pages; the wire forms ar
 
 from __future__ import annotations
 
+from adapters.daraja import references
 from adapters.daraja.credentials import DarajaAccess
 from adapters.daraja.request import Request
 from adapters.provider import CallbackUrls
@@ -18,10 +19,11 @@ _ORGANISATION = "4"
 def status_query(
     inquiry: PayoutInquiry, *, access: DarajaAccess, security_credential: Secret, callback_urls: CallbackUrls
 ) -> Request:
-    """Asks by the receipt where one is known, else by our reference, which only v3 of B2C knows as a payment's id: of a
-    payment made otherwise the core says that it found nothing, which proves nothing."""
+    """Asks by the receipt where one is known, else by the id the gateway gave the payment (B2B and v1 of B2C), else by
+    our reference, which v3 of B2C knows as a payment's id."""
+    gateways_own = dict(inquiry.references).get(references.ORIGINATOR_CONVERSATION_ID)
     asked = (
-        {"OriginalConversationID": inquiry.provider_reference}
+        {"OriginalConversationID": gateways_own or inquiry.provider_reference}
         if inquiry.receipt is None
         else {"TransactionID": inquiry.receipt}
     )

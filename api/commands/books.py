@@ -2,26 +2,23 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from datetime import date, datetime
 from typing import Annotated
 
 import typer
-from sqlalchemy.ext.asyncio import AsyncConnection
 
+from api.administration import open_books
 from api.commands.opening import run
 from api.reports import entries_table, trial_balance_table
 from api.tables import console, table
-from api.wiring import Application, shipped_tariffs
-from ledger.database import run as run_transaction
+from api.wiring import Application
 from ledger.database import transaction
 from ledger.errors import TextInvalid
-from ledger.journal import accounts, books, chart
+from ledger.journal import books
 from ledger.journal.books import Ledger
 from ledger.journal.entries import list_entries
 from ledger.journal.entry_search import EntryFilter
 from ledger.journal.trial_balance import trial_balance, trial_balance_on
-from ledger.payouts import tariffs
 
 app = typer.Typer(help="Ledgers: open, list, read.", no_args_is_help=True)
 
@@ -105,29 +102,6 @@ def entries_command(
         console().print(entries_table("Journal, newest first", page.entries, zone=ledger.zone))
 
     run(command)
-
-
-async def open_books(
-    application: Application, *, code: str, name: str, currency: str, zone: str, shortcodes: Sequence[tuple[str, str]]
-) -> tuple[Ledger, int]:
-    """A ledger with the chart's common accounts, those of each (provider, shortcode), and the published tariffs, in one
-    transaction; returns it with the number of its chart's accounts."""
-
-    async def command(connection: AsyncConnection) -> tuple[Ledger, int]:
-        now = application.now()
-        ledger = await books.create_ledger(
-            connection, code=code, name=name, base_currency=currency, time_zone=zone, now=now
-        )
-        specs = chart.common_accounts(currency=currency)
-        for provider, shortcode in shortcodes:
-            specs += chart.shortcode_accounts(provider=provider, shortcode=shortcode, currency=currency)
-        await accounts.open_accounts(connection, ledger_id=ledger.id, specs=specs, ids=application.ids, now=now)
-        providers = {provider for provider, _ in shortcodes}
-        bands = [band for band in shipped_tariffs() if band.provider in providers and band.currency == currency]
-        await tariffs.add_bands(connection, ledger_id=ledger.id, bands=bands)
-        return ledger, len(specs)
-
-    return await run_transaction(application.engine, command)
 
 
 def parse_shortcode(text: str) -> tuple[str, str]:

@@ -2,19 +2,16 @@
 
 from __future__ import annotations
 
-import secrets
-from datetime import timedelta
 from typing import Annotated
 
 import typer
-from sqlalchemy.ext.asyncio import AsyncConnection
 
+from api.administration import create_key
 from api.commands.opening import run
-from api.permissions import PARTNER_PERMISSIONS, Permission
+from api.permissions import Permission
 from api.tables import console, table
 from api.wiring import Application
 from ledger import ids, partners
-from ledger.database import run as run_transaction
 from ledger.database import transaction
 from ledger.errors import KeyNotFound
 from ledger.journal import books
@@ -78,36 +75,3 @@ def revoke_command(key: Annotated[str, typer.Argument(help="The key's id, dft_ a
 
     run(command)
     console().print(f"{key} is revoked")
-
-
-async def create_key(
-    application: Application,
-    *,
-    name: str,
-    ledger_code: str,
-    partner_code: str,
-    permissions: list[Permission] | None,
-    days: int,
-) -> str:
-    """The text of a new key; a partner's key gets a partner's permissions unless some are named."""
-
-    async def command(connection: AsyncConnection) -> str:
-        now = application.now()
-        ledger = await books.find_ledger(connection, code=ledger_code) if ledger_code or partner_code else None
-        partner_id = None
-        if partner_code and ledger is not None:
-            partner_id = (await partners.find_partner(connection, ledger_id=ledger.id, code=partner_code)).id
-        granted = permissions or (PARTNER_PERMISSIONS if partner_code else list(Permission))
-        return await partners.create_key(
-            connection,
-            name=name,
-            ledger_id=ledger.id if ledger is not None else None,
-            partner_id=partner_id,
-            permissions=[one.value for one in granted],
-            expires_at=now + timedelta(days=days) if days else None,
-            secret=secrets.token_bytes(partners.SECRET_BYTES),
-            ids=application.ids,
-            now=now,
-        )
-
-    return await run_transaction(application.engine, command)

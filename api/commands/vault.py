@@ -46,7 +46,7 @@ def put_command(
                 now=application.now(),
             )
 
-        return await run_transaction(application.engine, put)
+        return await run_transaction(application.engine, put, again_on=vault.RACING_CONSTRAINTS)
 
     info = run(command)
     console().print(f"{info.name} is version {info.version}, fingerprint {info.fingerprint}")
@@ -73,7 +73,7 @@ def list_command(ledger: Annotated[str, typer.Argument(help="Ledger code")]) -> 
 @app.command("rotate")
 def rotate_command() -> None:
     """Wraps every data key with the key now in force; DAFTARI_VAULT_KEY_OLD is the one before. Payouts go on meanwhile
-    as long as their processes have the key of the rows they read."""
+    in processes that were started with both."""
 
     async def command(application: Application) -> int:
         old = application.settings.vault_key_old

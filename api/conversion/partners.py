@@ -3,17 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
 
 from daftari.v1 import partners_pb2 as pb
-from sqlalchemy import Row
 
 from api.conversion.money import money_message
 from api.conversion.times import timestamp_of
 from api.permissions import PARTNER_PERMISSIONS
 from ledger.errors import ChoiceInvalid, KeyNotFound
 from ledger.ids import decode, encode
-from ledger.partners import Partner
+from ledger.partners import ApiKey, Partner
 from ledger.payouts.limit_settings import LimitSetting
 
 _SCOPES = {pb.PayoutLimit.SCOPE_PARTNER: "partner", pb.PayoutLimit.SCOPE_PAYEE: "payee"}
@@ -75,7 +73,7 @@ def key_id_of(text: str) -> int:
     return key_id
 
 
-def key_message(row: Row[Any]) -> pb.ApiKey:
+def key_message(row: ApiKey) -> pb.ApiKey:
     """A key without its secret."""
     message = pb.ApiKey(
         id=encode("dft", row.id),

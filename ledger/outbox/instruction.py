@@ -29,13 +29,15 @@ class PayoutInstruction:
 
 @dataclass(frozen=True, slots=True)
 class PayoutInquiry:
-    """What became of the payout with this reference? `receipt` is the provider's, where one is known."""
+    """What became of the payout with this reference? `receipt` is the provider's, where one is known;
+    `references` are its ids for the payout, by kind."""
 
     provider_reference: str
     rail: str
     shortcode: str
     amount: Money
     receipt: str | None
+    references: tuple[tuple[str, str], ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

@@ -46,6 +46,9 @@ _RECEIPTS = """
 SELECT provider, value, payout_id FROM provider_references
 WHERE ledger_id = %s AND kind = 'receipt' AND (provider, value) IN (SELECT * FROM unnest(%s::text[], %s::text[]))
 """
+_FIND_REFERENCES = """
+SELECT payout_id, kind, value FROM provider_references WHERE ledger_id = %s AND payout_id = ANY(%s) ORDER BY 1, 2, 3
+"""
 _REFERENCES = """
 INSERT INTO provider_references (ledger_id, provider, kind, value, payout_id, created_at)
 SELECT %s, r.*, %s FROM unnest(%s::text[], %s::text[], %s::text[], %s::bigint[]) AS r ON CONFLICT DO NOTHING
@@ -151,6 +154,17 @@ async def claim_receipts(
     columns = ([rail for rail, _ in first], [receipt for _, receipt in first])
     cursor = await driver.execute(_RECEIPTS, (ledger_id, *columns))
     return {(provider, value): payout_id for provider, value, payout_id in await cursor.fetchall()}
+
+
+async def find_references(
+    driver: Driver, *, ledger_id: int, payout_ids: Sequence[int]
+) -> dict[int, tuple[tuple[str, str], ...]]:
+    """What the provider calls these payouts: (kind, value) pairs, receipts included."""
+    found: dict[int, tuple[tuple[str, str], ...]] = {}
+    cursor = await driver.execute(_FIND_REFERENCES, (ledger_id, list(payout_ids)))
+    for payout_id, kind, value in await cursor.fetchall():
+        found[payout_id] = (*found.get(payout_id, ()), (kind, value))
+    return found
 
 
 async def add_references(

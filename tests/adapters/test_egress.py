@@ -193,8 +193,8 @@ async def test_a_name_at_an_address_that_is_not_public_is_not_connected_to(
 
 
 async def test_a_name_that_rebinds_is_judged_anew_on_every_call(connects: list[object]) -> None:
-    """Public when it is first looked up, loopback from then on: one lookup per call, and the address judged is the one
-    that is connected to. Here the first is refused before a connection by a rule of its own."""
+    """The URL was fine when it was given. One lookup per call, and nothing is remembered of the one before."""
+    check_url(f"https://{NAME}/", rules=PUBLIC)
     lookups: list[str] = []
     answers = iter([["198.51.100.7"], ["127.0.0.1"], ["::1"], ["169.254.169.254"]])
 

@@ -47,7 +47,7 @@ names_to_close = st.sampled_from(
     [("asset.till", "KES"), ("liab.wallet.2", "KES"), ("asset.bank", "RWF"), ("liab.nobody", "KES")]
 )
 SETTINGS = settings(
-    max_examples=25,
+    max_examples=20,
     stateful_step_count=25,
     deadline=None,
     phases=[Phase.explicit, Phase.reuse, Phase.generate, Phase.shrink],
