@@ -74,8 +74,10 @@ class Inquiry:
         ]
 
     async def carry_out(self, call: Call) -> QueryAnswer:
-        """One question to the rail."""
+        """One question to the rail. Another process may run a rail that this one does not: nothing was asked then."""
         inquiry: PayoutInquiry = call.content
+        if inquiry.rail not in self._rails:
+            return NotSent(f"this process does not run {inquiry.rail}")
         return await self._rails[inquiry.rail].query_payout(inquiry, call.urls)
 
     async def finish(self, session: Driver, ledger: Ledger, results: Sequence[tuple[Call, QueryAnswer]]) -> list[Done]:

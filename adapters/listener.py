@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import logging
 import socket
 from collections.abc import Generator
 
@@ -42,6 +43,8 @@ class Listener:
 
     async def start(self, app: FastAPI) -> str:
         """Binds (port 0 takes a free one) and returns the base URL. Raises OSError when the address is taken."""
+        # Paths may hold secrets: the access log stays off however a process sets its logging up.
+        logging.getLogger("uvicorn.access").disabled = True
         bound = bound_socket(*self._address)
         config = uvicorn.Config(
             app, http="h11", ws="none", lifespan="off", log_config=None, access_log=False, date_header=False,

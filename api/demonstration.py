@@ -7,36 +7,40 @@ A gRPC client of its own service and an HTTP client of the sandbox's control API
 from __future__ import annotations
 
 import asyncio
+import secrets
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from dataclasses import dataclass
 
 import grpc.aio
 import httpx
-from daftari.v1 import journal_pb2, money_pb2, payouts_pb2
+from daftari.v1 import journal_pb2, money_pb2, payouts_pb2, webhooks_pb2
 from daftari.v1.journal_pb2_grpc import JournalQueryServiceStub
 from daftari.v1.payouts_pb2_grpc import PayoutCommandServiceStub, PayoutQueryServiceStub
+from daftari.v1.webhooks_pb2_grpc import WebhookCommandServiceStub
 from rich.console import Console
 
 from api import demonstration_report as report
 from api.administration import verify_ledgers
+from api.demonstration_receiver import Receiver
 from api.staging import LEDGER, PARTNER, Stage
 
 WAIT_SECONDS_MAX = 60
-_FINAL = {
-    payouts_pb2.Payout.STATE_SETTLED,
-    payouts_pb2.Payout.STATE_RELEASED,
-    payouts_pb2.Payout.STATE_CANCELLED,
-    payouts_pb2.Payout.STATE_UNKNOWN,
-}
+_SETTLED = payouts_pb2.Payout.STATE_SETTLED
+_RELEASED = payouts_pb2.Payout.STATE_RELEASED
+_UNKNOWN = payouts_pb2.Payout.STATE_UNKNOWN
 
 
 @dataclass(frozen=True, slots=True)
 class Ask:
-    """One request of the story: a request id, a magic MSISDN, whole shillings, and what the rail is going to do."""
+    """One request of the story: a request id, a magic MSISDN, whole shillings, what the rail is going to do, and where
+    the payout must end."""
 
     request_id: str
     msisdn: str
     shillings: int
     story: str
+    ends: payouts_pb2.Payout.State.ValueType = _SETTLED
 
     @property
     def reference(self) -> str:
@@ -47,14 +51,14 @@ class Ask:
 STORY = (
     Ask("1", "254700000000", 1_500, "paid and called back"),
     Ask("2", "254712345678", 250, "paid and called back"),
-    Ask("3", "254722000111", 75, "paid and called back"),
-    Ask("4", "254700000401", 12_000, "the callback comes before the answer"),
-    Ask("5", "254700000402", 640, "the same callback comes twice"),
-    Ask("6", "254700000403", 2_000, "queue-timeout notice first, success later"),
-    Ask("7", "254700000140", 900, "definite failure: the receiver is not registered"),
-    Ask("8", "254700000104", 3_300, "definite failure: the receiver's daily limit"),
-    Ask("9", "254700000202", 1_100, "acknowledged, then silence; not paid"),
-    Ask("10", "254700000302", 4_400, "the answer is lost, then silence; yet paid"),
+    Ask("3", "254700000401", 12_000, "the callback comes before the answer"),
+    Ask("4", "254700000402", 640, "the same callback comes twice"),
+    Ask("5", "254700000403", 2_000, "queue-timeout notice first, success later"),
+    Ask("6", "254700000140", 900, "definite failure: the receiver is not registered", _RELEASED),
+    Ask("7", "254700000104", 3_300, "definite failure: the receiver's daily limit", _RELEASED),
+    Ask("8", "254700000302", 4_400, "the answer is lost, then silence; a status query finds it paid"),
+    Ask("9", "254700000513", 1_100, "silence; a status query finds it expired", _RELEASED),
+    Ask("10", "254700000503", 5_000, "paid, but nothing ever says so", _UNKNOWN),
 )
 
 
@@ -64,6 +68,7 @@ class Partner:
     def __init__(self, channel: grpc.aio.Channel, key: str) -> None:
         self._commands = PayoutCommandServiceStub(channel)
         self._queries = PayoutQueryServiceStub(channel)
+        self._webhooks = WebhookCommandServiceStub(channel)
         self._metadata = (("authorization", f"Bearer {key}"),)
 
     async def request(self, ask: Ask) -> payouts_pb2.RequestPayoutResponse:
@@ -93,14 +98,20 @@ class Partner:
             return f"{refusal.code().name}: {refusal.details()}"
         return "accepted"
 
-    async def wait_until_quiet(self, count: int) -> None:
-        """Watches from the start until so many payouts stand still."""
+    async def listen(self, url: str) -> str:
+        """Has webhooks sent to a URL; returns the secret that signs them."""
+        request = webhooks_pb2.CreateWebhookEndpointRequest(ledger=LEDGER, url=url, request_id="demo-webhook")
+        answer = await self._webhooks.CreateWebhookEndpoint(request, metadata=self._metadata, timeout=10)
+        return answer.secret
+
+    async def wait_until(self, wanted: dict[str, payouts_pb2.Payout.State.ValueType]) -> None:
+        """Watches from the start until each payout is where it must end."""
         states: dict[str, payouts_pb2.Payout.State.ValueType] = {}
         request = payouts_pb2.WatchPayoutsRequest(ledger=LEDGER, cursor="start")
         stream = self._queries.WatchPayouts(request, metadata=self._metadata, timeout=WAIT_SECONDS_MAX)
         async for change in stream:
             states[change.payout.id] = change.payout.state
-            if len(states) == count and all(state in _FINAL for state in states.values()):
+            if all(states.get(payout_id) == state for payout_id, state in wanted.items()):
                 stream.cancel()
                 return
 
@@ -113,14 +124,20 @@ class Partner:
 async def run_demonstration(stage: Stage, out: Console) -> bool:
     """Plays the story and prints it; whether the books and the rail agree, every difference named."""
     assert stage.addresses.grpc is not None
-    async with grpc.aio.insecure_channel(stage.addresses.grpc) as channel:
+    async with grpc.aio.insecure_channel(stage.addresses.grpc) as channel, running_receiver() as (receiver, url):
         partner = Partner(channel, stage.partner_key)
+        receiver.believe(await partner.listen(url))
         out.print(f"Requesting {len(STORY)} payouts over gRPC as partner {PARTNER} ...")
         answers = [await partner.request(ask) for ask in STORY]
         again = await partner.request(STORY[0])
         cents = await partner.refusal_of(1050)
-        out.print("Waiting until each has its outcome, or is called unknown after 3 seconds of silence ...")
-        await partner.wait_until_quiet(len(STORY))
+        out.print("Waiting for outcomes; after 3 seconds of silence a payout is unknown, and the rail is asked ...")
+        ids = [answer.payout.id for answer in answers]
+        await partner.wait_until({payout_id: ask.ends for payout_id, ask in zip(ids, STORY, strict=True)})
+        told = await receiver.wait_for(set(ids), seconds_max=WAIT_SECONDS_MAX)
+        await _let_callbacks_land(stage)
+        before = await _entries(channel, stage.operator_key)
+        forged = await _forge_callback(stage, answers[-1].payout)
         await _let_callbacks_land(stage)
         lives = [await partner.life_of(answer.payout.id) for answer in answers]
         entries = await _entries(channel, stage.operator_key)
@@ -129,14 +146,51 @@ async def run_demonstration(stage: Stage, out: Console) -> bool:
     report.print_lives(out, list(zip(STORY, lives, strict=True)), zone=stage.ledger.zone)
     report.print_duplicate(out, answers[0], again)
     out.print(f"KES 10.50 on a rail of whole shillings: {cents}\n")
+    report.print_webhooks(out, [one.type for one in receiver.told.values()], refused=receiver.refused)
+    unmoved = len(before) == len(entries) and forged
+    report.print_forgery(out, believed=not unmoved)
     report.print_entries(out, entries, zone=stage.ledger.zone)
     balanced = report.print_trial_balance(out, trial)
     agrees = report.print_float(out, trial, lives, truth)
     sound = await verify_ledgers(stage.application, code=LEDGER, out=out)
     replayed = again.replayed and again.payout == answers[0].payout
-    verdict = balanced and agrees and sound and replayed
+    verdict = balanced and agrees and sound and replayed and told and unmoved
     out.print("\n[bold]The books and the rail agree.[/]" if verdict else "\n[bold red]They do not agree.[/]")
     return verdict
+
+
+async def _forge_callback(stage: Stage, payout: payouts_pb2.Payout) -> bool:
+    """A callback as the rail would write it, by somebody who knows everything of the payout but its path. Whether it
+    was answered like any other: a forger learns nothing."""
+    parameters = {
+        "TransactionAmount": payout.amount.minor_units // 100,
+        "TransactionReceipt": "UKL0FORGED",
+        "TransactionCompletedDateTime": "21.11.2026 10:00:00",
+    }
+    result = {
+        "ResultType": 0,
+        "ResultCode": 0,
+        "ResultDesc": "The service request is processed successfully.",
+        "OriginatorConversationID": payout.provider_reference,
+        "ConversationID": "AG_20261121_2010708758bd6c3765f9",
+        "TransactionID": "UKL0FORGED",
+        "ResultParameters": {"ResultParameter": [{"Key": key, "Value": value} for key, value in parameters.items()]},
+    }
+    path = f"/callbacks/{stage.ledger.id}/{payout.rail}/result/{secrets.token_hex(32)}"
+    async with httpx.AsyncClient(base_url=stage.addresses.http or "", trust_env=False) as client:
+        answer = await client.post(path, json={"Result": result})
+    return answer.status_code == httpx.codes.OK
+
+
+@asynccontextmanager
+async def running_receiver() -> AsyncIterator[tuple[Receiver, str]]:
+    """The partner's webhook receiver and its URL."""
+    receiver = Receiver()
+    url = await receiver.start()
+    try:
+        yield receiver, url
+    finally:
+        await receiver.stop()
 
 
 async def _let_callbacks_land(stage: Stage) -> None:

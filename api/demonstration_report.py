@@ -84,6 +84,18 @@ def print_duplicate(
     out.print(f"The first request sent again under its request id: {same}, payout {again.payout.id}.")
 
 
+def print_webhooks(out: Console, types: Sequence[str], *, refused: int) -> None:
+    """What the partner's backend was told, signature verified."""
+    counts = ", ".join(f"{types.count(name)} {name}" for name in sorted(set(types)))
+    out.print(f"Webhooks received and verified by the partner's backend: {counts}; {refused} refused.")
+
+
+def print_forgery(out: Console, *, believed: bool) -> None:
+    """What a forged success for the unknown payout did."""
+    did = "[bold red]moved money[/]" if believed else "was stored, answered like any other, and moved nothing"
+    out.print(f"A forged success for the unknown payout, right in all but its path, {did}.\n")
+
+
 def print_entries(out: Console, entries: Sequence[journal_pb2.JournalEntry], *, zone: ZoneInfo) -> None:
     """The journal, oldest first: a line per posting."""
     rows = []

@@ -17,6 +17,8 @@ from ledger.journal import books
 from ledger.operations import OperationsStatus
 
 CONTENT_TYPE = "text/plain; version=0.0.4; charset=utf-8"
+# The floats of this many ledgers are shown; queues and payouts of all.
+LEDGERS_MAX = 500
 
 
 class Metrics:
@@ -36,12 +38,13 @@ class Metrics:
             "daftari_payouts_open_minor_units", "Their amount in minor units", "ledger", "state", "currency"
         )
         self._float = self._gauge(
-            "daftari_float_minor_units", "Float by the ledger", "ledger", "provider", "shortcode", "sub_account"
-        )
+            "daftari_float_minor_units", "Float by the ledger",
+            "ledger", "provider", "shortcode", "sub_account", "currency",
+        )  # fmt: skip
         self._drift = self._gauge(
             "daftari_float_drift_minor_units",
             "Float by the ledger minus the provider's newest word",
-            "ledger", "provider", "shortcode", "sub_account",
+            "ledger", "provider", "shortcode", "sub_account", "currency",
         )  # fmt: skip
 
     def _gauge(self, name: str, meaning: str, *labels: str) -> Gauge:
@@ -51,15 +54,17 @@ class Metrics:
         """The text a scraper reads, with the queues as they are now."""
         moment = now()
         async with transaction(engine) as connection:
-            ledgers = await books.list_ledgers(connection, after_code="", limit=500)
             status = await operations.operations_status(connection, now=moment)
+            # Looked up afterwards, so that a ledger which is opened meanwhile has its code here.
+            named = await books.find_ledgers(connection, ids=status.ledger_ids)
+            ledgers = await books.list_ledgers(connection, after_code="", limit=LEDGERS_MAX)
             positions = {one.code: await floats.float_positions(connection, ledger_id=one.id) for one in ledgers}
-        self._set_queues(status, {one.id: one.code for one in ledgers}, moment)
+        self._set_queues(status, {ledger_id: one.code for ledger_id, one in named.items()}, moment)
         for gauge in (self._float, self._drift):
             gauge.clear()
         for code, found in positions.items():
             for position in found:
-                labels = (code, position.provider, position.shortcode, position.sub_account)
+                labels = (code, position.provider, position.shortcode, position.sub_account, position.currency)
                 self._float.labels(*labels).set(position.balance)
                 if position.drift is not None:
                     self._drift.labels(*labels).set(position.drift.minor_units)

@@ -45,7 +45,7 @@ class Settings(BaseSettings):
         description="64 hexadecimal digits that wrap the vault's data keys; from the secret if empty",
     )
     vault_key_file: Path | None = Field(default=None, description="A file with the same, for a key that is mounted")
-    vault_key_old: SecretStr | None = Field(default=None, description="The key before: set it before `daftari vault rotate`, drop it after")
+    vault_key_old: SecretStr | None = Field(default=None, description="The key before, for `daftari vault rotate`")
 
     grpc_listen: str = Field(default="127.0.0.1:50051", description="HOST:PORT of the gRPC services")
     tls_certificate: Path | None = Field(default=None, description="PEM chain for gRPC; required off loopback")

@@ -89,6 +89,8 @@ def _rail_settings(base_url: str, sandbox: SandboxSettings, certificate: Path) -
         "daraja_certificate": certificate,
         "daraja_shortcode": sandbox.shortcode,
         "daraja_api_version": "v3",
+        "daraja_secrets": "environment",
+        "webhook_allow_loopback": True,
     }
 
 

@@ -76,6 +76,16 @@ class OperationsStatus:
     open_payouts: tuple[OpenPayouts, ...]
     unknown: tuple[UnknownPayouts, ...]
 
+    @property
+    def ledger_ids(self) -> frozenset[int]:
+        """The ledgers that anything is told of."""
+        told: tuple[QueueLength | OpenPayouts | UnknownPayouts, ...] = (
+            *self.queues,
+            *self.open_payouts,
+            *self.unknown,
+        )
+        return frozenset(one.ledger_id for one in told)
+
 
 async def operations_status(connection: AsyncConnection, *, now: datetime) -> OperationsStatus:
     """The state of the queues at `now`; three queries for any number of ledgers."""

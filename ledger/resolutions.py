@@ -19,11 +19,14 @@ from ledger.outbox.instruction import Failed, Settled
 from ledger.outcomes import Applied, OutcomeRecorder
 from ledger.payouts import reviews, writing
 from ledger.payouts.outcome import Charged, ClawedBack, Outcome, Report
+from ledger.payouts.payout import State
 from ledger.payouts.reviews import Review
 from ledger.payouts.writing import LockedPayout
 from ledger.text import check_text
 
 EVIDENCE_LENGTH_MAX = 1000
+# Cases that hold money: while the payout stands so, its case is where a person finds it, and is not dismissed.
+_HOLDING = {"submit-unknown": State.UNKNOWN, "provider-conflict": State.CONFLICTED}
 
 
 class Verb(enum.Enum):
@@ -75,11 +78,12 @@ async def resolve_review(
         # Read again under the payout's lock: somebody may have closed the case meanwhile.
         review = await reviews.get_review(connection, ledger_id=ledger.id, review_id=review_id)
         _check_open(review)
-        if resolution.verb is not Verb.DISMISS:
-            (payout,) = locked.values()
+        (payout,) = locked.values()
+        if resolution.verb is Verb.DISMISS:
+            _check_dismissible(review, payout)
+        else:
             entry_id = await _post(session, ledger, payout, resolution, actor=actor, recorder=recorder, now=now)
-    _check_open(review)
-    await reviews.write_resolution(
+    closed = await reviews.write_resolution(
         session,
         ledger_id=ledger.id,
         review_id=review_id,
@@ -89,7 +93,10 @@ async def resolve_review(
         entry_id=entry_id,
         now=now,
     )
-    return await reviews.get_review(connection, ledger_id=ledger.id, review_id=review_id)
+    found = await reviews.get_review(connection, ledger_id=ledger.id, review_id=review_id)
+    if not closed:
+        _check_open(found)
+    return found
 
 
 async def _post(
@@ -112,6 +119,15 @@ async def _post(
             state=recorded.state.value,
         )
     return recorded.entry_id
+
+
+def _check_dismissible(review: Review, payout: LockedPayout) -> None:
+    if _HOLDING.get(review.queue) is payout.state:
+        raise ReviewNotResolvable(
+            f"the payout is {payout.state.value} and its money waits for this case: choose a verb that moves it",
+            field="verb",
+            state=payout.state.value,
+        )
 
 
 def _check_open(review: Review) -> None:

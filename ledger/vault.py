@@ -141,9 +141,10 @@ async def list_secrets(driver: Driver, *, ledger_id: int) -> list[SecretInfo]:
 async def open_secrets(
     driver: Driver, *, grant: Grant, names: Sequence[str], keys: Sequence[VaultKey], ids: IdSource, now: datetime
 ) -> dict[str, str]:
-    """The newest version of each named secret, for the call that the grant is bound to, and a record of it. `keys` are
-    the one in force and, during a rotation, the one before. Raises VaultSealed where no such call is committed and under
-    way or none of the keys fits, SecretNotFound where a secret was never written."""
+    """The newest version of each named secret, for the call that the grant is bound to, and a record of it.
+
+    `keys` are the one in force and, during a rotation, the one before. Raises VaultSealed where no such call is
+    committed and under way or none of the keys fits, SecretNotFound where a secret was never written."""
     parameters = {"ledger": grant.ledger_id, "token": grant.token_hash, "asked_after": now - QUESTION_LIFE}
     row = await (await driver.execute(_IS_UNDER_WAY, parameters)).fetchone()
     if row is None or not row[0]:

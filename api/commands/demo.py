@@ -22,6 +22,8 @@ _HASTE = {
     "worker_poll_seconds": 0.05,
     "result_deadline_seconds": 3.0,
     "rail_timeout_seconds": 2.0,
+    "query_schedule_seconds": [0.5, 2.0],
+    "query_patience_seconds": 1.0,
 }
 
 

@@ -19,6 +19,7 @@ from ledger.ids import encode
 from ledger.journal import books
 from ledger.journal.entries import list_entries
 from ledger.journal.entry_search import EntryFilter
+from ledger.outcomes import RACING_CONSTRAINTS
 from ledger.payouts import queries, reviews
 from ledger.payouts.reviews import Review
 from ledger.resolutions import Resolution, Verb
@@ -97,7 +98,7 @@ def resolve_command(
             recorder=application.recorder,
             now=application.now(),
         )
-        return await run_transaction(application.engine, resolve)
+        return await run_transaction(application.engine, resolve, again_on=RACING_CONSTRAINTS)
 
     closed = run(command)
     entry = encode("ent", closed.entry_id) if closed.entry_id is not None else "nothing to post"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from datetime import datetime, timedelta
 
 from rich.console import Console
@@ -24,11 +25,13 @@ def run() -> None:
     async def command(application: Application) -> None:
         now = application.now()
         async with transaction(application.engine) as connection:
-            ledgers = await books.list_ledgers(connection, after_code="", limit=500)
             status = await operations.operations_status(connection, now=now)
+            named = await books.find_ledgers(connection, ids=status.ledger_ids)
+            ledgers = await books.list_ledgers(connection, after_code="", limit=500)
             # A loop over ledgers, of which there are few, for people.
             positions = [await floats.float_positions(connection, ledger_id=ledger.id) for ledger in ledgers]
-        print_status(console(), ledgers, status, positions, now=now)
+        codes = {ledger_id: ledger.code for ledger_id, ledger in named.items()}
+        print_status(console(), ledgers, codes, status, positions, now=now)
 
     run_command(command)
 
@@ -36,13 +39,14 @@ def run() -> None:
 def print_status(
     out: Console,
     ledgers: list[Ledger],
+    codes: Mapping[int, str],
     status: OperationsStatus,
     positions: list[list[FloatPosition]],
     *,
     now: datetime,
 ) -> None:
-    """Four tables; an empty one says that nothing waits."""
-    codes = {ledger.id: ledger.code for ledger in ledgers}
+    """Four tables; an empty one says that nothing waits. `codes` name the ledgers of `status`, `ledgers` are those of
+    `positions`."""
     queues = [(codes[q.ledger_id], q.name, f"{q.count:,}", _age(now - q.oldest)) for q in status.queues]
     out.print(table("Queues", ("ledger", "queue", ">waiting", ">oldest"), queues))
     under_way = [

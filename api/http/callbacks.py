@@ -8,6 +8,7 @@ from collections.abc import Awaitable, Callable
 
 import structlog
 from fastapi import FastAPI, Request, Response
+from starlette.requests import ClientDisconnect
 
 from adapters.inbound import BODY_BYTES_MAX, Inbound
 from api.http.sources import EVERYWHERE, Sources
@@ -46,15 +47,17 @@ def application(
         if acknowledgement is None or not _is_ours(ledger_id, kind, token):
             return _json({"error": "not found"}, status=404)
         peer = request.client.host if request.client else None
-        remote_address = sources.address_of(peer, request.headers.get("x-forwarded-for"))
+        remote_address = sources.address_of(peer, ",".join(request.headers.getlist("x-forwarded-for")))
         if not sources.allows(remote_address):
             log.warning("callback.refused", rail=rail, remote_address=remote_address)
             return _json({"error": "not allowed"}, status=403)
-        body = await _read(request)
         try:
+            body = await _read(request)
             await inbound.receive(
                 ledger_id=int(ledger_id), rail=rail, kind=kind, token=token, raw=body, remote_address=remote_address
             )
+        except ClientDisconnect:  # half a message is none, and nobody is there to be answered
+            return _json({"error": "cut off"}, status=400)
         except LedgerNotFound:  # a path we never gave out
             return _json({"error": "not found"}, status=404)
         stored(rail, kind)

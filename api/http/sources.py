@@ -11,6 +11,9 @@ from typing import TypeAlias
 
 from ledger.errors import TextInvalid
 
+# The longest an address is in text: IPv6 with an IPv4 tail. Whatever else a proxy lets through is cut off here.
+_ADDRESS_LENGTH_MAX = 45
+
 Network: TypeAlias = ipaddress.IPv4Network | ipaddress.IPv6Network
 
 
@@ -24,7 +27,7 @@ class Sources:
     def address_of(self, peer: str | None, forwarded: str | None) -> str | None:
         """The sender's address: the peer's or, where the peer is a named proxy, the last one that proxy added."""
         if peer is not None and forwarded and _within(peer, self._proxies):
-            return forwarded.rpartition(",")[2].strip()
+            return forwarded.rpartition(",")[2].strip()[:_ADDRESS_LENGTH_MAX]
         return peer
 
     def allows(self, address: str | None) -> bool:
@@ -47,4 +50,6 @@ def _within(address: str, networks: Sequence[Network]) -> bool:
         found = ipaddress.ip_address(address)
     except ValueError:
         return False
-    return any(found in network for network in networks)
+    # A socket that takes both families shows IPv4 peers as ::ffff:196.201.214.200.
+    mapped = found.ipv4_mapped if isinstance(found, ipaddress.IPv6Address) else None
+    return any((mapped or found) in network for network in networks)

@@ -19,7 +19,7 @@ from api.conversion.reviews import resolution_of, review_id_of, review_message
 from api.core import Core
 from api.server import Service
 from ledger.database import run, transaction
-from ledger.outcomes import OutcomeRecorder
+from ledger.outcomes import RACING_CONSTRAINTS, OutcomeRecorder
 from ledger.payouts import reviews
 from ledger.resolutions import resolve_review
 
@@ -49,7 +49,8 @@ class ReviewCommands(ReviewCommandServiceServicer):
             recorder=self._recorder,
             now=self._core.now(),
         )
-        return pb.ResolveReviewResponse(review=review_message(await run(self._core.engine, command)))
+        resolved = await run(self._core.engine, command, again_on=RACING_CONSTRAINTS)
+        return pb.ResolveReviewResponse(review=review_message(resolved))
 
 
 class ReviewQueries(ReviewQueryServiceServicer):

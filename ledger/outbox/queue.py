@@ -21,8 +21,8 @@ INSERT INTO instructions (ledger_id, id, kind, payout_id, due_at)
 SELECT %s, i.id, %s, i.payout_id, %s FROM unnest(%s::bigint[], %s::bigint[]) AS i (id, payout_id)
 ON CONFLICT (ledger_id, payout_id, kind) DO NOTHING
 """
-# The oldest due first; nothing leaves over a stopped rail or for a suspended partner; rows another worker is claiming
-# are skipped, not waited for.
+# The oldest due first; nothing leaves over a stopped rail or for a suspended partner, but what is lost, and so will not
+# be sent, is told at once; rows another worker is claiming are skipped, not waited for.
 _CLAIM = """
 WITH due AS (
     SELECT i.ledger_id, i.id FROM instructions AS i
@@ -31,6 +31,9 @@ WITH due AS (
         SELECT FROM rail_stops AS s WHERE s.ledger_id = p.ledger_id AND s.rail = p.rail AND s.resumed_at IS NULL
     ) AND NOT EXISTS (
         SELECT FROM partners AS w WHERE w.ledger_id = p.ledger_id AND w.id = p.partner_id AND w.suspended_at IS NOT NULL
+    ) OR EXISTS (
+        SELECT FROM attempts AS a WHERE a.ledger_id = i.ledger_id AND a.instruction_id = i.id
+           AND a.number = i.attempts AND a.finished_at IS NULL
     ))
     ORDER BY i.due_at, i.ledger_id, i.id LIMIT %(limit)s FOR UPDATE OF i SKIP LOCKED
 ), claimed AS (

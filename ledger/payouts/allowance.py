@@ -14,6 +14,7 @@ from zoneinfo import ZoneInfo
 
 from ledger.database import Driver
 from ledger.errors import LimitWouldBreak
+from ledger.ids import first_id_at
 from ledger.money import Money, format_minor_units
 
 WHOLE = b""
@@ -24,11 +25,20 @@ _LIMITS = """
 SELECT DISTINCT ON (partner_id, scope, span) partner_id, scope, span, amount_max, count_max FROM payout_limits
 WHERE ledger_id = %s AND partner_id = ANY(%s) ORDER BY partner_id, scope, span, id DESC
 """
-# Rows first, in key order, then their locks in the same order: two sets never wait for each other in a ring.
+# Rows first, in key order, then their locks in the same order: two sets never wait for each other in a ring. A counter
+# begins with what was asked for in its window before there was a limit; payouts' ids are in time order.
 _ENSURE = """
-INSERT INTO payout_usage (ledger_id, partner_id, payee, span, starts_at)
-SELECT %s, u.* FROM unnest(%s::bigint[], %s::bytea[], %s::text[], %s::timestamptz[]) AS u (partner, payee, span,
-    starts_at)
+INSERT INTO payout_usage (ledger_id, partner_id, payee, span, starts_at, amount, count)
+SELECT %(ledger)s, u.partner, u.payee, u.span, u.starts_at, asked.amount, asked.count
+FROM unnest(%(partner)s::bigint[], %(payee)s::bytea[], %(span)s::text[], %(starts_at)s::timestamptz[],
+         %(first)s::bigint[]) AS u (partner, payee, span, starts_at, first_id)
+CROSS JOIN LATERAL (
+    SELECT coalesce(sum(p.amount), 0)::bigint AS amount, count(*) AS count FROM payouts AS p
+    WHERE p.ledger_id = %(ledger)s AND p.id >= u.first_id AND p.partner_id = u.partner AND (u.payee = '' OR EXISTS (
+        SELECT FROM parties AS y WHERE y.ledger_id = p.ledger_id AND y.id = p.party_id AND y.payee_index = u.payee))
+) AS asked
+WHERE NOT EXISTS (SELECT FROM payout_usage AS known WHERE known.ledger_id = %(ledger)s AND known.partner_id = u.partner
+    AND known.payee = u.payee AND known.span = u.span AND known.starts_at = u.starts_at)
 ORDER BY u.partner, u.payee, u.span, u.starts_at ON CONFLICT DO NOTHING
 """
 _LOCK = """
@@ -137,20 +147,31 @@ class Allowance:
 async def open_allowance(
     driver: Driver, *, ledger_id: int, zone: ZoneInfo, demands: Sequence[Demand], now: datetime
 ) -> Allowance:
-    """Locks the counters the demands would move; one query where no limit is set."""
+    """Locks the counters the demands would move; one query where no limit was ever set."""
     partners = sorted({demand.partner_id for demand in demands})
     rows = await (await driver.execute(_LIMITS, (ledger_id, partners))).fetchall()
+    # A limit that was removed bounds nothing and goes on counting, in case it is set again.
     limits = {(row[0], row[1], row[2]): Limit(row[3], row[4]) for row in rows}
-    limits = {key: limit for key, limit in limits.items() if limit != Limit(None, None)}
     starts = {"hour": now.replace(minute=0, second=0, microsecond=0), "day": day_start(now, zone)}
     wanted = sorted({bucket for demand in demands for _, bucket in _buckets(demand, limits, starts)})
     usage: dict[Bucket, tuple[int, int]] = {}
     if wanted:
         columns = [list(column) for column in zip(*wanted, strict=True)]
-        await driver.execute(_ENSURE, (ledger_id, *columns))
+        await driver.execute(_ENSURE, _counters(ledger_id, wanted))
         for row in await (await driver.execute(_LOCK, (ledger_id, *columns))).fetchall():
             usage[Bucket(row[0], bytes(row[1]), row[2], row[3])] = (row[4], row[5])
     return Allowance(limits, usage, starts)
+
+
+def _counters(ledger_id: int, wanted: Sequence[Bucket]) -> dict[str, object]:
+    return {
+        "ledger": ledger_id,
+        "partner": [one.partner_id for one in wanted],
+        "payee": [one.payee for one in wanted],
+        "span": [one.span for one in wanted],
+        "starts_at": [one.starts_at for one in wanted],
+        "first": [first_id_at(one.starts_at) for one in wanted],
+    }
 
 
 def day_start(now: datetime, zone: ZoneInfo) -> datetime:

@@ -6,9 +6,10 @@ A refused item leaves nothing behind; its neighbours are judged without it.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from functools import partial
 from typing import TypeAlias
 
 from ledger.database import Driver
@@ -32,7 +33,7 @@ from ledger.parties import PartyKeys, find_or_add
 from ledger.partners import Partner
 from ledger.payee import Payee
 from ledger.payouts import switches
-from ledger.payouts.allowance import Demand, open_allowance
+from ledger.payouts.allowance import Allowance, Demand, open_allowance
 from ledger.payouts.limits import RailLimits, check_payable
 from ledger.payouts.payout import PayoutMoney, reserve_entry
 from ledger.payouts.rails import PayoutRoute, choose_route, find_routes
@@ -195,28 +196,41 @@ async def _request_subset(
     stopped = await switches.stopped_rails(driver, ledger_id=ledger.id)
     judged = _judge(requests, keys, references, _Roads(routes, limits, stopped), ids, now)
     drafts = [one for one in judged if isinstance(one, _Draft)]
-    demands = {draft.index: _demand_of(draft, party_keys) for draft in drafts}
+    payees = {one.index: party_keys.index(one.request.payee, ledger_id=ledger.id) for one in drafts}
+    demands = {one.index: Demand(one.request.partner.id, payees[one.index], one.request.amount) for one in drafts}
     allowance = await open_allowance(
         driver, ledger_id=ledger.id, zone=ledger.zone, demands=list(demands.values()), now=now
     )
-    refusals = {index: Refused(error) for index, demand in demands.items() if (error := allowance.take(demand))}
-    allowed = [draft for draft in drafts if draft.index not in refusals]
-    posted = await _reserve(driver, ledger, allowed, directory, ids, now)
-    for draft, verdict in zip(allowed, posted, strict=True):
-        if isinstance(verdict, Refused):
-            refusals[draft.index] = verdict
-            allowance.give_back(demands[draft.index])
-    kept = [(draft, verdict) for draft, verdict in zip(allowed, posted, strict=True) if isinstance(verdict, Posted)]
+    reserve = partial(_reserve, driver, ledger, directory=directory, ids=ids, now=now)
+    kept, refusals = await _reserve_within(allowance, drafts, demands, reserve)
     if kept:
         await allowance.write(driver, ledger_id=ledger.id)
         await _write(driver, ledger, kept, party_keys, ids, now)
     return _verdicts(judged, refusals)
 
 
-def _demand_of(draft: _Draft, party_keys: PartyKeys) -> Demand:
-    request = draft.request
-    payee = party_keys.index(request.payee, ledger_id=request.partner.ledger_id)
-    return Demand(request.partner.id, payee, request.amount)
+async def _reserve_within(
+    allowance: Allowance,
+    drafts: Sequence[_Draft],
+    demands: Mapping[int, Demand],
+    reserve: Callable[[Sequence[_Draft]], Awaitable[list[Posted | Replayed | Refused]]],
+) -> tuple[list[tuple[_Draft, Posted]], dict[int, Refused]]:
+    """Reserves what the limits and the books allow. What the books refuse counts for nothing, so those that it left no
+    room for under a limit are judged again."""
+    kept: list[tuple[_Draft, Posted]] = []
+    refusals: dict[int, Refused] = {}
+    waiting = drafts
+    while waiting:
+        limited = {draft.index: Refused(error) for draft in waiting if (error := allowance.take(demands[draft.index]))}
+        allowed = [draft for draft in waiting if draft.index not in limited]
+        posted = await reserve(allowed)
+        broke = {draft.index: one for draft, one in zip(allowed, posted, strict=True) if isinstance(one, Refused)}
+        kept += [(draft, one) for draft, one in zip(allowed, posted, strict=True) if isinstance(one, Posted)]
+        for index in broke:
+            allowance.give_back(demands[index])
+        refusals |= broke or limited
+        waiting = [draft for draft in waiting if broke and draft.index in limited]
+    return kept, refusals
 
 
 def _judge(

@@ -53,7 +53,7 @@ ON CONFLICT DO NOTHING
 """
 _RESOLVE = """
 INSERT INTO review_resolutions (ledger_id, review_id, verb, evidence, actor, entry_id, resolved_at)
-VALUES (%s, %s, %s, %s, %s, %s, %s)
+VALUES (%s, %s, %s, %s, %s, %s, %s) ON CONFLICT DO NOTHING
 """
 _reviews, _resolutions = tables.reviews.c, tables.review_resolutions.c
 
@@ -119,9 +119,10 @@ async def write_resolution(
     actor: str,
     entry_id: int | None,
     now: datetime,
-) -> None:
-    """Closes a case for good. A second resolution violates the primary key."""
-    await driver.execute(_RESOLVE, (ledger_id, review_id, verb, evidence, actor, entry_id, now))
+) -> bool:
+    """Closes a case for good; whether it was still open."""
+    cursor = await driver.execute(_RESOLVE, (ledger_id, review_id, verb, evidence, actor, entry_id, now))
+    return cursor.rowcount == 1
 
 
 async def get_review(connection: AsyncConnection, *, ledger_id: int, review_id: int) -> Review:

@@ -5,8 +5,9 @@ from __future__ import annotations
 from datetime import datetime
 
 from ledger.database import Driver
-from ledger.errors import RailNotStopped, RailStopped
+from ledger.errors import RailNotFound, RailNotStopped, RailStopped
 from ledger.ids import IdSource
+from ledger.payouts.rails import find_routes
 from ledger.text import check_text
 
 _STOPPED = "SELECT rail, reason FROM rail_stops WHERE ledger_id = %s AND resumed_at IS NULL"
@@ -27,9 +28,12 @@ async def stopped_rails(driver: Driver, *, ledger_id: int) -> dict[str, str]:
 async def stop_rail(
     driver: Driver, *, ledger_id: int, rail: str, reason: str, actor: str, ids: IdSource, now: datetime
 ) -> None:
-    """Stops a rail; one that is stopped stays as it is. Payouts wait in their queue and nothing is lost."""
+    """Stops a rail; one that is stopped stays as it is. Payouts wait in their queue and nothing is lost. Raises
+    TextInvalid, and RailNotFound for a rail the ledger does not pay over: a misspelt switch would stop nothing."""
     check_text(rail, field="rail", length_max=40)
     check_text(reason, field="reason", length_max=500)
+    if rail not in {route.rail for route in await find_routes(driver, ledger_id=ledger_id)}:
+        raise RailNotFound("this ledger pays over no rail of that name", field="rail")
     await driver.execute(_STOP, (ledger_id, rail, ids.next(now), reason, actor, now))
 
 

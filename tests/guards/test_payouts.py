@@ -162,8 +162,8 @@ def test_a_payout_begins_reserved_and_at_its_first_version(app: Connection, scen
     [
         {"amount": 501}, {"fee": 1}, {"currency": "USD"}, {"party_id": 2}, {"partner_id": 2},
         {"partner_reference": "other"}, {"purpose": "salary"}, {"remarks": "other"}, {"rail": "mtn"},
-        {"shortcode": "600200"}, {"provider_reference": "other"}, {"reserve_entry_id": SECOND}, {"id": 3}, {"created_at": "2026-11-19"},
-        {"version": 3}, {"version": 1},
+        {"shortcode": "600200"}, {"provider_reference": "other"}, {"reserve_entry_id": SECOND}, {"id": 3},
+        {"created_at": "2026-11-19"}, {"version": 3}, {"version": 1},
     ],
     ids=str,
 )  # fmt: skip

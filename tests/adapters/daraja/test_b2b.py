@@ -84,7 +84,7 @@ def test_an_account_reference_too_long_for_the_rail_is_refused_and_not_shortened
 
 
 def test_an_account_reference_that_cannot_be_printed_is_refused() -> None:
-    with pytest.raises(TextInvalid, match="printable"):
+    with pytest.raises(TextInvalid, match="letters"):
         build(BusinessPayee(BusinessKind.PAYBILL, "600977", "A\nB"))
 
 

@@ -46,6 +46,7 @@ async def test_balances_follow_the_payments(rig: Rig) -> None:
     await rig.pay()
     await rig.send(B2B_PATH, rig.b2b_request())
     await rig.callbacks_done()
+    rig.receiver.forget()
 
     accounts = await told(rig)
 

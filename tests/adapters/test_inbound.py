@@ -1,0 +1,318 @@
+"""The inbound door: what is believed, what is parked, and that nothing a provider sends hurts anything but itself."""
+
+from __future__ import annotations
+
+import asyncio
+import random
+import secrets
+from collections.abc import Callable
+from dataclasses import replace
+from functools import partial
+
+import pytest
+from sqlalchemy import text
+
+from adapters.inbound import BODY_BYTES_MAX, RETRY_AFTER, TRIES_MAX, WAIT_AFTER
+from ledger.database import transaction
+from ledger.errors import LedgerNotFound
+from ledger.ids import IdSource
+from ledger.journal import accounts
+from tests.journeys.messages import GARBAGE, GATEWAY_ID, failure, result, timeout_echo
+from tests.journeys.rig import Rig
+from tests.ledger.payouts.shop import FLOAT, IN_TRANSIT, PAYEE, PREFUND, UNKNOWN
+
+
+async def submitted(rig: Rig, *, count: int = 1) -> list[int]:
+    """Payouts that the rail acknowledged and will never call back about."""
+    await rig.script("no-callback-not-paid", count=count)
+    ids = await rig.request_many(count)
+    await rig.work_until_quiet()
+    assert {await rig.state(one) for one in ids} == {"SUBMITTED"}
+    return ids
+
+
+async def reference_of(rig: Rig, payout_id: int) -> str:
+    return (await rig.payout(payout_id)).provider_reference
+
+
+async def footprint(rig: Rig) -> int:
+    """How many entries there are."""
+    (row,) = await rig.rows("SELECT count(*) FROM journal_entries WHERE ledger_id = :ledger")
+    return int(row[0])
+
+
+async def test_a_matching_result_settles_whichever_id_the_gateway_put(rig: Rig) -> None:
+    ours, gateways, none = await submitted(rig, count=3)
+
+    await rig.call_back(ours, result(await reference_of(rig, ours), receipt="UI1AAAAAA1"))
+    await rig.call_back(gateways, result(GATEWAY_ID, receipt="UI1AAAAAA2"))
+    await rig.call_back(none, result("", receipt="UI1AAAAAA3"))
+    await rig.inbound.step(limit=10)
+
+    assert [await rig.state(one) for one in (ours, gateways, none)] == ["SETTLED"] * 3
+    assert await rig.verdicts() == [("applied", ours), ("applied", gateways), ("applied", none)]
+
+
+async def test_a_message_that_contradicts_the_request_posts_nothing_at_its_figure(rig: Rig) -> None:
+    lies: list[tuple[str, str, Callable[[str], bytes]]] = [
+        ("result", "it says KES 1,600.00, we asked for KES 1,500.00", partial(result, shillings=1600)),
+        ("result", "it says KES 1,500.01, we asked for KES 1,500.00", partial(result, shillings="1500.01")),
+        ("result", "it names another payee", partial(result, payee="254700000999 - X")),
+        ("result", "it names another reference of ours", lambda _: result("dft-0000000000001")),
+        ("result", "it names another reference of ours", lambda _: failure("dft-0000000000001")),
+        ("timeout", "it says KES 1,600.00, we asked for KES 1,500.00", partial(timeout_echo, shillings=1600)),
+        ("timeout", "it names another payee", partial(timeout_echo, payee="254700000999")),
+        ("timeout", "it names another shortcode", partial(timeout_echo, payer="600585")),
+    ]
+    ids = await submitted(rig, count=len(lies))
+
+    for payout_id, (kind, _, lie) in zip(ids, lies, strict=True):
+        await rig.call_back(payout_id, lie(await reference_of(rig, payout_id)), kind=kind)
+    await rig.inbound.step(limit=10)
+
+    assert {await rig.state(one) for one in ids} == {"UNKNOWN"}
+    assert await rig.balance(UNKNOWN) == 150_000 * len(lies)
+    assert await rig.balance(FLOAT) == rig.float_opening
+    assert await rig.reviews() == [("amount-mismatch", one) for one in ids]
+    told = [(await rig.events(one))[-1].detail for one in ids]
+    assert told == [f"a callback contradicts the request: {words}" for _, words, _ in lies]
+
+
+async def test_a_result_on_another_payouts_path_touches_neither(rig: Rig) -> None:
+    mine, others = await submitted(rig, count=2)
+
+    await rig.call_back(mine, result(await reference_of(rig, others)))
+    await rig.inbound.step(limit=10)
+
+    assert await rig.state(others) == "SUBMITTED"
+    assert await rig.state(mine) == "UNKNOWN"
+    assert await rig.balance(FLOAT) == rig.float_opening
+
+
+async def test_the_same_bytes_again_and_the_same_result_in_other_bytes_post_once(rig: Rig) -> None:
+    (payout_id,) = await submitted(rig)
+    reference = await reference_of(rig, payout_id)
+    body = result(reference)
+
+    for one in (body, body, body.replace(b", ", b","), result(reference, ResultDesc="other words")):
+        await rig.call_back(payout_id, one)
+    await rig.inbound.step(limit=2)
+    await rig.inbound.step(limit=10)
+
+    assert [word for word, _ in await rig.verdicts()] == ["applied", "repeated", "repeated", "repeated"]
+    assert (await rig.entries(payout_id)).count("payout.settled") == 1
+
+
+async def test_another_receipt_a_failure_and_a_second_payouts_receipt_are_conflicts(rig: Rig) -> None:
+    first, second = await submitted(rig, count=2)
+    for body in (
+        result(await reference_of(rig, first), receipt="UI1AAAAAA1"),
+        result(await reference_of(rig, first), receipt="UI1AAAAAA2"),
+        failure(await reference_of(rig, first)),
+    ):
+        await rig.call_back(first, body)
+    await rig.call_back(second, result(await reference_of(rig, second), receipt="UI1AAAAAA1"))
+    await rig.inbound.step(limit=10)
+
+    assert [word for word, _ in await rig.verdicts()] == ["applied", "conflict", "conflict", "conflict"]
+    assert [await rig.state(one) for one in (first, second)] == ["SETTLED", "SUBMITTED"]
+    assert await rig.balance(FLOAT) == rig.float_opening - 150_000
+    assert {payout_id for _, payout_id in await rig.reviews()} == {first, second}
+
+
+async def test_a_thousand_forged_callbacks_post_nothing_and_delay_no_true_one(rig: Rig) -> None:
+    """The forger knows everything but the path: reference, amount and payee are right."""
+    (payout_id,) = await submitted(rig)
+    reference, before = await reference_of(rig, payout_id), await footprint(rig)
+
+    for _ in range(10):
+        await asyncio.gather(*(rig.receive(secrets.token_hex(32), result(reference)) for _ in range(100)))
+    await rig.call_back(payout_id, result(reference))
+    while await rig.inbound.step(limit=256):
+        pass
+
+    words = [word for word, _ in await rig.verdicts()]
+    assert (words.count("orphan"), words.count("applied")) == (1000, 1)
+    assert await footprint(rig) == before + 1
+    assert await rig.state(payout_id) == "SETTLED"
+
+
+async def test_guesses_near_the_true_path_are_orphans(rig: Rig) -> None:
+    (payout_id,) = await submitted(rig)
+    urls = await rig.urls(payout_id)
+    token, body = urls.result_url.rpartition("/")[2], result(await reference_of(rig, payout_id))
+    other = "0" if token[-1] != "0" else "1"
+
+    for guess in ("", token[:-1], token[:-1] + other, token.upper(), f"{token}0", token[::-1], "%", "\x00"):
+        await rig.receive(guess, body)
+    await rig.inbound.step(limit=20)
+
+    assert {word for word, _ in await rig.verdicts()} == {"orphan"}
+    assert await rig.state(payout_id) == "SUBMITTED"
+
+
+async def test_a_path_of_another_ledger_or_rail_is_an_orphan(rig: Rig) -> None:
+    (payout_id,) = await submitted(rig)
+    token = (await rig.urls(payout_id)).result_url.rpartition("/")[2]
+    body = result(await reference_of(rig, payout_id))
+
+    await rig.inbound.receive(
+        ledger_id=rig.ledger.id, rail="momo", kind="result", token=token, raw=body, remote_address=None
+    )
+    with pytest.raises(LedgerNotFound):
+        await rig.inbound.receive(
+            ledger_id=rig.ledger.id + 1, rail="daraja", kind="result", token=token, raw=body, remote_address=None
+        )
+    await rig.inbound.step(limit=10)
+
+    assert await rig.verdicts() == [("orphan", None)]
+    assert await rig.state(payout_id) == "SUBMITTED"
+
+
+async def test_what_nobody_can_read_is_parked_with_its_payout_and_hurts_no_neighbour(rig: Rig) -> None:
+    garbled, timed_out, sound = await submitted(rig, count=3)
+
+    for raw in GARBAGE.values():
+        await rig.call_back(garbled, raw)
+        await rig.call_back(timed_out, raw, kind="timeout")
+    await rig.call_back(sound, result(await reference_of(rig, sound)))
+    while await rig.inbound.step(limit=100):
+        pass
+
+    verdicts = await rig.verdicts()
+    assert [word for word, payout_id in verdicts if payout_id == garbled] == ["unreadable"] * len(GARBAGE)
+    assert {word for word, payout_id in verdicts if payout_id == timed_out} <= {"unreadable", "applied", "repeated"}
+    assert await rig.state(garbled) == "SUBMITTED"
+    assert await rig.state(timed_out) in {"SUBMITTED", "UNKNOWN"}
+    assert await rig.state(sound) == "SETTLED"
+    assert set(await rig.reviews()) == {("poison-message", garbled), ("poison-message", timed_out)}
+
+
+async def test_a_message_longer_than_any_documented_one_is_cut_and_parked(rig: Rig) -> None:
+    (payout_id,) = await submitted(rig)
+    body = result(await reference_of(rig, payout_id))
+
+    await rig.call_back(payout_id, body + b" " * (10 * 1024 * 1024))
+    await rig.inbound.step(limit=10)
+
+    assert await rig.verdicts() == [("unreadable", payout_id)]
+    (row,) = await rig.rows("SELECT length(raw) AS kept FROM inbox WHERE ledger_id = :ledger")
+    assert row.kept < BODY_BYTES_MAX + 100
+
+
+async def test_a_message_whose_seal_is_broken_is_parked_and_delays_no_neighbour(rig: Rig) -> None:
+    """As after a restore with another secret: it cannot even be opened to see what is wrong with it."""
+    broken, sound = await submitted(rig, count=2)
+    stranger = replace(rig.application, sealer=type(rig.application.sealer)(b"x" * 32, purpose="inbox messages"))
+    await stranger.inbound().receive(
+        ledger_id=rig.ledger.id,
+        rail="daraja",
+        kind="result",
+        token=(await rig.urls(broken)).result_url.rpartition("/")[2],
+        raw=result(await reference_of(rig, broken)),
+        remote_address=None,
+    )
+    await rig.call_back(sound, result(await reference_of(rig, sound)))
+
+    await rig.inbound.step(limit=10)
+    at_once = await rig.state(sound)
+    for _ in range(TRIES_MAX):
+        rig.clock.advance(seconds=RETRY_AFTER.total_seconds())
+        await rig.inbound.step(limit=10)
+
+    assert at_once == "SETTLED"
+    assert await rig.verdicts() == [("poison", broken), ("applied", sound)]
+    assert await rig.reviews() == [("poison-message", broken)]
+
+
+async def test_an_outcome_that_the_books_cannot_take_waits_for_them_and_blocks_nobody(rig: Rig) -> None:
+    """The failure is true, but the account its money must go back to is closed: it is not the message's fault."""
+    await rig.script("no-callback-not-paid", count=2)
+    (failing,) = await rig.request_many(1, shillings=98_500)
+    (sound,) = await rig.request_many(1)
+    await rig.work_until_quiet()
+    async with transaction(rig.engine) as connection:
+        await accounts.close_account(connection, ledger_id=rig.ledger.id, path=PREFUND, currency="KES", now=rig.now())
+    await rig.call_back(failing, failure(await reference_of(rig, failing)))
+    await rig.call_back(sound, result(await reference_of(rig, sound)))
+
+    for _ in range(2 * TRIES_MAX):
+        await rig.inbound.step(limit=10)
+        rig.clock.advance(seconds=WAIT_AFTER.total_seconds())
+    waiting = await rig.verdicts()
+    await reopen(rig, PREFUND)
+    await rig.inbound.step(limit=10)
+
+    assert waiting == [(None, None), ("applied", sound)]
+    assert await rig.state(failing) == "RELEASED"
+    assert await rig.balance(PREFUND) == 9_850_000
+
+
+async def reopen(rig: Rig, path: str) -> None:
+    """As an administrator would."""
+    async with transaction(rig.engine) as connection:
+        await connection.execute(
+            text(
+                "UPDATE account_balances AS b SET closed_at = NULL FROM accounts AS a WHERE a.ledger_id = b.ledger_id "
+                "AND a.id = b.account_id AND b.ledger_id = :ledger AND a.path = :path"
+            ),
+            {"ledger": rig.ledger.id, "path": path},
+        )
+
+
+async def test_a_message_is_kept_even_where_another_process_chose_its_id_too(rig: Rig) -> None:
+    """Two processes draw ids in one millisecond from sources that happen to agree."""
+    twins = [replace(rig.application, ids=IdSource(random.Random(3))).inbound() for _ in range(2)]
+
+    for inbound in twins:
+        for _ in range(5):
+            await inbound.receive(
+                ledger_id=rig.ledger.id, rail="daraja", kind="result", token="0", raw=b"{}", remote_address=None
+            )
+
+    assert len(await rig.verdicts()) == 10
+
+
+async def test_several_workers_judge_every_message_once(rig: Rig) -> None:
+    ids = await submitted(rig, count=12)
+    for number, payout_id in enumerate(ids):
+        for _ in range(3):
+            await rig.call_back(payout_id, result(await reference_of(rig, payout_id), receipt=f"UI1AAAA{number:03}"))
+
+    judged = await asyncio.gather(*(rig.application.inbound().step(limit=10) for _ in range(8)))
+    while await rig.inbound.step(limit=10):
+        pass
+
+    words = [word for word, _ in await rig.verdicts()]
+    assert sum(judged) <= 36
+    assert (words.count("applied"), words.count("repeated")) == (12, 24)
+
+
+async def test_a_callback_before_the_answer_settles_and_the_answer_changes_nothing(rig: Rig) -> None:
+    payout_id = await rig.request()
+    rig.rail.after.shut()
+    step = asyncio.create_task(rig.dispatcher.step())
+    await rig.rail.after.reached.wait()
+    await rig.sandbox.idle()
+    await rig.inbound.step(limit=10)
+    before_answer = await rig.state(payout_id)
+
+    rig.rail.after.open()
+    await step
+
+    assert (before_answer, await rig.state(payout_id)) == ("SETTLED", "SETTLED")
+    assert await rig.balance(IN_TRANSIT) == 0
+
+
+async def test_raw_messages_are_sealed(rig: Rig) -> None:
+    (payout_id,) = await submitted(rig)
+    reference = await reference_of(rig, payout_id)
+
+    await rig.call_back(payout_id, timeout_echo(reference), kind="timeout")
+    await rig.call_back(payout_id, result(reference))
+
+    for row in await rig.rows("SELECT m::text AS shown, raw FROM inbox AS m WHERE ledger_id = :ledger"):
+        for secret in (PAYEE, "JANE", "c2VjcmV0IGNyZWRlbnRpYWw=", reference):
+            assert secret not in row.shown
+            assert secret.encode().hex() not in row.shown
+            assert secret.encode() not in bytes(row.raw)
