@@ -73,8 +73,12 @@ async def test_a_limit_of_zero_requests_is_no_limit(rig: Rig) -> None:
 
 
 async def test_the_first_calls_for_a_token_can_fail(rig: Rig) -> None:
-    faults = [{"behaviour": "service-unavailable", "count": 2}, {"behaviour": "rate-limited"}]
-    await rig.put_in(scripted=[fault | {"api": "oauth"} for fault in faults])
+    await rig.put_in(
+        scripted=[
+            {"behaviour": "service-unavailable", "count": 2, "api": "oauth"},
+            {"behaviour": "rate-limited", "api": "oauth"},
+        ]
+    )
 
     statuses = [(await rig.authenticate()).status_code for _ in range(4)]
 
@@ -222,12 +226,12 @@ async def with_token(rig: Rig, api: Api, token: str) -> httpx.Response:
 
 def request_for(rig: Rig, api: Api) -> dict[str, object]:
     """A request that this API takes."""
-    tax = {"CommandID": "PayTaxToKRA", "PartyB": "572572"}
-    return {
-        Api.B2C_V1: rig.v1_request,
-        Api.B2C_V3: rig.request,
-        Api.B2B: rig.b2b_request,
-        Api.TAX: lambda: rig.b2b_request(**tax),
-        Api.STATUS: lambda: rig.status_query(TransactionID="UI1YOXP20E"),
-        Api.BALANCE: rig.balance_query,
-    }[api]()
+    requests: dict[Api, dict[str, object]] = {
+        Api.B2C_V1: rig.v1_request(),
+        Api.B2C_V3: rig.request(),
+        Api.B2B: rig.b2b_request(),
+        Api.TAX: rig.b2b_request(CommandID="PayTaxToKRA", PartyB="572572"),
+        Api.STATUS: rig.status_query(TransactionID="UI1YOXP20E"),
+        Api.BALANCE: rig.balance_query(),
+    }
+    return requests[api]
