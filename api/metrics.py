@@ -67,7 +67,7 @@ class Metrics:
                 labels = (code, position.provider, position.shortcode, position.sub_account, position.currency)
                 self._float.labels(*labels).set(position.balance)
                 if position.drift is not None:
-                    self._drift.labels(*labels).set(position.drift.minor_units)
+                    self._drift.labels(*labels).set(position.drift)
         return generate_latest(self.registry)
 
     def _set_queues(self, status: OperationsStatus, codes: dict[int, str], moment: datetime) -> None:

@@ -14,7 +14,6 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from ledger.database import Driver, driver
 from ledger.ids import IdSource
-from ledger.money import Money
 
 _WRITE = """
 INSERT INTO float_assertions (ledger_id, id, provider, shortcode, sub_account, currency, available, asserted_at, source,
@@ -78,9 +77,9 @@ class FloatPosition:
     in_flight: int
 
     @property
-    def drift(self) -> Money | None:
-        """Books minus assertion."""
-        return Money(self.currency, self.balance - self.asserted) if self.asserted is not None else None
+    def drift(self) -> int | None:
+        """Books minus assertion, in minor units; not an amount, for a provider may assert any figure."""
+        return self.balance - self.asserted if self.asserted is not None else None
 
 
 async def write_assertions(

@@ -50,10 +50,15 @@ class Resolution:
 
     def __post_init__(self) -> None:
         check_text(self.evidence, field="evidence", length_max=EVIDENCE_LENGTH_MAX)
+        if not self.evidence.strip():
+            raise TextInvalid("say what the decision rests on", field="evidence")
         if (self.verb is Verb.SETTLE) != bool(self.receipt):
             raise TextInvalid("settling needs the provider's receipt, and no other verb takes one", field="receipt")
         if self.receipt:
             check_text(self.receipt, field="receipt", length_max=100)
+            # The provider's own message will be compared with it, character by character.
+            if not self.receipt.isalnum():
+                raise TextInvalid("a receipt is letters and digits, as the provider shows it", field="receipt")
 
 
 async def resolve_review(

@@ -76,7 +76,7 @@ def _float_row(ledger: Ledger, position: FloatPosition, *, now: datetime) -> tup
         _amount(position.balance, currency),
         _amount(position.in_flight, currency),
         _amount(position.asserted, currency) if position.asserted is not None else "never",
-        _amount(drift.minor_units, currency) if drift is not None else "",
+        _amount(drift, currency) if drift is not None else "",
         f"{_age(now - position.asserted_at)} ago" if position.asserted_at is not None else "",
     )
 

@@ -9,6 +9,8 @@ from sqlalchemy.ext.asyncio import AsyncEngine
 
 from ledger.database import transaction
 
+KEYS = "idempotency_keys"
+
 _SIZES = text("""
 SELECT relation.relname AS name, pg_table_size(relation.oid) AS heap, pg_indexes_size(relation.oid) AS indexes,
        (SELECT count(*) FROM journal_entries) AS entries

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 from ledger.journal.verify import VerifyReport
 from tests.benchmarks.entries import Transfers, account_specs
-from tests.benchmarks.footprint import TableSize, table_sizes
+from tests.benchmarks.footprint import KEYS, TableSize, table_sizes
 from tests.benchmarks.inside import Inside
 from tests.benchmarks.machine import machine_facts, resident_megabytes, server_facts
 from tests.benchmarks.measuring import Measured, Plan, Variant, interleave, runs_of
@@ -66,8 +66,13 @@ class Results:
 
     @property
     def entry_bytes(self) -> float:
-        """Bytes on disk per entry, all tables that posting writes and their indexes."""
-        return sum(size.heap + size.indexes for size in self.sizes)
+        """Bytes on disk per entry: header, lines, what they change of balances and days, and all indexes."""
+        return sum(size.heap + size.indexes for size in self.sizes if size.name != KEYS)
+
+    @property
+    def key_bytes(self) -> float:
+        """Bytes on disk per request id."""
+        return sum(size.heap + size.indexes for size in self.sizes if size.name == KEYS)
 
 
 async def measure(plan: Plan, *, starting: Callable[[int], None], told: Callable[[str], None]) -> Results:

@@ -82,6 +82,7 @@ def _aim_rows(results: Results) -> Iterator[list[str]]:
     yield _at_least("PostEntries, entries/s", results.of(chosen.bulk).rate, 12_000)
     yield _at_least("in process to raw COPY", rate(chosen.sets, chosen.copied), 0.35)
     yield _at_most("bytes per two-line entry, indexes included", results.entry_bytes, 560)
+    yield _measured_only("bytes that its request id adds, index included", results.key_bytes)
 
 
 def _at_least(name: str, measured: float, aim: float) -> list[str]:

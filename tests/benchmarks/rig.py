@@ -22,7 +22,7 @@ import psycopg
 from sqlalchemy import URL
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from api.commands.keys import create_key
+from api.administration import create_key
 from api.profile import DATABASE
 from api.settings import Settings
 from api.wiring import Application, open_application

@@ -31,6 +31,7 @@ from api.http import callbacks
 from api.profile import Profile
 from api.settings import Settings
 from api.wiring import Application, shipped_tariffs, vault_key
+from api.worker import Worker
 from ledger.parties import PartyKeys
 from ledger.sealing import Sealer
 from tests.journeys.observed import ObservedRail
@@ -77,6 +78,11 @@ class Rig(Shop):
             judged = await self.inbound.step(limit=100)
             if not sent and not judged:
                 return
+
+    async def fall_silent(self) -> None:
+        """Lets the deadline of results pass and calls what was not heard of unknown."""
+        self.clock.advance(seconds=RESULT_DEADLINE_SECONDS + 1)
+        await Worker(self.application, public_url=self.public_url).call_silence_unknown()
 
     async def urls(self, payout_id: int) -> CallbackUrls:
         """Where the provider was last told to call back about the payout."""

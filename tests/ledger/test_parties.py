@@ -14,6 +14,7 @@ from ledger import tables
 from ledger.database import connect, driver, run
 from ledger.msisdn import Msisdn
 from ledger.parties import PartyKeys, find_or_add, read_payees
+from ledger.payee import Payee
 from tests.builders import NOW, Books, open_books
 from tests.fix_database import Database
 
@@ -21,15 +22,15 @@ AMINA, BARAKA, CHEBET = (Msisdn(f"25471234567{last}") for last in (1, 2, 3))
 KEYS = PartyKeys(bytes(range(32)))
 
 
-async def add(books: Books, *msisdns: Msisdn, keys: PartyKeys = KEYS) -> dict[Msisdn, int]:
-    async def find_or_add_all(connection: AsyncConnection) -> dict[Msisdn, int]:
+async def add(books: Books, *payees: Payee, keys: PartyKeys = KEYS) -> dict[Payee, int]:
+    async def find_or_add_all(connection: AsyncConnection) -> dict[Payee, int]:
         session = await driver(connection)
-        return await find_or_add(session, ledger_id=books.ledger.id, payees=msisdns, keys=keys, ids=books.ids, now=NOW)
+        return await find_or_add(session, ledger_id=books.ledger.id, payees=payees, keys=keys, ids=books.ids, now=NOW)
 
     return await run(books.engine, find_or_add_all)
 
 
-async def read(books: Books, party_ids: Collection[int], keys: PartyKeys = KEYS) -> dict[int, Msisdn]:
+async def read(books: Books, party_ids: Collection[int], keys: PartyKeys = KEYS) -> dict[int, Payee]:
     async with books.reading() as connection:
         session = await driver(connection)
         return await read_payees(session, ledger_id=books.ledger.id, party_ids=list(party_ids), keys=keys)

@@ -212,7 +212,7 @@ async def test_clawing_back_a_late_success_leaves_it_with_the_payee_as_a_debt(sh
 async def test_a_partner_without_money_is_not_charged_and_the_case_stays_open(engine: AsyncEngine) -> None:
     async with open_shop(engine, prefunded=AMOUNT) as shop:
         payout_id = await payout_in(shop, State.CONFLICTED)
-        other = await shop.request(shillings=1)
+        other = await shop.request(shillings=10)
         review_id = await case_of(shop, payout_id)
 
         with pytest.raises(FloorWouldBreak):
@@ -355,6 +355,8 @@ async def test_a_case_that_is_not_there_is_not_found(shop: Shop) -> None:
         (Verb.RELEASE, "a\x00b", "", "evidence"),
         (Verb.SETTLE, EVIDENCE, "", "receipt"),
         (Verb.SETTLE, EVIDENCE, "x" * 101, "receipt"),
+        (Verb.SETTLE, EVIDENCE, " ", "receipt"),
+        (Verb.SETTLE, EVIDENCE, "QKJ7MANUAL ", "receipt"),
         (Verb.RELEASE, EVIDENCE, "QKJ7MANUAL", "receipt"),
         (Verb.CHARGE, EVIDENCE, "QKJ7MANUAL", "receipt"),
     ],

@@ -147,22 +147,22 @@ async def test_concurrent_writes_of_one_name_become_versions(shop: Shop) -> None
     "change",
     [
         (
-            "UPDATE {table} SET sealed = (SELECT sealed FROM {table} WHERE ledger_id = %s AND name = 'other') "
-            "WHERE ledger_id = %s AND name <> 'other'"
+            "UPDATE vault_secrets SET sealed = (SELECT sealed FROM vault_secrets WHERE ledger_id = %s "
+            "AND name = 'other') WHERE ledger_id = %s AND name <> 'other'"
         ),
         (
-            "UPDATE {table} SET wrapped_key = (SELECT wrapped_key FROM {table} WHERE ledger_id = %s AND name = 'other') "
-            "WHERE ledger_id = %s AND name <> 'other'"
+            "UPDATE vault_secrets SET wrapped_key = (SELECT wrapped_key FROM vault_secrets WHERE ledger_id = %s "
+            "AND name = 'other') WHERE ledger_id = %s AND name <> 'other'"
         ),
         (
-            "UPDATE {table} AS t SET sealed = o.sealed, wrapped_key = o.wrapped_key FROM {table} AS o "
+            "UPDATE vault_secrets AS t SET sealed = o.sealed, wrapped_key = o.wrapped_key FROM vault_secrets AS o "
             "WHERE o.ledger_id = %s AND o.name = 'other' AND t.ledger_id = %s AND t.name <> 'other'"
         ),
         (
-            "UPDATE {table} SET sealed = set_byte(sealed, 20, get_byte(sealed, 20) # 1) WHERE %s = ledger_id "
+            "UPDATE vault_secrets SET sealed = set_byte(sealed, 20, get_byte(sealed, 20) # 1) WHERE %s = ledger_id "
             "AND ledger_id = %s"
         ),
-        "UPDATE {table} SET sealed = '' WHERE %s = ledger_id AND ledger_id = %s",
+        "UPDATE vault_secrets SET sealed = '' WHERE %s = ledger_id AND ledger_id = %s",
     ],
     ids=["secrets swapped", "keys swapped", "rows swapped", "a bit turned", "cut off"],
 )
@@ -172,7 +172,7 @@ async def test_a_row_that_is_not_as_it_was_written_does_not_open(shop: Shop, dat
     grant = await attempt(shop)
 
     tamper(database, "ALTER TABLE vault_secrets DISABLE TRIGGER USER")
-    tamper(database, change.format(table="vault_secrets"), shop.ledger.id, shop.ledger.id)
+    tamper(database, change, shop.ledger.id, shop.ledger.id)
     tamper(database, "ALTER TABLE vault_secrets ENABLE TRIGGER USER")
 
     with pytest.raises(VaultSealed) as caught:
@@ -347,7 +347,7 @@ async def test_a_dump_and_whatever_prints_itself_hold_no_secret(shop: Shop) -> N
     await unlock(shop, grant)
 
     tables = ("vault_secrets", "vault_openings")
-    dumped = [str(row) for table in tables for row in await shop.rows(f"SELECT {table}::text FROM {table}")]
+    dumped = [str(row) for table in tables for row in await shop.rows("SELECT vault_secrets::text FROM vault_secrets")]
     shown = f"{dumped}{info!r}{grant!r}{OLD!r}{OLD.__dict__!r}"
 
     assert len(dumped) >= 2

@@ -154,6 +154,23 @@ async def test_a_key_twice_in_a_set_with_different_content_is_one_payout_and_one
     assert reasons(verdicts) == ["requested", "IDEMPOTENCY_KEY_REUSED"]
 
 
+async def test_of_many_requests_for_one_reference_or_key_in_a_set_one_is_accepted(shop: Shop) -> None:
+    of_reference = await shop.request_all(*(shop.draft(reference="order-1") for _ in range(4)))
+    of_key = await shop.request_all(*(shop.draft(key="k") for _ in range(4)))
+
+    assert reasons(of_reference) == ["requested", *["PARTNER_REFERENCE_REUSED"] * 3]
+    assert reasons(of_key) == ["requested", *["IDEMPOTENCY_KEY_REUSED"] * 3]
+
+
+async def test_behind_a_refused_request_the_next_of_its_contestants_is_accepted_alone(shop: Shop) -> None:
+    dear, other, cheap, late = (shop.draft(shillings=amount, reference="order-1") for amount in (250_000, 10, 11, 12))
+
+    verdicts = await shop.request_all(dear, other, cheap, late)
+
+    assert reasons(verdicts) == ["FLOOR_WOULD_BREAK", "requested", *["PARTNER_REFERENCE_REUSED"] * 2]
+    assert await shop.balance(IN_TRANSIT) == 1000
+
+
 async def test_a_refused_request_repeated_in_its_set_is_refused_alike(shop: Shop) -> None:
     draft = shop.draft(shillings=250_000)
 
