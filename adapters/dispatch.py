@@ -32,16 +32,19 @@ from ledger.vault import Grant
 log = structlog.get_logger(__name__)
 
 ACTOR = "daftari.dispatch"
+# An instruction that the books refuse to start waits this long: an account it needs is closed or capped.
+REST_AFTER_FAILURE = timedelta(minutes=1)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class DispatchSettings:
     """`public_url` is where providers reach our callback edge, without a trailing slash. The lease must outlast the
-    slowest call by far; `calls_max` bounds the calls of one step."""
+    slowest call by far; `calls_max` bounds the calls of one step; what goes over other `rails` is left to others."""
 
     public_url: str
     lease: timedelta
     calls_max: int
+    rails: tuple[str, ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -103,7 +106,7 @@ class Dispatcher:
     async def step(self) -> int:
         """Claims one batch, makes its calls, records each answer as it comes; returns how many were claimed."""
         token = self._ids.next(self._now())
-        claimed, calls = await run(self._engine, partial(self._claim, token=token), again_on=RACING_CONSTRAINTS)
+        claimed, calls = await self._claim_some(token)
         pending = {asyncio.ensure_future(self._carry_out(call)) for call in calls}
         try:
             while pending:
@@ -115,11 +118,40 @@ class Dispatcher:
                 call.cancel()
         return claimed
 
-    async def _claim(self, connection: AsyncConnection, *, token: int) -> tuple[int, list[Call]]:
+    async def _claim_some(self, token: int) -> tuple[int, list[Call]]:
+        """A batch; or, where the books refuse one of its instructions, the first alone; or none, and that one rests: an
+        instruction that cannot be started delays no other."""
+        for limit in (self._settings.calls_max, 1):
+            try:
+                claim = partial(self._claim, token=token, limit=limit)
+                return await run(self._engine, claim, again_on=RACING_CONSTRAINTS)
+            except Exception as error:  # noqa: BLE001 -- the process edge: found out one by one, then put to rest
+                log.error("claim.failed", limit=limit, error=type(error).__name__)
+        payout_id = await run(self._engine, self._rest_oldest)
+        log.error("instruction.put_to_rest", payout_id=payout_id)
+        return 1, []
+
+    async def _rest_oldest(self, connection: AsyncConnection) -> int | None:
+        now = self._now()
+        return await queue.rest_oldest(
+            await driver(connection),
+            kinds=list(self._errands),
+            rails=self._settings.rails,
+            now=now,
+            until=now + REST_AFTER_FAILURE,
+        )
+
+    async def _claim(self, connection: AsyncConnection, *, token: int, limit: int) -> tuple[int, list[Call]]:
         session = await driver(connection)
         settings = self._settings
         claimed = await queue.claim(
-            session, now=self._now(), lease=settings.lease, token=token, limit=settings.calls_max
+            session,
+            kinds=list(self._errands),
+            rails=settings.rails,
+            now=self._now(),
+            lease=settings.lease,
+            token=token,
+            limit=limit,
         )
         ledgers = await find_ledgers(connection, ids={one.ledger_id for one in claimed})
         calls: list[Call] = []

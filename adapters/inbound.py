@@ -12,7 +12,10 @@ from functools import partial
 from itertools import groupby
 from typing import TypeVar
 
+import psycopg
+import sqlalchemy.exc
 import structlog
+from cryptography.exceptions import InvalidTag
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
 from adapters.dispatch import hash_token
@@ -26,7 +29,7 @@ from ledger.journal.books import Ledger, find_ledgers
 from ledger.journal.entry import Source
 from ledger.outbox import inbox, queue
 from ledger.outbox.inbox import Message, Verdict
-from ledger.outbox.instruction import OutcomeUnknown, Settled
+from ledger.outbox.instruction import Failed, OutcomeUnknown, Settled
 from ledger.outcomes import RACING_CONSTRAINTS, Applied, OutcomeRecorder, Recorded, Unchanged
 from ledger.parties import PartyKeys, read_payees
 from ledger.payee import BusinessKind, BusinessPayee, Payee
@@ -47,7 +50,16 @@ BODY_BYTES_MAX = 256 * 1024
 TRIES_MAX = 3
 RETRY_AFTER = timedelta(seconds=5)
 # What goes wrong with these is not the message's fault: it waits this long, as often as it takes.
-WAITING = (OutcomeNotPostable, Overloaded, CommitUnknown)
+WAITING = (
+    OutcomeNotPostable,
+    Overloaded,
+    CommitUnknown,
+    InvalidTag,
+    psycopg.OperationalError,
+    sqlalchemy.exc.OperationalError,
+    sqlalchemy.exc.InterfaceError,
+    sqlalchemy.exc.TimeoutError,
+)
 WAIT_AFTER = timedelta(minutes=1)
 # Another process may choose the same id in the same millisecond: the message is stored under another one then.
 _RACING = frozenset({"inbox_pkey"})
@@ -148,7 +160,7 @@ class Inbound:
         )
         if postponed is None or postponed[0] < TRIES_MAX:
             return
-        owners = await inbox.find_owners(session, ledger_id=ledger_id, token_hashes=[postponed[1]])
+        owners = await inbox.find_owners(session, ledger_id=ledger_id, token_hashes=[postponed[1]], now=self._now())
         payout_id, _ = owners.get(postponed[1], (None, ""))
         await inbox.settle(session, verdicts=[Verdict(ledger_id, message_id, "poison", reason, payout_id)], now=now)
         await self._review(session, ledger_id, "poison-message", [(message_id, payout_id, reason)])
@@ -165,7 +177,9 @@ class Inbound:
             await self._judge_ledger(session, ledgers[ledger_id], list(group))
 
     async def _judge_ledger(self, session: Driver, ledger: Ledger, messages: Sequence[Message]) -> None:
-        owners = await inbox.find_owners(session, ledger_id=ledger.id, token_hashes=[m.token_hash for m in messages])
+        owners = await inbox.find_owners(
+            session, ledger_id=ledger.id, token_hashes=[m.token_hash for m in messages], now=self._now()
+        )
         payout_ids = [payout_id for payout_id, _ in owners.values()]
         payouts = await writing.lock_payouts(session, ledger_id=ledger.id, payout_ids=payout_ids)
         party_ids = [payout.party_id for payout in payouts.values()]
@@ -201,7 +215,8 @@ class Inbound:
                 continue
             read = self._rails[provider].read_balance_callback(message.kind, message.raw)
             if isinstance(read, CallbackUnreadable):
-                found.append((message, _verdict(message, "unreadable", read.reason, None)))
+                # An unanswered question is simply asked again: nobody needs to look at it.
+                found.append((message, _verdict(message, "unanswered", read.reason, None)))
                 continue
             told = [
                 Assertion(
@@ -231,6 +246,8 @@ class Inbound:
         outcome = (
             read.outcome if mismatch is None else OutcomeUnknown(f"a callback contradicts the request: {mismatch}")
         )
+        if is_query and isinstance(outcome, Failed) and not _names_a_payment(read):
+            outcome = OutcomeUnknown("a status answer tells of a failure without saying whose")
         source = Source.QUERY if is_query else Source.CALLBACK
         report = Report(payout_id=payout.id, outcome=outcome, source=source, actor=ACTOR)
         word = "matched" if mismatch is None else "mismatch"
@@ -306,6 +323,10 @@ def _assertions_of(one: _Judged, payouts: Mapping[int, LockedPayout]) -> list[As
         for name, value in outcome.facts.items()
         if name.endswith(BALANCE_FACT)
     ]
+
+
+def _names_a_payment(read: PayoutCallback) -> bool:
+    return read.reference is not None or read.amount is not None or read.msisdn is not None
 
 
 def _verdict(message: Message, verdict: str, detail: str | None, payout_id: int | None) -> Verdict:

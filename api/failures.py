@@ -35,14 +35,14 @@ def refusal_of(error: BaseException, *, request_id: str) -> LedgerError:
     if refusal is not None:
         return refusal
     error_id = secrets.token_hex(8)
-    _log.error(
-        "call.failed",
-        error_id=error_id,
-        request_id=request_id,
-        causes=[_name(cause) for cause in _chain(error)],
-        trace="".join(traceback.format_tb(error.__traceback__)),
-    )
+    log_failure("call.failed", error, error_id=error_id, request_id=request_id)
     return InternalFailure(f"an internal error; please report error id {error_id}", error_id=error_id)
+
+
+def log_failure(event: str, error: BaseException, **facts: str) -> None:
+    """Logs what nobody foresaw by where it happened and what kinds of error it was, never by their texts."""
+    causes = [_name(cause) for cause in _chain(error)]
+    _log.error(event, causes=causes, trace="".join(traceback.format_tb(error.__traceback__)), **facts)
 
 
 def known_refusal(error: BaseException) -> LedgerError | None:

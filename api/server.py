@@ -38,6 +38,10 @@ class PlaintextRefused(LedgerError):
     """The address is reachable from outside and no TLS certificate is given."""
 
 
+class AddressUnavailable(LedgerError):
+    """Nobody can listen there: another process does, or the address is not this machine's."""
+
+
 @dataclass(frozen=True, slots=True)
 class Service:
     """A service by its full name ("daftari.v1.JournalQueryService") and how it is added to a server."""
@@ -67,9 +71,11 @@ class GrpcServer:
         reflection.enable_server_reflection([*self._names, _HEALTH, reflection.SERVICE_NAME], self._server)
 
     async def start(self, address: str, *, tls: Tls | None) -> int:
-        """Listens on "host:port" (port 0 for any) and returns the port. Raises PlaintextRefused, and RuntimeError where
-        the address cannot be had."""
-        port = self._bind(address, tls)
+        """Listens on "host:port" (port 0 for any) and returns the port. Raises PlaintextRefused, AddressUnavailable."""
+        try:
+            port = self._bind(address, tls)
+        except RuntimeError as error:
+            raise AddressUnavailable(f"cannot listen on {address}: it is taken, or not this machine's") from error
         await self._server.start()
         for name in ("", *self._names):
             await self._health.set(name, _SERVING)
@@ -84,7 +90,7 @@ class GrpcServer:
         if tls is not None:
             pair = (tls.private_key, tls.certificate_chain)
             return self._server.add_secure_port(address, grpc.ssl_server_credentials([pair]))
-        if not _is_local(address):
+        if not is_local(address):
             raise PlaintextRefused(
                 f"{address} can be reached from outside and would carry API keys in the clear: listen on 127.0.0.1, or "
                 "give a TLS certificate and key"
@@ -92,7 +98,7 @@ class GrpcServer:
         return self._server.add_insecure_port(address)
 
 
-def _is_local(address: str) -> bool:
+def is_local(address: str) -> bool:
     """Whether only this machine can reach the address."""
     if address.startswith("unix:"):
         return True

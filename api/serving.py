@@ -8,7 +8,8 @@ import time
 from collections.abc import Collection
 from dataclasses import dataclass
 
-from fastapi import Response
+import structlog
+from fastapi import Request, Response
 from fastapi.exceptions import RequestValidationError
 from sqlalchemy import text as sql_text
 from sqlalchemy.exc import DBAPIError
@@ -22,7 +23,7 @@ from api.http.disbursements import Disbursements, answer_invalid
 from api.http.sources import Sources
 from api.interceptors import Door
 from api.metrics import CONTENT_TYPE, Metrics
-from api.server import GrpcServer, Tls
+from api.server import AddressUnavailable, GrpcServer, Tls, is_local
 from api.services.journal import journal_services
 from api.services.partners import partner_services
 from api.services.payout_commands import PayoutRequester
@@ -34,6 +35,8 @@ from api.worker import Worker
 from ledger import partners
 from ledger.database import transaction
 from ledger.errors import TextInvalid
+
+log = structlog.get_logger(__name__)
 
 GRACE_SECONDS = 10
 
@@ -80,8 +83,16 @@ class Service:
         self._working: asyncio.Task[None] | None = None
 
     async def start(self) -> Addresses:
-        """Starts the roles; the callback edge first, for payouts need its address. Raises TextInvalid for settings that
-        do not fit together, OSError or RuntimeError where an address is taken."""
+        """Starts all of the roles, or none. Raises TextInvalid for settings that do not fit together, PlaintextRefused,
+        AddressUnavailable where an address is taken."""
+        try:
+            return await self._start()
+        except BaseException:
+            await self.stop()
+            raise
+
+    async def _start(self) -> Addresses:
+        """The callback edge comes first, for payouts need its address."""
         shared = self._shared = self._share()
         http = await self._start_http(shared) if Role.HTTP in self._roles else None
         if Role.WORKER in self._roles:
@@ -121,12 +132,22 @@ class Service:
             party_keys=application.party_keys,
             monotonic=time.monotonic,
         )
-        edge.include_router(disbursements.router())
-        edge.add_exception_handler(RequestValidationError, answer_invalid)
-        return await self._http.start(edge)
+        if is_local(settings.http_listen) or settings.http_behind_tls:
+            edge.include_router(disbursements.router())
+            edge.add_exception_handler(RequestValidationError, answer_invalid)
+        else:
+            log.warning("rest.off", advice="set DAFTARI_HTTP_BEHIND_TLS where something in front of it ends TLS")
+        try:
+            return await self._http.start(edge)
+        except OSError as error:
+            raise AddressUnavailable(f"cannot listen on {settings.http_listen}: {error.strerror}") from error
 
-    async def _scrape(self) -> Response:
+    async def _scrape(self, request: Request) -> Response:
+        """For this machine's scraper alone: floats and volumes are nobody else's business."""
         application = self._application
+        peer = request.client.host if request.client else ""
+        if "x-forwarded-for" in request.headers or not is_local(f"{peer}:0"):
+            return Response(status_code=404)
         text = await self._metrics.exposition(application.engine, now=application.now)
         return Response(text, media_type=CONTENT_TYPE)
 

@@ -57,6 +57,9 @@ class Settings(BaseSettings):
     callback_proxies: list[str] = Field(
         default=[], description="Proxies whose X-Forwarded-For is read, for callback_sources"
     )
+    http_behind_tls: bool = Field(
+        default=False, description="Whether something in front of http_listen ends TLS; REST off loopback needs it"
+    )
     public_url: str = Field(
         default="",
         description="Where providers reach the callback edge; empty for the address of the edge in this process",
@@ -85,7 +88,7 @@ class Settings(BaseSettings):
     )
     worker_calls_max: int = Field(default=32, ge=1, le=1000, description="Calls to a rail under way at once")
     lease_seconds: float = Field(
-        default=180, gt=0, description="How long a claimed instruction stays claimed; far above the slowest call"
+        default=600, gt=0, description="How long a claimed instruction stays claimed; far above the slowest call"
     )
     result_deadline_seconds: float = Field(
         default=900, gt=0, description="Without a result for this long a submitted payout is unknown"

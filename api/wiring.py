@@ -82,6 +82,7 @@ class Application:
             public_url=public_url.rstrip("/"),
             lease=timedelta(seconds=self.settings.lease_seconds),
             calls_max=self.settings.worker_calls_max,
+            rails=tuple(self.rails),
         )
         errands: dict[str, Errand] = {
             queue.SUBMIT: Submission(

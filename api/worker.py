@@ -14,6 +14,7 @@ from functools import partial
 import structlog
 from sqlalchemy.ext.asyncio import AsyncConnection
 
+from api.failures import log_failure
 from api.wiring import Application
 from ledger.database import driver, run
 from ledger.journal.books import find_ledgers
@@ -71,8 +72,8 @@ class Worker:
         while not self._stopping.is_set():
             try:
                 rest = 0.0 if await step() else rest_seconds
-            except Exception:  # the process edge: the work is still in its queue
-                log.exception("worker.step_failed", step=name)
+            except Exception as error:  # noqa: BLE001 -- the process edge: the work is still in its queue
+                log_failure("worker.step_failed", error, step=name)
                 rest = _ERROR_REST_SECONDS
             if rest:
                 with contextlib.suppress(TimeoutError):

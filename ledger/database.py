@@ -52,6 +52,7 @@ def connect(url: str | URL, *, pool_size: int, application_name: str) -> AsyncEn
         pool_size=pool_size,
         max_overflow=0,
         pool_timeout=POOL_WAIT_SECONDS_MAX,
+        hide_parameters=True,  # an error's text may be logged; what a statement carried may not
         connect_args={
             "options": f"{settings} {given}".strip(),
             "application_name": application_name,
@@ -143,8 +144,10 @@ async def run(
 
 
 def _is_worth_again(error: BaseException, again_on: frozenset[str]) -> bool:
-    state = sqlstate(error)
-    return state in _CONTENTION or (state == _UNIQUE_VIOLATION and violated_constraint(error) in again_on)
+    state, constraint = sqlstate(error), violated_constraint(error) or ""
+    # Ids are chosen here and clash once in a long while between processes: with others the same work goes through.
+    is_race = constraint in again_on or constraint.endswith("_pkey")
+    return state in _CONTENTION or (state == _UNIQUE_VIOLATION and is_race)
 
 
 def sqlstate(error: BaseException) -> str | None:

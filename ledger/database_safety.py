@@ -64,7 +64,7 @@ def judge(facts: Facts, *, migration_head: str) -> None:
     if facts.migration != migration_head:
         raise UnsafeDatabase(
             f"the schema is at migration {facts.migration or 'none'} and this version of the service needs "
-            f"{migration_head}: run `daftari migrate`, or the version of the service that fits",
+            f"{migration_head}: run `daftari database migrate`, or the version of the service that fits",
             setting="migrations",
         )
 

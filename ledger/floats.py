@@ -24,10 +24,7 @@ SELECT %s, a.* FROM unnest(%s::bigint[], %s::text[], %s::text[], %s::text[], %s:
 # The newest assertion per sub-account by the index float_assertions_newest, and the account it is about: a float
 # account by its path, charges owed (which providers show as a negative balance) by its role.
 _POSITION = """
-WITH newest AS (
-    SELECT DISTINCT ON (provider, shortcode, sub_account, currency) * FROM float_assertions
-    WHERE ledger_id = %(ledger)s ORDER BY provider, shortcode, sub_account, currency, asserted_at DESC, id DESC
-), books AS (
+WITH books AS (
     SELECT a.provider, a.wallet_ref AS shortcode, a.currency, a.path, a.role,
            CASE WHEN a.role = 'provider_charges' THEN 'charges_paid'
                 WHEN a.path LIKE 'asset.float.%%' THEN regexp_replace(a.path, '^.*[.]', '') END AS sub_account,
@@ -41,7 +38,11 @@ SELECT books.provider, books.shortcode, books.sub_account, books.currency, books
        coalesce((SELECT sum(flight.balance) FROM books AS flight WHERE flight.shortcode = books.shortcode
            AND flight.provider = books.provider AND flight.currency = books.currency
            AND flight.role IN ('payout_in_transit', 'payout_unknown')), 0)::bigint AS in_flight
-FROM books LEFT JOIN newest USING (provider, shortcode, sub_account, currency)
+FROM books LEFT JOIN LATERAL (
+    SELECT f.available, f.asserted_at, f.source FROM float_assertions AS f
+    WHERE f.ledger_id = %(ledger)s AND f.provider = books.provider AND f.shortcode = books.shortcode
+      AND f.sub_account = books.sub_account AND f.currency = books.currency
+    ORDER BY f.asserted_at DESC, f.id DESC LIMIT 1) AS newest ON true
 WHERE books.sub_account IS NOT NULL ORDER BY 1, 2, books.path
 """
 

@@ -25,6 +25,8 @@ from ledger.payouts.writing import LockedPayout
 from ledger.text import check_text
 
 EVIDENCE_LENGTH_MAX = 1000
+# What everybody may read of a person's decision; its evidence may name people and stays with the case.
+_TOLD = "decided by a person on evidence"
 # Cases that hold money: while the payout stands so, its case is where a person finds it, and is not dismissed.
 _HOLDING = {"submit-unknown": State.UNKNOWN, "provider-conflict": State.CONFLICTED}
 
@@ -37,6 +39,15 @@ class Verb(enum.Enum):
     CHARGE = "charge"
     CLAW_BACK = "claw-back"
     DISMISS = "dismiss"
+
+
+# A payout that may still be on its way is nobody's to decide: only one whose outcome is unknown, or came too late.
+_MOVABLE = {
+    Verb.SETTLE: frozenset({State.UNKNOWN}),
+    Verb.RELEASE: frozenset({State.UNKNOWN}),
+    Verb.CHARGE: frozenset({State.CONFLICTED}),
+    Verb.CLAW_BACK: frozenset({State.CONFLICTED}),
+}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -114,16 +125,20 @@ async def _post(
     recorder: OutcomeRecorder,
     now: datetime,
 ) -> int:
+    if payout.state not in _MOVABLE[resolution.verb]:
+        raise _does_nothing(resolution.verb, payout.state)
     outcome = _outcome(resolution, payout, now)
     report = Report(payout_id=payout.id, outcome=outcome, source=Source.MANUAL, actor=actor)
     (recorded,) = await recorder.record(session, ledger=ledger, reports=[report], now=now)
     if not isinstance(recorded, Applied) or recorded.entry_id is None:
-        raise ReviewNotResolvable(
-            f"the payout is {recorded.state.value}: {resolution.verb.value} does nothing to it",
-            field="verb",
-            state=recorded.state.value,
-        )
+        raise _does_nothing(resolution.verb, recorded.state)
     return recorded.entry_id
+
+
+def _does_nothing(verb: Verb, state: State) -> ReviewNotResolvable:
+    return ReviewNotResolvable(
+        f"the payout is {state.value}: {verb.value} does nothing to it", field="verb", state=state.value
+    )
 
 
 def _check_dismissible(review: Review, payout: LockedPayout) -> None:
@@ -147,8 +162,8 @@ def _outcome(resolution: Resolution, payout: LockedPayout, now: datetime) -> Out
         case Verb.SETTLE:
             return Settled(resolution.receipt, payout.amount, resolution.completed_at or now)
         case Verb.RELEASE:
-            return Failed("MANUAL", resolution.evidence)
+            return Failed("MANUAL", _TOLD)
         case Verb.CHARGE:
-            return Charged(resolution.evidence)
+            return Charged(_TOLD)
         case _:
-            return ClawedBack(resolution.evidence)
+            return ClawedBack(_TOLD)

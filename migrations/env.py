@@ -36,7 +36,7 @@ def _let_everyone_see_the_revision(
 
 def _run() -> None:
     url = context.config.attributes.get("url")
-    assert url is not None, "run `daftari migrate`: migrations have no settings of their own"
+    assert url is not None, "run `daftari database migrate`: migrations have no settings of their own"
     with create_engine(url, poolclass=NullPool).connect() as connection:
         _prepare(connection)
         context.configure(

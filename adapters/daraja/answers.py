@@ -33,7 +33,7 @@ def read_payout_answer(status: int, body: bytes, *, sent_under: str | None) -> S
         return document
     if 200 <= status < 300:
         return _read_acceptance(document, references.references_of(document, provider_reference=sent_under))
-    return _judge_payout_error(gateway.read_error(status, document), sent_under=sent_under)
+    return _judge_payout_error(gateway.read_error(status, document))
 
 
 def read_question_answer(status: int, body: bytes) -> QuestionAnswer:
@@ -63,14 +63,11 @@ def _read_acceptance(document: dict[str, object], ids: tuple[tuple[str, str], ..
     return OutcomeUnknown(transport.redact(f"accepted with {told}"), ids)
 
 
-def _judge_payout_error(error: GatewayError, *, sent_under: str | None) -> SubmissionAnswer:
+def _judge_payout_error(error: GatewayError) -> SubmissionAnswer:
     match error.meaning:
         case Meaning.ACCESS_REFUSED:
             return TokenRefused()
         case Meaning.THROTTLED:
-            return NotSent(str(error), error.retry_after_seconds)
-        # Should the core have seen it after all, an id of ours stops the second payment; without one nothing would.
-        case Meaning.BUSY if sent_under is not None:
             return NotSent(str(error), error.retry_after_seconds)
         case Meaning.REFUSED:
             return Rejected(error.code, error.description)

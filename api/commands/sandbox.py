@@ -9,6 +9,7 @@ import typer
 
 from adapters.sandbox.server import serve
 from adapters.sandbox.settings import SandboxSettings
+from api.server import AddressUnavailable
 from api.serving import parse_address
 from api.tables import console
 
@@ -21,4 +22,9 @@ def run(
     """Runs the simulated rails until interrupted."""
     host, port = parse_address(listen, field="listen")
     out = console()
-    asyncio.run(serve(host, port, settings=SandboxSettings(), announce=lambda line: out.print(line, soft_wrap=True)))
+    try:
+        asyncio.run(
+            serve(host, port, settings=SandboxSettings(), announce=lambda line: out.print(line, soft_wrap=True))
+        )
+    except OSError as error:
+        raise AddressUnavailable(f"cannot listen on {listen}: {error.strerror}") from error

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import LiteralString
 
 import psycopg
@@ -16,6 +16,9 @@ import psycopg
 from ledger.database import Driver
 from ledger.errors import LedgerNotFound
 from ledger.sealing import Sealer
+
+# How long after a payout ended its callback paths are still listened to.
+PATH_LIFE = timedelta(days=7)
 
 _STORE = """
 INSERT INTO inbox (ledger_id, id, provider, kind, token_hash, raw, remote_address, received_at, due_at)
@@ -35,7 +38,9 @@ WHERE judged_at IS NULL AND ledger_id = %s AND id = %s FOR NO KEY UPDATE SKIP LO
 _OWNERS = """
 SELECT a.token_hash, i.payout_id, i.kind FROM attempts AS a
 JOIN instructions AS i ON i.ledger_id = a.ledger_id AND i.id = a.instruction_id
+JOIN payouts AS p ON p.ledger_id = i.ledger_id AND p.id = i.payout_id
 WHERE a.ledger_id = %s AND a.token_hash = ANY(%s)
+  AND (p.state NOT IN ('SETTLED', 'RELEASED', 'CANCELLED') OR p.updated_at > %s)
 """
 _SETTLE = """
 UPDATE inbox AS m SET judged_at = %s, verdict = v.verdict, detail = v.detail, payout_id = v.payout_id
@@ -132,9 +137,12 @@ def _place(ledger_id: int, message_id: int) -> bytes:
     return ledger_id.to_bytes(4) + message_id.to_bytes(8)
 
 
-async def find_owners(driver: Driver, *, ledger_id: int, token_hashes: Sequence[bytes]) -> dict[bytes, tuple[int, str]]:
-    """The payouts whose attempts were given these paths, each with its instruction's kind."""
-    cursor = await driver.execute(_OWNERS, (ledger_id, list(token_hashes)))
+async def find_owners(
+    driver: Driver, *, ledger_id: int, token_hashes: Sequence[bytes], now: datetime
+) -> dict[bytes, tuple[int, str]]:
+    """The payouts whose attempts were given these paths, each with its instruction's kind. A path dies PATH_LIFE after
+    its payout came to an end."""
+    cursor = await driver.execute(_OWNERS, (ledger_id, list(token_hashes), now - PATH_LIFE))
     return {bytes(token_hash): (payout_id, kind) for token_hash, payout_id, kind in await cursor.fetchall()}
 
 

@@ -35,7 +35,8 @@ WITH due AS (
         SELECT FROM attempts AS a WHERE a.ledger_id = i.ledger_id AND a.instruction_id = i.id
            AND a.number = i.attempts AND a.finished_at IS NULL
     ))
-    ORDER BY i.due_at, i.ledger_id, i.id LIMIT %(limit)s FOR UPDATE OF i SKIP LOCKED
+    AND i.kind = ANY(%(kinds)s) AND p.rail = ANY(%(rails)s)
+    ORDER BY i.due_at, i.ledger_id, i.id LIMIT %(limit)s FOR NO KEY UPDATE OF i, p SKIP LOCKED
 ), claimed AS (
     UPDATE instructions AS i SET attempts = i.attempts + 1, lease_token = %(token)s, due_at = %(lease_until)s
     FROM due WHERE i.ledger_id = due.ledger_id AND i.id = due.id
@@ -46,6 +47,14 @@ FROM claimed AS c LEFT JOIN attempts AS last
   ON last.ledger_id = c.ledger_id AND last.instruction_id = c.id AND last.number = c.attempts - 1
  AND last.finished_at IS NULL
 ORDER BY c.ledger_id, c.kind, c.payout_id
+"""
+_REST = """
+UPDATE instructions AS i SET due_at = %(until)s
+FROM (SELECT i.ledger_id, i.id FROM instructions AS i
+      JOIN payouts AS p ON p.ledger_id = i.ledger_id AND p.id = i.payout_id
+      WHERE i.done_at IS NULL AND i.due_at <= %(now)s AND i.kind = ANY(%(kinds)s) AND p.rail = ANY(%(rails)s)
+      ORDER BY i.due_at, i.ledger_id, i.id LIMIT 1 FOR NO KEY UPDATE OF i SKIP LOCKED) AS first
+WHERE i.ledger_id = first.ledger_id AND i.id = first.id RETURNING i.payout_id
 """
 _START = """
 INSERT INTO attempts (ledger_id, instruction_id, number, token_hash, started_at)
@@ -106,12 +115,37 @@ async def enqueue(
         await driver.execute(_ENQUEUE, (ledger_id, kind, due_at, new_ids, list(payout_ids)))
 
 
-async def claim(driver: Driver, *, now: datetime, lease: timedelta, token: int, limit: int) -> list[Claimed]:
-    """Claims up to `limit` due instructions of all ledgers, by ledger and payout. The caller commits before any
-    call."""
-    parameters = {"now": now, "lease_until": now + lease, "token": token, "limit": limit}
+async def claim(
+    driver: Driver,
+    *,
+    kinds: Sequence[str],
+    rails: Sequence[str],
+    now: datetime,
+    lease: timedelta,
+    token: int,
+    limit: int,
+) -> list[Claimed]:
+    """Claims up to `limit` due instructions of these kinds over these rails, by ledger and payout, with the locks of
+    their payouts. The caller commits before any call."""
+    parameters = {
+        "kinds": list(kinds),
+        "rails": list(rails),
+        "now": now,
+        "lease_until": now + lease,
+        "token": token,
+        "limit": limit,
+    }
     cursor = await driver.execute(_CLAIM, parameters)
     return [Claimed(*row) for row in await cursor.fetchall()]
+
+
+async def rest_oldest(
+    driver: Driver, *, kinds: Sequence[str], rails: Sequence[str], now: datetime, until: datetime
+) -> int | None:
+    """Lets the one instruction that comes up first rest until then; returns its payout, None where nothing is due."""
+    parameters = {"kinds": list(kinds), "rails": list(rails), "now": now, "until": until}
+    row = await (await driver.execute(_REST, parameters)).fetchone()
+    return row[0] if row is not None else None
 
 
 async def start_attempts(

@@ -276,7 +276,7 @@ def _draft(
             roads.routes, currency=request.amount.currency, shortcode=request.shortcode, rails=roads.limits
         )
         if route.rail in roads.stopped:
-            raise switches.refusal(route.rail, roads.stopped[route.rail])
+            raise switches.refusal(route.rail)
         bounds = roads.limits[route.rail].get(route.currency)
         if bounds is None:
             raise RailNotFound(f"{route.rail} does not carry {route.currency}", field="amount.currency")

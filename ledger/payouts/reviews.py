@@ -34,12 +34,13 @@ QUEUES = (
 # What an open case of the payout says already is not opened again; anything else about it is a case of its own.
 _OPEN = """
 INSERT INTO reviews (ledger_id, id, queue, payout_id, inbox_id, reason, opened_at)
-SELECT DISTINCT ON (coalesce(r.payout_id, r.id), r.reason)
+SELECT DISTINCT ON (coalesce(r.payout_id, CASE WHEN %(queue)s = 'callback-orphan' THEN 0 ELSE r.id END), r.reason)
     %(ledger)s, r.id, %(queue)s, r.payout_id, r.inbox_id, r.reason, %(now)s
 FROM unnest(%(id)s::bigint[], %(payout)s::bigint[], %(inbox)s::bigint[], %(reason)s::text[])
      AS r (id, payout_id, inbox_id, reason)
-WHERE r.payout_id IS NULL OR NOT EXISTS (
-    SELECT FROM reviews AS earlier WHERE earlier.ledger_id = %(ledger)s AND earlier.payout_id = r.payout_id
+WHERE (r.payout_id IS NULL AND %(queue)s <> 'callback-orphan') OR NOT EXISTS (
+    SELECT FROM reviews AS earlier WHERE earlier.ledger_id = %(ledger)s
+       AND earlier.payout_id IS NOT DISTINCT FROM r.payout_id
        AND earlier.queue = %(queue)s AND earlier.reason = r.reason
        AND NOT EXISTS (SELECT FROM review_resolutions AS done
            WHERE done.ledger_id = earlier.ledger_id AND done.review_id = earlier.id))

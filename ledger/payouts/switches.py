@@ -44,6 +44,6 @@ async def resume_rail(driver: Driver, *, ledger_id: int, rail: str, actor: str, 
         raise RailNotStopped(f"rail {rail} is not stopped", field="rail")
 
 
-def refusal(rail: str, reason: str) -> RailStopped:
-    """What a request over a stopped rail is told."""
-    return RailStopped(f"{rail} is stopped ({reason}); nothing was done, try again later", rail=rail)
+def refusal(rail: str) -> RailStopped:
+    """What a request over a stopped rail is told: not why, which is the operators' matter."""
+    return RailStopped(f"{rail} is stopped for now; nothing was done, try again later", rail=rail)

@@ -88,9 +88,12 @@ CREATE TABLE payouts (
     FOREIGN KEY (ledger_id, party_id) REFERENCES parties,
     FOREIGN KEY (ledger_id, reserve_entry_id) REFERENCES journal_entries,
     CONSTRAINT payouts_partner_reference_is_unique UNIQUE (ledger_id, partner_id, partner_reference),
+    CONSTRAINT payouts_have_a_reserve_each UNIQUE (ledger_id, reserve_entry_id),
     CONSTRAINT payouts_provider_reference_is_unique UNIQUE (ledger_id, rail, provider_reference),
     CONSTRAINT payouts_settled_have_a_receipt CHECK (state <> 'SETTLED' OR (receipt IS NOT NULL AND completed_at IS NOT NULL))
 );
+CREATE INDEX payouts_by_partner ON payouts (ledger_id, partner_id, id);
+CREATE INDEX payouts_by_party ON payouts (ledger_id, party_id, id);
 CREATE INDEX payouts_open ON payouts (ledger_id, state, id) WHERE state NOT IN ('SETTLED', 'RELEASED', 'CANCELLED');
 
 CREATE TABLE payout_events (

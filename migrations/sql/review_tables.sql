@@ -30,7 +30,8 @@ CREATE TABLE float_assertions (
     payout_id bigint,
     PRIMARY KEY (ledger_id, id)
 );
-CREATE INDEX float_assertions_newest ON float_assertions (ledger_id, provider, shortcode, sub_account, asserted_at DESC);
+CREATE INDEX float_assertions_newest
+    ON float_assertions (ledger_id, provider, shortcode, sub_account, currency, asserted_at DESC, id DESC);
 CALL make_append_only('float_assertions');
 
 -- A question about balances that is under way; its answer comes by callback on a path of its own.

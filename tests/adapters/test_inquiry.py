@@ -64,7 +64,9 @@ def asker(rig: Rig, rail: AnsweringRail, *, name: str = "daraja") -> Dispatcher:
         patience=PATIENCE,
     )
     errands: Mapping[str, Errand] = {queue.QUERY: inquiry}
-    settings = DispatchSettings(public_url="http://127.0.0.1:9", lease=timedelta(seconds=180), calls_max=8)
+    settings = DispatchSettings(
+        public_url="http://127.0.0.1:9", lease=timedelta(seconds=180), calls_max=8, rails=("daraja",)
+    )
     return Dispatcher(engine=rig.engine, errands=errands, ids=rig.ids, now=rig.now, settings=settings)
 
 

@@ -19,7 +19,7 @@ from grpc_reflection.v1alpha import reflection_pb2, reflection_pb2_grpc
 
 from api.authentication import Authenticator
 from api.interceptors import Door
-from api.server import GrpcServer, PlaintextRefused, Tls
+from api.server import AddressUnavailable, GrpcServer, PlaintextRefused, Tls
 from api.services.journal import journal_services
 from tests.builders import NOW, WALLET
 from tests.fix_api import Api
@@ -84,7 +84,7 @@ async def test_plaintext_beyond_this_machine_is_refused(api: Api, address: str) 
 async def test_a_taken_port_is_not_shared(api: Api) -> None:
     server = another_server(api)
 
-    with pytest.raises(RuntimeError):
+    with pytest.raises(AddressUnavailable, match="cannot listen"):
         await server.start(f"127.0.0.1:{api.port}", tls=None)
 
     await server.stop(grace_seconds=0)

@@ -70,6 +70,13 @@ def a_balance_after_that_is_wrong(connection: Connection, stage: Stage) -> None:
     rows.post(connection)
 
 
+@refused_by(CHAIN, LINES)
+def a_balance_after_that_is_wrong_later_in_a_set(connection: Connection, stage: Stage) -> None:
+    first, second = stage.transfer(THIRD, BANK, WALLET, 5), stage.transfer(FOURTH, BANK, WALLET, 7)
+    second.lines[1]["balance_after"] += 100
+    Rows(first.headers + second.headers, first.lines + second.lines, second.balances).post(connection)
+
+
 @refused_by(BALANCE, LINES, BALANCES)
 def a_gap_in_the_versions(connection: Connection, stage: Stage) -> None:
     rows = stage.transfer(THIRD, BANK, WALLET, 5)
@@ -99,6 +106,14 @@ def versions_in_another_order_than_entries(connection: Connection, stage: Stage)
     later, earlier = stage.transfer(FOURTH, BANK, WALLET, 5), stage.transfer(THIRD, BANK, WALLET, 7)
     for balance in earlier.balances:
         balance["last_entry_id"] = FOURTH
+    Rows(later.headers + earlier.headers, later.lines + earlier.lines, earlier.balances).post(connection)
+
+
+@refused_by(CHAIN, LINES)
+def an_earlier_entry_behind_a_later_one_that_moved_nothing(connection: Connection, stage: Stage) -> None:
+    later = stage.entry(FOURTH, (FRESH, "D", 5), (FRESH, "C", 5))
+    earlier = stage.entry(THIRD, (FRESH, "D", 7), (FRESH, "C", 7))
+    earlier.balances[0]["last_entry_id"] = FOURTH
     Rows(later.headers + earlier.headers, later.lines + earlier.lines, earlier.balances).post(connection)
 
 

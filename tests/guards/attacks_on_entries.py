@@ -108,6 +108,13 @@ def lines_numbered_one_and_three(connection: Connection, stage: Stage) -> None:
 
 
 @refused_by(WHOLE, LINES)
+def a_line_missing_in_the_middle(connection: Connection, stage: Stage) -> None:
+    rows = stage.transfer(THIRD, BANK, WALLET, 5)
+    rows.lines[1]["line"], rows.headers[0]["posting_count"] = 3, 3
+    rows.post(connection)
+
+
+@refused_by(WHOLE, LINES)
 def lines_numbered_two_and_three(connection: Connection, stage: Stage) -> None:
     rows = stage.transfer(THIRD, BANK, WALLET, 5)
     rows.lines[0]["line"], rows.lines[1]["line"] = 2, 3

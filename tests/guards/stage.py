@@ -124,6 +124,12 @@ class Stage:
             "version": version, "last_entry_id": entry_id,
         }  # fmt: skip
 
+    def twin(self) -> Stage:
+        """The same ledger for somebody else, who knows what it holds now."""
+        return Stage(
+            self.ledger_id, self.foreign_id, {account: list(totals) for account, totals in self.totals.items()}
+        )
+
     def everything(self, connection: Connection) -> list[str]:
         """Every row of both ledgers, as text."""
         rows: list[str] = []

@@ -102,6 +102,33 @@ def test_what_is_valid_is_accepted(app: Connection, stage: Stage) -> None:
     assert entry_ids(app, stage)[2:] == [3000, 3001, 3002, 3003, 3004, 3005, 3006]
 
 
+def test_within_an_entry_only_the_end_counts_for_a_floor(app: Connection, stage: Stage) -> None:
+    through = (WALLET, "D", 900), (BANK, "C", 900), (BANK, "D", 900), (WALLET, "C", 900)
+
+    stage.entry(3000, *through).post(app)
+    app.commit()
+
+    assert entry_ids(app, stage)[2:] == [3000]
+
+
+def test_an_account_outside_its_bounds_may_move_towards_them_alone(app: Connection, stage: Stage) -> None:
+    app.execute(
+        "UPDATE account_balances SET floor = 10000 WHERE (ledger_id, account_id) = (%s, %s)", (stage.ledger_id, WALLET)
+    )
+    app.execute(
+        "UPDATE account_balances SET ceiling = -10000 WHERE (ledger_id, account_id) = (%s, %s)",
+        (stage.ledger_id, FRESH),
+    )
+    stage.transfer(3000, FRESH, WALLET, 5).post(app)
+    app.commit()
+
+    for debited, credited in ((WALLET, BANK), (BANK, FRESH)):
+        twin = stage.twin()
+        with refusal(app, "23514", "account_chain_is_unbroken"):
+            twin.transfer(3001, debited, credited, 5).post(app)
+    assert entry_ids(app, stage)[2:] == [3000]
+
+
 def test_lines_that_arrive_through_two_inserts_of_one_statement_are_judged_together(
     app: Connection, stage: Stage
 ) -> None:
@@ -169,7 +196,7 @@ def test_temporary_tables_do_not_stand_in_for_real_ones(owner: Connection, stage
     owner.execute("UPDATE account_balances SET floor = NULL, ceiling = NULL, closed_at = NULL")
 
     for attack in GUARDED:
-        twin = Stage(stage.ledger_id, stage.foreign_id, {one: list(totals) for one, totals in stage.totals.items()})
+        twin = stage.twin()
         with refusal(owner, attack.sqlstate, attack.constraint):
             attack.do(owner, twin)
 
@@ -178,7 +205,7 @@ def test_temporary_tables_do_not_stand_in_for_real_ones(owner: Connection, stage
 def test_two_sessions_that_read_the_same_balance_do_not_both_spend_it(database: Database, level: LiteralString) -> None:
     with session(database, "app") as one, session(database, "app") as other:
         stage = lay_out(one)
-        twin = Stage(stage.ledger_id, stage.foreign_id, {one: list(totals) for one, totals in stage.totals.items()})
+        twin = stage.twin()
         for connection in (one, other):
             connection.execute(sql.SQL("SET TRANSACTION ISOLATION LEVEL ") + sql.SQL(level))
             connection.execute("SELECT * FROM account_balances WHERE ledger_id = %s", (stage.ledger_id,))

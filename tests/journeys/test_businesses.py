@@ -1,4 +1,5 @@
-"""Payouts to businesses, from request to settlement over real HTTP: another float, another document, the rail's own charge."""
+"""Payouts to businesses, from request to settlement over real HTTP: another float, another document, the rail's own
+charge."""
 
 from __future__ import annotations
 

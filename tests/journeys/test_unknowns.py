@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+
 import pytest
 from sqlalchemy.ext.asyncio import AsyncConnection
 
@@ -19,13 +21,13 @@ FIRST, REST = 61, (240, 1500, 5400)
     [
         ("302", "SETTLED"),  # the answer lost, paid, silence: Completed
         ("509", "SETTLED"),  # answered with strings for numbers
-        ("510", "SETTLED"),  # answered with one single parameter
         ("515", "SETTLED"),  # answered with the keys of 2017
         ("502", "SETTLED"),  # answered twice
         ("518", "SETTLED"),  # answered before its acknowledgement
         ("511", "RELEASED"),  # Cancelled
         ("512", "RELEASED"),  # Declined
         ("513", "RELEASED"),  # Expired
+        ("510", "UNKNOWN"),  # answered with one single parameter: no receipt, no proof
         ("501", "UNKNOWN"),  # never answered
         ("503", "UNKNOWN"),  # pending
         ("505", "UNKNOWN"),  # the query is declined with 25: says nothing of the payment
@@ -38,7 +40,8 @@ FIRST, REST = 61, (240, 1500, 5400)
     ],
 )
 async def test_the_first_status_query_resolves_what_it_can_prove(rig: Rig, last_digits: str, ends: str) -> None:
-    """The fate is TransactionStatus, never the query's own ResultCode; what proves nothing leaves the money where it is."""
+    """The fate is TransactionStatus, never the query's own ResultCode; what proves nothing leaves the money where it
+    is."""
     payout_id = await _unknown(rig, last_digits)
 
     rig.clock.advance(seconds=FIRST)
@@ -83,9 +86,9 @@ async def test_what_nobody_answers_comes_before_a_person_who_settles_it(rig: Rig
 async def test_a_status_answer_cannot_be_fed_to_a_payment_path(rig: Rig) -> None:
     """The path's token says what was asked: a payment's path takes no status report, however right it is."""
     payout_id = await _unknown(rig, "501")
-    report = b'{"Result": {"ResultType": 0, "ResultCode": 0, "ResultParameters": {"ResultParameter": [' + (
-        b'{"Key": "TransactionStatus", "Value": "Completed"}, {"Key": "ReceiptNo", "Value": "UKL0000001"}]}}}'
-    )
+    parameters = [{"Key": "TransactionStatus", "Value": "Completed"}, {"Key": "ReceiptNo", "Value": "UKL0000001"}]
+    result = {"ResultType": 0, "ResultCode": 0, "ResultParameters": {"ResultParameter": parameters}}
+    report = json.dumps({"Result": result}).encode()
 
     await rig.call_back(payout_id, report)
     await rig.work_until_quiet()

@@ -87,12 +87,14 @@ async def test_a_role_that_owns_a_single_table_is_refused(fresh_database: Databa
 
 
 async def test_a_schema_at_another_migration_is_refused(database: Database) -> None:
-    with pytest.raises(UnsafeDatabase, match=f"at migration {migrate.head()} and .* needs 9999: run `daftari migrate`"):
+    with pytest.raises(
+        UnsafeDatabase, match=f"at migration {migrate.head()} and .* needs 9999: run `daftari database migrate`"
+    ):
         await check(database.app, migration_head="9999")
 
 
 async def test_a_database_that_was_never_migrated_is_refused(unmigrated_database: Database) -> None:
-    with pytest.raises(UnsafeDatabase, match=r"at migration none and .* run `daftari migrate`"):
+    with pytest.raises(UnsafeDatabase, match=r"at migration none and .* run `daftari database migrate`"):
         await check(unmigrated_database.app)
 
 

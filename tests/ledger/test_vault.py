@@ -58,7 +58,13 @@ async def attempt(shop: Shop) -> Grant:
     async def command(connection: AsyncConnection) -> None:
         session = await driver(connection)
         claimed = await queue.claim(
-            session, now=shop.now(), lease=timedelta(minutes=3), token=shop.ids.next(shop.now()), limit=100_000
+            session,
+            kinds=[queue.SUBMIT],
+            rails=["daraja"],
+            now=shop.now(),
+            lease=timedelta(minutes=3),
+            token=shop.ids.next(shop.now()),
+            limit=100_000,
         )
         (mine,) = [one for one in claimed if one.payout_id == payout_id]
         await queue.start_attempts(session, ledger_id=shop.ledger.id, attempts=[(mine, token)], now=shop.now())

@@ -197,7 +197,10 @@ async def test_a_path_belongs_to_the_payout_of_its_try_in_its_own_ledger(shop: S
 
     async def owners(ledger_id: int) -> dict[bytes, int]:
         found = await within(
-            shop, lambda session: inbox.find_owners(session, ledger_id=ledger_id, token_hashes=[token_hash, bytes(32)])
+            shop,
+            lambda session: inbox.find_owners(
+                session, ledger_id=ledger_id, token_hashes=[token_hash, bytes(32)], now=shop.now()
+            ),
         )
         return {path: owner for path, (owner, _) in found.items()}
 

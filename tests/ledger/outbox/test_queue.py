@@ -19,6 +19,7 @@ from tests.ledger.payouts.roads import STARTED
 from tests.ledger.payouts.shop import Shop, open_shop
 
 LEASE = timedelta(seconds=60)
+KINDS, RAILS = (queue.SUBMIT, queue.QUERY), ("daraja",)
 Result = TypeVar("Result")
 
 
@@ -37,7 +38,10 @@ async def within(shop: Shop, function: Callable[[Driver], Awaitable[Result]]) ->
 
 async def claim(shop: Shop, *, token: int = 1, limit: int = 100) -> list[Claimed]:
     return await within(
-        shop, lambda session: queue.claim(session, now=shop.now(), lease=LEASE, token=token, limit=limit)
+        shop,
+        lambda session: queue.claim(
+            session, kinds=KINDS, rails=RAILS, now=shop.now(), lease=LEASE, token=token, limit=limit
+        ),
     )
 
 
@@ -107,7 +111,7 @@ async def test_a_claim_that_is_not_committed_leaves_its_instructions_to_others(s
     with contextlib.suppress(ProcessDied):
         async with transaction(shop.engine) as connection:
             session = await driver(connection)
-            await queue.claim(session, now=shop.now(), lease=LEASE, token=1, limit=10)
+            await queue.claim(session, kinds=KINDS, rails=RAILS, now=shop.now(), lease=LEASE, token=1, limit=10)
             raise ProcessDied
 
     assert [(one.payout_id, one.attempt) for one in await claim(shop)] == [(payout_id, 1)]

@@ -15,6 +15,9 @@ from ledger.journal.verify import verify
 _FIGURES = """
 WITH stands AS (
     SELECT p.*, state IN ('RESERVED', 'SUBMITTING', 'SUBMITTED', 'UNKNOWN') AS is_open, (
+        SELECT y.payee_masked ~ '^(paybill|till|tax) ' FROM parties AS y
+        WHERE y.ledger_id = p.ledger_id AND y.id = p.party_id
+    ) AS is_business, (
         SELECT event FROM payout_events AS v
         WHERE v.ledger_id = p.ledger_id AND v.payout_id = p.id AND v.event LIKE 'late_success_%'
     ) AS decided
@@ -37,7 +40,8 @@ WITH stands AS (
     UNION ALL SELECT 'payout_fee_income', sum(fee) FROM stands WHERE state = 'SETTLED' AND decided IS NULL
     UNION ALL SELECT 'recon_shortage', sum(amount) FROM stands WHERE state = 'CONFLICTED'
     UNION ALL SELECT 'customer_clawback', sum(amount) FROM stands WHERE decided = 'late_success_clawed_back'
-    UNION ALL SELECT 'payout_float', -sum(amount) FROM stands WHERE state IN ('SETTLED', 'CONFLICTED')
+    UNION ALL SELECT 'payout_float', -sum(amount) FROM stands WHERE state IN ('SETTLED', 'CONFLICTED') AND NOT is_business
+    UNION ALL SELECT 'float_working', -sum(amount) FROM stands WHERE state IN ('SETTLED', 'CONFLICTED') AND is_business
     UNION ALL SELECT 'payout_charges', sum(provider_charge) FROM stands
     UNION ALL SELECT 'provider_charges', sum(provider_charge) FROM stands
     UNION ALL SELECT r.code, -sum(s.amount + CASE WHEN decided IS NULL THEN s.fee ELSE 0 END)
