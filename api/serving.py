@@ -13,13 +13,14 @@ from fastapi import Request, Response
 from fastapi.exceptions import RequestValidationError
 from sqlalchemy import text as sql_text
 from sqlalchemy.exc import DBAPIError
+from starlette.exceptions import HTTPException
 
 from adapters.listener import Listener
 from api.authentication import Authenticator
 from api.caller import Caller
 from api.core import Core, open_core
 from api.http import callbacks
-from api.http.disbursements import Disbursements, answer_invalid
+from api.http.disbursements import Disbursements, answer_invalid, answer_refused
 from api.http.sources import Sources
 from api.interceptors import Door
 from api.metrics import CONTENT_TYPE, Metrics
@@ -135,6 +136,7 @@ class Service:
         if is_local(settings.http_listen) or settings.http_behind_tls:
             edge.include_router(disbursements.router())
             edge.add_exception_handler(RequestValidationError, answer_invalid)
+        edge.add_exception_handler(HTTPException, answer_refused)
         else:
             log.warning("rest.off", advice="set DAFTARI_HTTP_BEHIND_TLS where something in front of it ends TLS")
         try:

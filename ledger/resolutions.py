@@ -43,7 +43,7 @@ class Verb(enum.Enum):
 
 # A payout that may still be on its way is nobody's to decide: only one whose outcome is unknown, or came too late.
 _MOVABLE = {
-    Verb.SETTLE: frozenset({State.UNKNOWN}),
+    Verb.SETTLE: frozenset({State.UNKNOWN, State.RELEASED, State.CANCELLED}),
     Verb.RELEASE: frozenset({State.UNKNOWN}),
     Verb.CHARGE: frozenset({State.CONFLICTED}),
     Verb.CLAW_BACK: frozenset({State.CONFLICTED}),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 import signal
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
@@ -35,6 +36,7 @@ async def _serve(settings: Settings, roles: Sequence[Role]) -> None:
     async with stop_signal() as stopped, open_application(settings, name="serve") as application:
         service = Service(application, roles=roles)
         addresses = await service.start()
+        _spare_the_collector()
         _announce(addresses, application.profile.description)
         await stopped.wait()
         await service.stop()
@@ -48,6 +50,14 @@ async def _serve_stage(settings: Settings) -> None:
         _announce(stage.addresses, stage.application.profile.description)
         _invite(stage)
         await stopped.wait()
+
+
+def _spare_the_collector() -> None:
+    """What is loaded now stays, so it need not be looked through again and again; what calls make dies by its reference
+    count, so cycles may wait. Measured: a tenth to a quarter of the service's time, and half of its slowest answers."""
+    gc.collect()
+    gc.freeze()
+    gc.set_threshold(20_000, 20, 50)
 
 
 @asynccontextmanager

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Awaitable, Callable
 from decimal import Decimal
+from http import HTTPStatus
 from typing import Annotated, Any
 
 import grpc
@@ -16,6 +17,7 @@ from fastapi import APIRouter, Header, Request
 from fastapi.exceptions import RequestValidationError
 from fastapi.responses import JSONResponse
 from pydantic import BaseModel, ConfigDict, Field
+from starlette.exceptions import HTTPException
 
 from api.authentication import Authenticator
 from api.caller import Caller
@@ -186,6 +188,13 @@ async def answer_invalid(_request: Request, error: Exception) -> JSONResponse:
     field = ".".join(str(part) for part in first["loc"] if part != "body")
     rejected = Rejected(error_code="REQUEST_INVALID", error=str(first["msg"]), field=field)
     return JSONResponse(rejected.model_dump(), status_code=400)
+
+
+async def answer_refused(_request: Request, error: Exception) -> JSONResponse:
+    """What the framework itself refuses (no such path or method, a body too deep to read) in the same form."""
+    assert isinstance(error, HTTPException)
+    rejected = Rejected(error_code="REQUEST_INVALID", error=HTTPStatus(error.status_code).phrase)
+    return JSONResponse(rejected.model_dump(), status_code=error.status_code, headers=error.headers)
 
 
 def _draft(body: Disbursement, currency: str) -> payouts_pb2.PayoutDraft:

@@ -31,8 +31,10 @@ from ledger.errors import KeyNotFound
 from ledger.journal.books import Ledger
 from ledger.partners import Partner
 from ledger.payouts import limit_settings, switches
+from ledger.text import check_text
 
 BANK_ACCOUNT = "asset.bank.main"
+REFERENCE_LENGTH_MAX = 100
 
 
 class PartnerCommands(PartnerCommandServiceServicer):
@@ -112,6 +114,7 @@ class PartnerCommands(PartnerCommandServiceServicer):
         context: grpc.aio.ServicerContext[pb.TopUpPartnerRequest, pb.TopUpPartnerResponse],
     ) -> pb.TopUpPartnerResponse:
         ledger = await self._ledger(request.ledger)
+        check_text(request.reference, field="reference", length_max=REFERENCE_LENGTH_MAX)
         find = partial(partners.find_partner, ledger_id=ledger.id, code=request.partner)
         partner = await run(self._core.engine, find)
         lines = (

@@ -18,7 +18,8 @@ EDGE, INTENT = "payout_moves_along_an_edge", "payout_intent_is_fixed"
 ATTEMPT, MESSAGE = "attempt_is_finished_once", "inbox_message_is_kept"
 TOKEN = bytes(32)
 
-PAYOUT, OTHER = 1, 2
+PAYOUT, OTHER, NEW = 1, 2, 3  # the new one is not there yet
+RESERVES = {PAYOUT: FIRST, OTHER: SECOND, NEW: 2500}
 STATES = tuple(state.value for state in State)
 
 
@@ -54,8 +55,8 @@ class Scene:
             "ledger_id": self.ledger_id, "id": payout_id, "partner_id": 1, "partner_reference": f"ref-{payout_id}",
             "party_id": 1, "currency": "KES", "amount": 500, "fee": 0, "purpose": "business", "remarks": "x",
             "rail": "mpesa", "shortcode": "600100", "provider_reference": f"dft-{payout_id}",
-            "reserve_entry_id": FIRST, "state": "RESERVED", "version": 1, "created_at": NOW, "updated_at": NOW,
-            **changes,
+            "reserve_entry_id": RESERVES[payout_id], "state": "RESERVED", "version": 1, "created_at": NOW,
+            "updated_at": NOW, **changes,
         }  # fmt: skip
 
     def change(self, connection: Connection, **values: Any) -> None:
@@ -95,6 +96,7 @@ def scene(app: Connection, stage: Stage) -> Scene:
     }
     insert(app, "parties", own | party)
     scene = Scene(stage.ledger_id)
+    stage.transfer(RESERVES[NEW], BANK, WALLET, 500).post(app)
     for payout_id in (PAYOUT, OTHER):
         insert(app, "payouts", scene.payout(payout_id))
     insert(app, "instructions", own | {"id": 1, "kind": "submit", "payout_id": PAYOUT, "due_at": NOW})
@@ -154,7 +156,7 @@ def test_a_payout_moves_along_the_drawn_edges_alone(owner: Connection, scene: Sc
 )
 def test_a_payout_begins_reserved_and_at_its_first_version(app: Connection, scene: Scene, change: Values) -> None:
     with refusal(app, CHECK, EDGE):
-        insert(app, "payouts", scene.payout(3, **change))
+        insert(app, "payouts", scene.payout(NEW, **change))
 
 
 @pytest.mark.parametrize(
@@ -214,13 +216,14 @@ def test_a_receipt_settles_one_payout_ever(app: Connection, scene: Scene) -> Non
     [
         ({"partner_reference": f"ref-{PAYOUT}"}, "payouts_partner_reference_is_unique"),
         ({"provider_reference": f"dft-{PAYOUT}"}, "payouts_provider_reference_is_unique"),
+        ({"reserve_entry_id": RESERVES[PAYOUT]}, "payouts_have_a_reserve_each"),
         ({"id": PAYOUT}, "payouts_pkey"),
     ],
     ids=str,
 )
 def test_no_two_payouts_share_a_name(app: Connection, scene: Scene, change: Values, constraint: str) -> None:
     with refusal(app, UNIQUE, constraint):
-        insert(app, "payouts", scene.payout(3) | change)
+        insert(app, "payouts", scene.payout(NEW) | change)
 
 
 def test_an_event_belongs_to_the_transaction_that_wrote_it(app: Connection, scene: Scene) -> None:
@@ -289,7 +292,7 @@ def test_a_message_is_judged_once(app: Connection, scene: Scene, change: Values)
 
 CONTROLS: list[tuple[str, str, Callable[[Connection, Scene], None]]] = [
     ("payouts_move_forward", "payouts", lambda owner, scene: scene.change(owner, amount=1)),
-    ("payouts_begin_reserved", "payouts", lambda owner, scene: insert(owner, "payouts", scene.payout(3, version=9))),
+    ("payouts_begin_reserved", "payouts", lambda owner, scene: insert(owner, "payouts", scene.payout(NEW, version=9))),
     ("attempts_finish_once", "attempts", lambda owner, scene: scene.attempt(owner, started_at="2026-11-19")),
     ("inbox_keeps_messages", "inbox", lambda owner, scene: scene.message(owner, raw=b"{forged}")),
 ]

@@ -111,6 +111,8 @@ class Scene:
                     _, writer = await asyncio.open_connection(host, int(port))
                 except ConnectionRefusedError:
                     return
+                except ConnectionResetError:  # it closed while we connected
+                    continue
                 writer.close()
                 await asyncio.sleep(POLL_SECONDS)
 

@@ -83,7 +83,7 @@ async def test_the_rows_say_what_was_asked(engine: AsyncEngine) -> None:
         source=Source.CALLBACK,
         subject=Subject("order", "42"),
         reference="RCPT1",
-        narrative="Karibu \u2603",
+        narrative='Karibu \u2603 "{NULL}", \\ \n',
         facts={"till": "600100"},
     )
 
@@ -100,7 +100,11 @@ async def test_the_rows_say_what_was_asked(engine: AsyncEngine) -> None:
     assert (header.effective_at, header.business_date) == (effective_at, date(2026, 11, 20))
     assert header.recorded_at == posted.recorded_at == time_of(posted.entry_id) == NOW
     assert (header.posting_count, header.source, header.actor) == (3, "callback", "worker")
-    assert (header.reference, header.narrative, header.facts) == ("RCPT1", "Karibu \u2603", {"till": "600100"})
+    assert (header.reference, header.narrative, header.facts) == (
+        "RCPT1",
+        'Karibu \u2603 "{NULL}", \\ \n',
+        {"till": "600100"},
+    )
     assert (header.reverses_id, header.occurrence) == (None, posted.entry_id)
     lines = [
         (one.line, one.side, one.amount, one.account_version, one.balance_after)

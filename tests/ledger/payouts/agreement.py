@@ -40,8 +40,8 @@ WITH stands AS (
     UNION ALL SELECT 'payout_fee_income', sum(fee) FROM stands WHERE state = 'SETTLED' AND decided IS NULL
     UNION ALL SELECT 'recon_shortage', sum(amount) FROM stands WHERE state = 'CONFLICTED'
     UNION ALL SELECT 'customer_clawback', sum(amount) FROM stands WHERE decided = 'late_success_clawed_back'
-    UNION ALL SELECT 'payout_float', -sum(amount) FROM stands WHERE state IN ('SETTLED', 'CONFLICTED') AND NOT is_business
-    UNION ALL SELECT 'float_working', -sum(amount) FROM stands WHERE state IN ('SETTLED', 'CONFLICTED') AND is_business
+    UNION ALL SELECT CASE WHEN is_business THEN 'float_working' ELSE 'payout_float' END, -sum(amount)
+        FROM stands WHERE state IN ('SETTLED', 'CONFLICTED') GROUP BY 1
     UNION ALL SELECT 'payout_charges', sum(provider_charge) FROM stands
     UNION ALL SELECT 'provider_charges', sum(provider_charge) FROM stands
     UNION ALL SELECT r.code, -sum(s.amount + CASE WHEN decided IS NULL THEN s.fee ELSE 0 END)
