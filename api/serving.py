@@ -136,7 +136,7 @@ class Service:
         if is_local(settings.http_listen) or settings.http_behind_tls:
             edge.include_router(disbursements.router())
             edge.add_exception_handler(RequestValidationError, answer_invalid)
-        edge.add_exception_handler(HTTPException, answer_refused)
+            edge.add_exception_handler(HTTPException, answer_refused)
         else:
             log.warning("rest.off", advice="set DAFTARI_HTTP_BEHIND_TLS where something in front of it ends TLS")
         try:
