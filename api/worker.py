@@ -48,9 +48,9 @@ class Worker:
     async def run(self) -> None:
         """Works until stop() is called; the step under way is finished first, so that no call's answer is dropped."""
         poll = self._application.settings.worker_poll_seconds
-        watch = (self._loop("balances", self._watch_balances, _BALANCE_REST_SECONDS),)
+        watches = [self._watch_balances] if self._application.settings.balance_query_seconds else []
         await asyncio.gather(
-            *(watch if self._application.settings.balance_query_seconds else ()),
+            *(self._loop("balances", watch, _BALANCE_REST_SECONDS) for watch in watches),
             # Side by side, so that a call that hangs delays no other batch.
             *(self._loop("dispatch", self._dispatcher.step, poll) for _ in range(DISPATCH_LOOPS)),
             self._loop("judge", partial(self._inbound.step, limit=JUDGED_PER_STEP_MAX), poll),

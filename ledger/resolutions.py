@@ -68,8 +68,8 @@ class Resolution:
         if self.receipt:
             check_text(self.receipt, field="receipt", length_max=100)
             # The provider's own message will be compared with it, character by character.
-            if not self.receipt.isalnum():
-                raise TextInvalid("a receipt is letters and digits, as the provider shows it", field="receipt")
+            if self.receipt.split() != [self.receipt]:
+                raise TextInvalid("a receipt has no spaces; write it as the provider shows it", field="receipt")
 
 
 async def resolve_review(
@@ -82,8 +82,7 @@ async def resolve_review(
     recorder: OutcomeRecorder,
     now: datetime,
 ) -> Review:
-    """Closes a case by posting what its verb stands for. Raises ReviewNotFound, ReviewNotResolvable,
-    FloorWouldBreak."""
+    """Closes a case by what its verb posts. Raises ReviewNotFound, ReviewNotResolvable, FloorWouldBreak."""
     session = await driver(connection)
     review = await reviews.get_review(connection, ledger_id=ledger.id, review_id=review_id)
     if review.payout_id is None and resolution.verb is not Verb.DISMISS:

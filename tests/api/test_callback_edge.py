@@ -11,7 +11,6 @@ from dataclasses import replace
 import httpx
 import pytest
 import structlog
-from sqlalchemy.ext.asyncio import AsyncEngine
 
 from adapters.inbound import BODY_BYTES_MAX
 from adapters.listener import Listener
@@ -20,17 +19,16 @@ from api.profile import Profile
 from ledger.database import connect
 from tests.fix_database import Database
 from tests.journeys.messages import GARBAGE, result, timeout_echo
-from tests.journeys.rig import Rig, open_rig
+from tests.journeys.rig import Rig
 from tests.ledger.payouts.shop import SECRET
 
 TAKEN = {"ResultCode": 0, "ResultDesc": "Success"}
 
 
 @pytest.fixture
-async def rig(fresh_engine: AsyncEngine) -> AsyncIterator[Rig]:
-    """A shop and everything around it, on a database of its own."""
-    async with open_rig(fresh_engine) as opened:
-        yield opened
+def rig(shared_rig: Rig) -> Rig:
+    """In a ledger of its own, on the database of all rigs."""
+    return shared_rig
 
 
 @pytest.fixture
@@ -151,7 +149,9 @@ async def test_odd_tokens_are_stored_as_hashes_like_any_other(rig: Rig, http: ht
     for token in ("%00", "%ff%fe", "%2e%2e%00", "%F0%9F%92%B8", "'--", "a" * 128):
         assert (await http.post(forged(rig, token=token), content=b"{}")).status_code == 200
 
-    (row,) = await rig.rows("SELECT count(*), count(DISTINCT token_hash), max(length(token_hash)) FROM inbox")
+    (row,) = await rig.rows(
+        "SELECT count(*), count(DISTINCT token_hash), max(length(token_hash)) FROM inbox WHERE ledger_id = :ledger"
+    )
     assert tuple(row) == (6, 6, 32)
 
 
@@ -169,10 +169,10 @@ async def test_forged_callbacks_over_http_post_nothing(rig: Rig, http: httpx.Asy
 
 
 async def test_a_database_that_is_away_is_an_error_and_not_an_acknowledgement(
-    rig: Rig, fresh_database: Database, caplog: pytest.LogCaptureFixture
+    rig: Rig, rig_database: Database, caplog: pytest.LogCaptureFixture
 ) -> None:
     """What was not stored must not be acknowledged: the provider may send it again."""
-    nowhere = connect(fresh_database.app.set(database="nowhere"), pool_size=2, application_name="tests")
+    nowhere = connect(rig_database.app.set(database="nowhere"), pool_size=2, application_name="tests")
     away = replace(rig.application, profile=Profile(nowhere, "tests", SECRET))
     listener = Listener(host="127.0.0.1", port=0, grace_seconds=1)
     token = secrets.token_hex(32)

@@ -205,7 +205,7 @@ async def test_a_body_that_is_no_document_is_rejected_without_being_quoted(offic
 
 @pytest.mark.parametrize("key", [None, "", "dft_", "dft_0000000000000_00", "Bearer x", "\u00e9"])
 async def test_without_a_key_that_is_good_nothing_is_told(office: Office, key: str | None) -> None:
-    headers = {} if key is None else {"x-api-key": key.encode("latin-1")}
+    headers = {} if key is None else {b"x-api-key": key.encode("latin-1")}
 
     asked = await office.http.post(PATH, json=body(office), headers=headers)
     looked = await office.http.get(f"{PATH}/{encode('pay', 1)}", headers=headers)

@@ -161,7 +161,12 @@ async def test_a_limit_that_says_nothing_or_nonsense_is_refused(office: Office, 
 
 def top_up(office: Office, request_id: str, *, minor_units: int = 500_000, **changes: Any) -> pb.TopUpPartnerRequest:
     """Money that came in at the bank."""
-    fields = {"ledger": office.ledger, "partner": "shop", "reference": "KCB-77", "amount": money(minor_units)} | changes
+    fields: dict[str, Any] = {
+        "ledger": office.ledger,
+        "partner": "shop",
+        "reference": "KCB-77",
+        "amount": money(minor_units),
+    } | changes
     return pb.TopUpPartnerRequest(request_id=request_id, **fields)
 
 
@@ -251,7 +256,7 @@ async def test_request_ids_survive_the_change_from_a_revoked_key_to_a_new_one(of
 
 
 async def test_an_operators_new_key_of_the_same_name_keeps_its_request_ids(office: Office) -> None:
-    place = {"ledger_id": office.shop.ledger.id, "name": "back-office"}
+    place: dict[str, Any] = {"ledger_id": office.shop.ledger.id, "name": "back-office"}
     old, new = await office.operator_key(**place), await office.operator_key(**place)
     other = await office.operator_key(ledger_id=office.shop.ledger.id, name="other")
 

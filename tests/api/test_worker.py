@@ -9,22 +9,20 @@ from dataclasses import replace
 
 import pytest
 import structlog
-from sqlalchemy.ext.asyncio import AsyncEngine
 
 from adapters.sandbox.magic import magic_msisdn
 from api.wiring import Application
 from api.worker import Worker
 from ledger.database import connect
 from tests.fix_database import Database
-from tests.journeys.rig import RESULT_DEADLINE_SECONDS, Rig, open_rig
+from tests.journeys.rig import RESULT_DEADLINE_SECONDS, Rig
 from tests.ledger.payouts.shop import UNKNOWN
 
 
 @pytest.fixture
-async def rig(fresh_engine: AsyncEngine) -> AsyncIterator[Rig]:
-    """A shop and everything around it, on a database of its own."""
-    async with open_rig(fresh_engine) as opened:
-        yield opened
+def rig(shared_rig: Rig) -> Rig:
+    """In a ledger of its own, on the database of all rigs."""
+    return shared_rig
 
 
 @asynccontextmanager
@@ -159,10 +157,10 @@ async def test_stopping_waits_for_the_answer_of_a_call_under_way(rig: Rig) -> No
     assert await rig.state(payout_id) == "SUBMITTED"
 
 
-async def test_a_step_that_fails_is_logged_and_tried_again(rig: Rig, fresh_database: Database) -> None:
+async def test_a_step_that_fails_is_logged_and_tried_again(rig: Rig, rig_database: Database) -> None:
     """The database is away when the worker starts, and comes back."""
     payout_id = await rig.request()
-    wrong = connect(fresh_database.app.set(database="nowhere"), pool_size=16, application_name="tests")
+    wrong = connect(rig_database.app.set(database="nowhere"), pool_size=16, application_name="tests")
     away = replace(rig.application, profile=replace(rig.application.profile, engine=wrong))
 
     with structlog.testing.capture_logs() as events:

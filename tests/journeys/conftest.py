@@ -1,17 +1,7 @@
-"""The journeys' rig as a fixture."""
+"""The rig as fixtures."""
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
+from tests.journeys.fixtures import rig, rig_database, shared_rig
 
-import pytest
-from sqlalchemy.ext.asyncio import AsyncEngine
-
-from tests.journeys.rig import Rig, open_rig
-
-
-@pytest.fixture
-async def rig(fresh_engine: AsyncEngine) -> AsyncIterator[Rig]:
-    """A shop and everything around it, on a database of its own."""
-    async with open_rig(fresh_engine) as opened:
-        yield opened
+__all__ = ["rig", "rig_database", "shared_rig"]

@@ -123,8 +123,8 @@ class Rig(Shop):
 
 @asynccontextmanager
 async def open_rig(engine: AsyncEngine, *, clock: Clock | None = None, read_seconds: float = 0.5) -> AsyncIterator[Rig]:
-    """A rig on a database of its own (the worker's queues span ledgers), prefunded with KES 100,000. Leaving it asserts
-    that books and payouts agree."""
+    """A rig in a ledger of its own, though the worker's queues span ledgers; prefunded with KES 100,000. Leaving it
+    asserts that books and payouts agree."""
     clock = clock or Clock()
     sandbox = SandboxServer(
         SandboxSettings(callback_delay_seconds=0.0, hang_seconds_max=5.0, certificate=_certificate()),
@@ -164,6 +164,7 @@ def _application(shop: Shop, rail: ObservedRail) -> Application:
         worker_calls_max=CALLS_MAX,
         worker_poll_seconds=0.01,
         result_deadline_seconds=RESULT_DEADLINE_SECONDS,
+        balance_query_seconds=0,
     )
     profile = Profile(shop.engine, "tests", SECRET)
     return ClockedApplication(

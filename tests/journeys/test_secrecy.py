@@ -10,13 +10,12 @@ import asyncio
 import logging
 import re
 import secrets
-from collections.abc import AsyncIterator, Callable, Iterator
+from collections.abc import Callable, Iterator
 
 import psycopg
 import pytest
 import structlog
 from psycopg import sql
-from sqlalchemy.ext.asyncio import AsyncEngine
 
 from adapters.sandbox.magic import MAGIC, magic_msisdn
 from adapters.sandbox.settings import SandboxSettings
@@ -24,11 +23,17 @@ from api.worker import Worker
 from ledger.database import conninfo
 from tests.fix_database import Database
 from tests.journeys.messages import timeout_echo
-from tests.journeys.rig import RESULT_DEADLINE_SECONDS, Rig, open_rig
+from tests.journeys.rig import RESULT_DEADLINE_SECONDS, Rig
 from tests.ledger.payouts.shop import PAYEE, SECRET
 
 # The test's own HTTP to the sandbox's control API, and the sandbox, which is the other side of the wire.
 FOREIGN = ("adapters.sandbox",)
+
+
+@pytest.fixture
+def rig(shared_rig: Rig) -> Rig:
+    """In a ledger of its own, on the database of all rigs."""
+    return shared_rig
 
 
 class Everything(logging.Handler):
@@ -55,13 +60,6 @@ def logged() -> Iterator[Callable[[], list[str]]]:
         yield lambda: handler.lines + [repr(event) for event in events]
     root.setLevel(level)
     root.removeHandler(handler)
-
-
-@pytest.fixture
-async def rig(fresh_engine: AsyncEngine) -> AsyncIterator[Rig]:
-    """A shop and everything around it, on a database of its own."""
-    async with open_rig(fresh_engine) as opened:
-        yield opened
 
 
 async def live(rig: Rig) -> None:
@@ -119,10 +117,10 @@ async def test_nothing_secret_is_logged_at_any_level(rig: Rig, logged: Callable[
     assert re.findall(r"[A-Za-z0-9+/]{340,}={0,2}", text) == []
 
 
-async def test_nothing_secret_is_readable_in_a_dump_of_the_database(rig: Rig, fresh_database: Database) -> None:
+async def test_nothing_secret_is_readable_in_a_dump_of_the_database(rig: Rig, rig_database: Database) -> None:
     await live(rig)
 
-    dump = await asyncio.to_thread(dumped, fresh_database)
+    dump = await asyncio.to_thread(dumped, rig_database)
     assert {"parties", "inbox", "attempts", "payouts"} <= dump.keys()
     assert {table: leaks(rows, canaries(rig)) for table, rows in dump.items() if leaks(rows, canaries(rig))} == {}
 

@@ -10,6 +10,7 @@ import pytest
 from sqlalchemy.ext.asyncio import AsyncEngine
 
 from ledger.database import transaction
+from ledger.errors import PayoutNotCancellable, TextInvalid
 from ledger.journal import accounts
 from ledger.outbox.instruction import Acknowledged, Failed, OutcomeUnknown, Rejected
 from ledger.outcomes import Applied, Unchanged
@@ -268,6 +269,33 @@ async def test_a_person_ends_a_late_success_and_says_who_owes_the_money(
     assert verdict.state is State.SETTLED
     assert await shop.balance(SHORTAGE) == 0
     assert abs(await shop.balance(owing) - before) == AMOUNT
+
+
+async def test_cancelling_gives_everything_back_and_cancelling_again_changes_nothing(shop: Shop) -> None:
+    payout_id = await shop.request()
+
+    await shop.cancel(payout_id, reason="ordered twice")
+    cancelled = await shop.payout(payout_id)
+    await shop.cancel(payout_id, reason="ordered twice, I said")
+
+    assert cancelled.state is State.CANCELLED
+    assert await shop.payout(payout_id) == cancelled
+    assert await shop.balance(PREFUND) == shop.prefunded
+    assert (await shop.events(payout_id))[-1].detail == "ordered twice"
+
+
+async def test_a_payout_is_cancelled_only_while_it_is_reserved_and_with_a_reason(shop: Shop) -> None:
+    for state in set(State) - {State.RESERVED, State.CANCELLED}:
+        payout_id = await shop.request()
+        await shop.record(*road_to(state, payout_id))
+
+        with pytest.raises(PayoutNotCancellable) as caught:
+            await shop.cancel(payout_id)
+
+        assert caught.value.facts["state"] == state.value == await shop.state(payout_id)
+    for reason in ("", "x" * 201, "a\x00b"):
+        with pytest.raises(TextInvalid):
+            await shop.cancel(payout_id, reason=reason)
 
 
 async def test_every_change_is_kept_with_its_words(shop: Shop) -> None:

@@ -1,17 +1,26 @@
-"""A shop on a database of its own: claims span ledgers."""
+"""A shop on the database of the rigs: claims span ledgers, and theirs leave nothing due behind."""
 
 from __future__ import annotations
 
 from collections.abc import AsyncIterator
 
 import pytest
-from sqlalchemy.ext.asyncio import AsyncEngine
 
+from ledger.database import connect
+from tests.fix_database import Database
+from tests.journeys.fixtures import quieten, rig_database
 from tests.ledger.payouts.shop import Shop, open_shop
+
+__all__ = ["rig_database"]
 
 
 @pytest.fixture
-async def shop(fresh_engine: AsyncEngine) -> AsyncIterator[Shop]:
+async def shop(rig_database: Database) -> AsyncIterator[Shop]:
     """Prefunded with KES 200,000, no fee."""
-    async with open_shop(fresh_engine) as opened:
-        yield opened
+    engine = connect(rig_database.app, pool_size=5, application_name="tests")
+    try:
+        async with open_shop(engine) as opened:
+            yield opened
+    finally:
+        await quieten(engine)
+        await engine.dispose()

@@ -10,7 +10,7 @@ from typing import TypeVar
 
 import psycopg
 import pytest
-from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
+from sqlalchemy.ext.asyncio import AsyncConnection
 
 from ledger.database import Driver, driver, run, transaction
 from ledger.outbox import queue
@@ -227,8 +227,8 @@ async def test_a_payout_has_one_instruction_of_a_kind_for_ever(shop: Shop) -> No
     assert len(await claim(shop)) == 1
 
 
-async def test_claims_come_grouped_by_ledger(shop: Shop, fresh_engine: AsyncEngine) -> None:
-    async with open_shop(fresh_engine) as other:
+async def test_claims_come_grouped_by_ledger(shop: Shop) -> None:
+    async with open_shop(shop.engine) as other:
         for one in (shop, other, shop, other):
             await one.request()
 

@@ -76,7 +76,13 @@ async def claim(shop: Shop) -> list[Claimed]:
     async def command(connection: AsyncConnection) -> list[Claimed]:
         session, token = await driver(connection), shop.ids.next(shop.now())
         claimed = await queue.claim(
-            session, kinds=[queue.SUBMIT], rails=["daraja"], now=shop.now(), lease=LEASE, token=token, limit=100_000
+            session,
+            kinds=[queue.SUBMIT, queue.QUERY],
+            rails=["daraja"],
+            now=shop.now(),
+            lease=LEASE,
+            token=token,
+            limit=100_000,
         )
         mine = [one for one in claimed if one.ledger_id == shop.ledger.id]
         attempts = [(one, secrets.token_bytes(32)) for one in mine]
