@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import enum
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TypeAlias
 
 from ledger.errors import TextInvalid
@@ -29,7 +29,7 @@ class BusinessPayee:
 
     kind: BusinessKind
     shortcode: str
-    account_reference: str
+    account_reference: str = field(repr=False)  # often a phone number
 
     def __post_init__(self) -> None:
         if not _SHORTCODE.fullmatch(self.shortcode):

@@ -206,7 +206,22 @@ async def _request_subset(
     if kept:
         await allowance.write(driver, ledger_id=ledger.id)
         await _write(driver, ledger, kept, party_keys, ids, now)
-    return _verdicts(judged, refusals)
+    return _verdicts(judged, await _answered_meanwhile(driver, ledger.id, requests, refusals))
+
+
+async def _answered_meanwhile(
+    driver: Driver, ledger_id: int, requests: Sequence[PayoutRequest], refusals: Mapping[int, Refused]
+) -> dict[int, RequestResult]:
+    """What was refused, unless the same request was granted while this one waited for its locks: then it is a replay.
+    Its key is asked for again under them."""
+    answers: dict[int, RequestResult] = dict(refusals)
+    claims = [requests[index].key for index in refusals]
+    stored = await find_keys(driver, ledger_id=ledger_id, claims=claims)
+    for index in refusals:
+        key = requests[index].key
+        if (one := stored.get(key.identity)) is not None:
+            answers[index] = Requested(one.result_id, True) if one.matches(key) else Refused(key_reused(key))
+    return answers
 
 
 async def _reserve_within(
@@ -385,7 +400,7 @@ def provider_reference(payout_id: int) -> str:
 
 
 def _verdicts(
-    judged: Sequence[_Draft | Requested | Refused | int], refusals: Mapping[int, Refused]
+    judged: Sequence[_Draft | Requested | Refused | int], refusals: Mapping[int, RequestResult]
 ) -> list[RequestResult]:
     verdicts: list[RequestResult] = []
     for one in judged:

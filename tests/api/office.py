@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING, Any, cast
 import grpc.aio
 import httpx
 from daftari.v1 import partners_pb2 as pb
+from daftari.v1 import payouts_pb2
 from daftari.v1.journal_pb2_grpc import JournalQueryServiceStub
 from daftari.v1.partners_pb2_grpc import PartnerCommandServiceStub, PartnerQueryServiceStub
 from daftari.v1.payouts_pb2_grpc import PayoutCommandServiceStub, PayoutQueryServiceStub
@@ -37,7 +38,8 @@ from ledger.parties import PartyKeys
 from ledger.partners import Partner
 from tests.fix_api import EVERYTHING, WithKey
 from tests.journeys.rig import SEALER, ClockedApplication
-from tests.ledger.payouts.shop import LIMITS, SECRET, Shop, open_shop
+from tests.ledger.payouts.shop import LIMITS, PAYEE, SECRET, Shop, open_shop
+from tests.wire import money
 
 if TYPE_CHECKING:
     from daftari.v1.journal_pb2_grpc import JournalQueryServiceAsyncStub
@@ -201,3 +203,29 @@ async def add_partner(shop: Shop, code: str) -> Partner:
         )
 
     return await run(shop.engine, command)
+
+
+def draft(request_id: str, *, shillings: int = 100) -> payouts_pb2.PayoutDraft:
+    """A payout to ask for."""
+    return payouts_pb2.PayoutDraft(
+        request_id=request_id, partner_reference=request_id, msisdn=PAYEE, amount=money(shillings * 100)
+    )
+
+
+async def request_payout(
+    office: Office, key: str, request_id: str, *, shillings: int = 100
+) -> payouts_pb2.RequestPayoutResponse:
+    """Asks for a payout."""
+    request = payouts_pb2.RequestPayoutRequest(ledger=office.ledger, payout=draft(request_id, shillings=shillings))
+    return await office.payouts(key).RequestPayout(request)
+
+
+def top_up(office: Office, request_id: str, *, minor_units: int = 500_000, **changes: Any) -> pb.TopUpPartnerRequest:
+    """Money that came in at the bank."""
+    fields: dict[str, Any] = {
+        "ledger": office.ledger,
+        "partner": "shop",
+        "reference": "KCB-77",
+        "amount": money(minor_units),
+    } | changes
+    return pb.TopUpPartnerRequest(request_id=request_id, **fields)
