@@ -168,20 +168,21 @@ async def test_a_success_with_another_amount_is_for_a_person_and_posts_nothing(r
     assert ("provider-conflict", payout_id) in await open_cases(rig)
 
 
-@pytest.mark.parametrize("state", [one for one in State if one is not State.UNKNOWN])
-async def test_a_payout_in_any_other_state_is_never_asked_about(rig: Rig, state: State) -> None:
+async def test_a_payout_in_any_other_state_is_never_asked_about(rig: Rig) -> None:
     """Whichever way it left the unknown, or came there never."""
-    rail, payout_id = AnsweringRail([Acknowledged()]), await rig.request()
-    if state in (State.SETTLED, State.RELEASED, State.CONFLICTED):
-        await rig.record(*road_to(State.UNKNOWN, payout_id))
-        await rig.record(*((payout_id, outcome) for _, outcome in road_to(state, payout_id)[1:]))
-    else:
-        await rig.record(*road_to(state, payout_id))
+    rail, states = AnsweringRail([Acknowledged()]), {}
+    for state in [one for one in State if one is not State.UNKNOWN]:
+        payout_id = await rig.request()
+        if state in (State.SETTLED, State.RELEASED, State.CONFLICTED):
+            await rig.record(*road_to(State.UNKNOWN, payout_id))
+            await rig.record(*((payout_id, outcome) for _, outcome in road_to(state, payout_id)[1:]))
+        else:
+            await rig.record(*road_to(state, payout_id))
+        states[payout_id] = state.value
 
-    if state not in (State.RESERVED, State.SUBMITTING):  # these wait to be sent, which this worker does not do
-        await watch(rig, asker(rig, rail), rail, minutes=10)
+    await watch(rig, asker(rig, rail), rail, minutes=10)
 
-    assert await rig.state(payout_id) == state.value
+    assert {payout_id: await rig.state(payout_id) for payout_id in states} == states
     assert rail.asked == []
     waiting = "SELECT FROM instructions WHERE ledger_id = :ledger AND kind = 'payout.query' AND done_at IS NULL"
     assert await rig.rows(waiting) == []
