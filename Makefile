@@ -7,6 +7,8 @@ PYTHON ?= $(shell for name in python3 python3.13 python3.12 python3.11 python3.1
 RUN := .venv/bin/python
 # What to test and how: `make test ARGS="tests/ledger -x"`.
 ARGS ?=
+# Processes that share the tests between them, file by file, each with a PostgreSQL of its own; `make test JOBS=0` for one.
+JOBS ?= auto
 
 INSTALLED := .venv/.installed
 STUBS := build/protos/daftari/v1/__init__.py
@@ -28,10 +30,10 @@ serve: setup ## Run the service with demonstration books and a simulated rail, u
 	@.venv/bin/daftari serve --sandbox
 
 test: setup ## Run the tests; ARGS="tests/ledger -x" narrows them
-	@$(RUN) -m pytest $(ARGS)
+	@$(RUN) -m pytest -n $(JOBS) --maxprocesses 4 --dist loadfile $(ARGS)
 
 test-postgres: setup ## Run the database tests on a temporary PostgreSQL of this machine's packages
-	@.ci/postgres $(RUN) -m pytest -p tests.only_database $(ARGS)
+	@.ci/postgres $(RUN) -m pytest -n $(JOBS) --maxprocesses 4 --dist loadfile -p tests.only_database $(ARGS)
 
 lint: lint-style lint-types lint-imports ## Check style, format, types and the direction of imports
 

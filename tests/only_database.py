@@ -1,6 +1,6 @@
 """A pytest plugin: with `-p tests.only_database`, only tests that use the session's PostgreSQL run.
 
-For a second run against another server: the rest would do the same again.
+For a second run against another server: the rest would do the same again, and so would those that are about processes.
 """
 
 from __future__ import annotations
@@ -8,9 +8,16 @@ from __future__ import annotations
 import pytest
 
 
+ABOUT_PROCESSES = frozenset({"test_cli.py", "test_kill.py"})
+
+
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
     """Keeps the tests that need `postgres_admin`, directly or through other fixtures."""
-    kept = [item for item in items if "postgres_admin" in getattr(item, "fixturenames", ())]
+    kept = [
+        item
+        for item in items
+        if "postgres_admin" in getattr(item, "fixturenames", ()) and item.path.name not in ABOUT_PROCESSES
+    ]
     if left := [item for item in items if item not in kept]:
         config.hook.pytest_deselected(items=left)
     items[:] = kept
