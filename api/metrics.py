@@ -12,6 +12,7 @@ from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, gene
 from sqlalchemy.ext.asyncio import AsyncEngine
 
 from ledger import floats, operations
+from ledger.clock import read_clock
 from ledger.database import transaction
 from ledger.journal import books
 from ledger.operations import OperationsStatus
@@ -31,6 +32,7 @@ class Metrics:
             "daftari_grpc_call_seconds", "Time to answer a gRPC call", ("method",), registry=self.registry
         )
         self.callbacks = Counter("daftari_callbacks", "Callbacks stored", ("rail", "kind"), registry=self.registry)
+        self._clock = self._gauge("daftari_clock_ahead_seconds", "This host's clock minus the database's")
         self._waiting = self._gauge("daftari_queue_waiting", "Items that wait", "ledger", "queue")
         self._oldest = self._gauge("daftari_queue_oldest_seconds", "Age of the oldest item", "ledger", "queue")
         self._payouts = self._gauge("daftari_payouts_open", "Payouts under way", "ledger", "state", "currency")
@@ -54,11 +56,13 @@ class Metrics:
         """The text a scraper reads, with the queues as they are now."""
         moment = now()
         async with transaction(engine) as connection:
+            clock = await read_clock(connection, now=now)
             status = await operations.operations_status(connection, now=moment)
             # Looked up afterwards, so that a ledger which is opened meanwhile has its code here.
             named = await books.find_ledgers(connection, ids=status.ledger_ids)
             ledgers = await books.list_ledgers(connection, after_code="", limit=LEDGERS_MAX)
             positions = {one.code: await floats.float_positions(connection, ledger_id=one.id) for one in ledgers}
+        self._clock.set(clock.ahead.total_seconds())
         self._set_queues(status, {ledger_id: one.code for ledger_id, one in named.items()}, moment)
         for gauge in (self._float, self._drift):
             gauge.clear()

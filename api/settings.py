@@ -83,6 +83,9 @@ class Settings(BaseSettings):
         default="v3", description="B2C API version; v1 only where v3 is refused"
     )
 
+    clock_skew_seconds_max: float = Field(
+        default=5, gt=0, description="How far a host's clock may be from the database's; further off it does not start"
+    )
     worker_poll_seconds: float = Field(
         default=0.2, gt=0, description="How long an idle worker rests when nothing wakes it"
     )

@@ -27,8 +27,11 @@ from adapters.tariffs import TariffBand
 from adapters.transport import HttpLimits, Secret
 from adapters.vaulted import SharedTokens, VaultedDaraja
 from adapters.webhooks import Deliverer, DelivererSettings
+from api.clock_guard import ClockGuard
 from api.profile import Profile, open_profile, read_key
 from api.settings import Settings
+from ledger.clock import check_clock
+from ledger.database import transaction
 from ledger.errors import TextInvalid
 from ledger.ids import IdSource
 from ledger.journal.accounts import AccountDirectory
@@ -64,6 +67,15 @@ class Application:
     def now() -> datetime:
         """The wall clock, aware, UTC."""
         return datetime.now(UTC)
+
+    @property
+    def clock_bound(self) -> timedelta:
+        """How far this host's clock may be from the database's."""
+        return timedelta(seconds=self.settings.clock_skew_seconds_max)
+
+    def clock_guard(self) -> ClockGuard:
+        """Keeps a worker from claiming while the clock is off."""
+        return ClockGuard(self.engine, now=self.now, monotonic=time.monotonic, bound=self.clock_bound)
 
     @property
     def recorder(self) -> OutcomeRecorder:
@@ -167,7 +179,7 @@ class Application:
 
 @asynccontextmanager
 async def open_application(settings: Settings, *, name: str) -> AsyncIterator[Application]:
-    """Everything opened, and closed again at the end."""
+    """Everything opened, and closed again at the end. Raises ClockOff, and what open_profile and open_rails raise."""
     async with AsyncExitStack() as stack:
         profile = await stack.enter_async_context(open_profile(settings, application_name=f"daftari-{name}"))
         ids, key = IdSource(random.SystemRandom()), vault_key(settings, profile)
@@ -175,7 +187,10 @@ async def open_application(settings: Settings, *, name: str) -> AsyncIterator[Ap
         for rail in rails.values():
             stack.push_async_callback(rail.close)
         sealer = Sealer(profile.secret, purpose="inbox messages")
-        yield Application(settings, profile, rails, PartyKeys(profile.secret), sealer, key, ids)
+        application = Application(settings, profile, rails, PartyKeys(profile.secret), sealer, key, ids)
+        async with transaction(application.engine) as connection:
+            await check_clock(connection, now=application.now, bound=application.clock_bound)
+        yield application
 
 
 def open_rails(

@@ -1,7 +1,8 @@
 """The worker role: carries instructions out, judges callbacks, and calls silence unknown. One step at a time, for ever.
 
 Nothing here depends on being woken: a step that finds work repeats at once, an idle worker rests a moment. An error of
-one step is logged and the step is tried again; the work itself stays in its queue."""
+one step is logged and the step is tried again; the work itself stays in its queue. While the host's clock is off,
+nothing is claimed and no silence is called; what arrives is judged, for evidence does not depend on our clock."""
 
 from __future__ import annotations
 
@@ -43,19 +44,21 @@ class Worker:
         self._inbound = application.inbound()
         self._balance_watch = application.balance_watch(public_url=public_url)
         self._deliverer = application.deliverer()
+        self._clock = application.clock_guard()
         self._stopping = asyncio.Event()
 
     async def run(self) -> None:
         """Works until stop() is called; the step under way is finished first, so that no call's answer is dropped."""
         poll = self._application.settings.worker_poll_seconds
+        claiming = self._clock.claiming
         watches = [self._watch_balances] if self._application.settings.balance_query_seconds else []
         await asyncio.gather(
             *(self._loop("balances", watch, _BALANCE_REST_SECONDS) for watch in watches),
             # Side by side, so that a call that hangs delays no other batch.
-            *(self._loop("dispatch", self._dispatcher.step, poll) for _ in range(DISPATCH_LOOPS)),
+            *(self._loop("dispatch", partial(claiming, self._dispatcher.step), poll) for _ in range(DISPATCH_LOOPS)),
             self._loop("judge", partial(self._inbound.step, limit=JUDGED_PER_STEP_MAX), poll),
-            self._loop("webhooks", self._deliverer.step, poll),
-            self._loop("silence", self.call_silence_unknown, max(poll, _SILENCE_REST_SECONDS)),
+            self._loop("webhooks", partial(claiming, self._deliverer.step), poll),
+            self._loop("silence", partial(claiming, self.call_silence_unknown), max(poll, _SILENCE_REST_SECONDS)),
         )
         await self._deliverer.close()
 

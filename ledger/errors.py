@@ -22,6 +22,7 @@ LedgerError
 ├── CommitUnknown           (UNAVAILABLE)    the connection broke during COMMIT; repeat with the same request id
 ├── DatabaseUnavailable     (UNAVAILABLE)    the database cannot be reached now; nothing was done
 ├── UnsafeDatabase          (INTERNAL)       the service must not run against this server
+├── ClockOff                (INTERNAL)       the service must not run on a host with this clock
 └── EmbeddedUnavailable     (INTERNAL)       the embedded PostgreSQL cannot run here
 
 A refusal is never a bug and never a provider's failure: bugs are AssertionErrors, provider failures are outcomes.
@@ -337,6 +338,10 @@ class DatabaseUnavailable(LedgerError):
 
 class UnsafeDatabase(LedgerError):
     """The server's settings or the role could lose money."""
+
+
+class ClockOff(LedgerError):
+    """The host's clock is not the database's: leases and deadlines would be taken for over, or for not."""
 
 
 class EmbeddedUnavailable(LedgerError):

@@ -1,4 +1,4 @@
-"""`daftari status`: queues, payouts under way, unknowns by age, and the float beside the provider's own word."""
+"""`daftari status`: queues, payouts under way, unknowns by age, the float beside the provider's own word, the clock."""
 
 from __future__ import annotations
 
@@ -11,6 +11,7 @@ from api.commands.opening import run as run_command
 from api.tables import console, table
 from api.wiring import Application
 from ledger import floats, operations
+from ledger.clock import ClockReading, in_words, read_clock
 from ledger.database import transaction
 from ledger.floats import FloatPosition
 from ledger.journal import books
@@ -25,6 +26,7 @@ def run() -> None:
     async def command(application: Application) -> None:
         now = application.now()
         async with transaction(application.engine) as connection:
+            clock = await read_clock(connection, now=application.now)
             status = await operations.operations_status(connection, now=now)
             named = await books.find_ledgers(connection, ids=status.ledger_ids)
             ledgers = await books.list_ledgers(connection, after_code="", limit=500)
@@ -32,6 +34,7 @@ def run() -> None:
             positions = [await floats.float_positions(connection, ledger_id=ledger.id) for ledger in ledgers]
         codes = {ledger_id: ledger.code for ledger_id, ledger in named.items()}
         print_status(console(), ledgers, codes, status, positions, now=now)
+        print_clock(console(), clock, bound=application.clock_bound)
 
     run_command(command)
 
@@ -65,6 +68,12 @@ def print_status(
     ]
     columns = ("ledger", "shortcode", "sub-account", ">ledger says", ">in flight", ">provider says", ">drift", ">told")
     out.print(table("Float", columns, rows))
+
+
+def print_clock(out: Console, reading: ClockReading, *, bound: timedelta) -> None:
+    """How far this host's clock is from the database's. A host further off starts no command, this one included."""
+    allowed = f"{bound.total_seconds():g} s are allowed"
+    out.print(f"The clock of this host is {in_words(reading.ahead)} of the database's; {allowed}.", soft_wrap=True)
 
 
 def _float_row(ledger: Ledger, position: FloatPosition, *, now: datetime) -> tuple[str, ...]:

@@ -165,6 +165,7 @@ def _application(shop: Shop, rail: ObservedRail) -> Application:
         worker_poll_seconds=0.01,
         result_deadline_seconds=RESULT_DEADLINE_SECONDS,
         balance_query_seconds=0,
+        clock_skew_seconds_max=1e9,  # the test's clock stands where the test puts it
     )
     profile = Profile(shop.engine, "tests", SECRET)
     return ClockedApplication(
