@@ -37,6 +37,7 @@ from ledger.payouts import reviews, writing
 from ledger.payouts.outcome import Report
 from ledger.payouts.payout import Standing
 from ledger.payouts.posting import OutcomeNotPostable
+from ledger.payouts.reviews import Case
 from ledger.payouts.writing import LockedPayout
 from ledger.sealing import Sealer
 
@@ -49,6 +50,9 @@ BALANCE_FACT = "_available_minor_units"
 BODY_BYTES_MAX = 256 * 1024
 TRIES_MAX = 3
 RETRY_AFTER = timedelta(seconds=5)
+# A path that no attempt of ours has may be one whose commit is seen late, after a failover say: looked up again after
+# each of these, and then a person's matter.
+ORPHAN_RESTS = (timedelta(seconds=5), timedelta(minutes=1), timedelta(minutes=5))
 # What goes wrong with these is not the message's fault: it waits this long, as often as it takes.
 WAITING = (
     OutcomeNotPostable,
@@ -67,9 +71,11 @@ _RACING = frozenset({"inbox_pkey"})
 
 @dataclass(frozen=True, slots=True)
 class _Judged:
+    """A message and what it turned out to be; no verdict yet for one whose owner may still appear."""
+
     message: Message
     report: Report | None
-    verdict: Verdict
+    verdict: Verdict | None
 
 
 class Inbound:
@@ -163,7 +169,7 @@ class Inbound:
         owners = await inbox.find_owners(session, ledger_id=ledger_id, token_hashes=[postponed[1]], now=self._now())
         payout_id, _ = owners.get(postponed[1], (None, ""))
         await inbox.settle(session, verdicts=[Verdict(ledger_id, message_id, "poison", reason, payout_id)], now=now)
-        await self._review(session, ledger_id, "poison-message", [(message_id, payout_id, reason)])
+        await self._review(session, ledger_id, "poison-message", [Case(payout_id, reason, inbox_id=message_id)])
 
     async def _judge_batch(self, connection: AsyncConnection, *, limit: int) -> int:
         messages = await inbox.claim(await driver(connection), sealer=self._sealer, now=self._now(), limit=limit)
@@ -191,10 +197,16 @@ class Inbound:
             judged.append(self._judge(message, kind, payouts.get(payout_id), payees))
         reports = [one.report for one in judged if one.report is not None]
         recorded = iter(await self._recorder.record(session, ledger=ledger, reports=reports, now=self._now()))
-        verdicts = [one.verdict if one.report is None else _conclude(one.verdict, next(recorded)) for one in judged]
+        verdicts = [
+            one.verdict if one.report is None else _conclude(one.verdict, next(recorded))
+            for one in judged
+            if one.verdict is not None
+        ]
         told = [assertion for one in judged for assertion in _assertions_of(one, payouts)]
         await floats.write_assertions(session, ledger_id=ledger.id, assertions=told, ids=self._ids, now=self._now())
         await inbox.settle(session, verdicts=verdicts, now=self._now())
+        waiting = [one.message for one in judged if one.verdict is None]
+        await inbox.let_rest(session, rests=[(one, self._now() + ORPHAN_RESTS[one.tries]) for one in waiting])
         await self._open_reviews(session, ledger, judged)
         for verdict in verdicts:
             log.info(
@@ -236,6 +248,8 @@ class Inbound:
 
     def _judge(self, message: Message, kind: str, payout: LockedPayout | None, payees: Mapping[int, Payee]) -> _Judged:
         if payout is None or payout.rail != message.rail or message.rail not in self._rails:
+            if message.tries < len(ORPHAN_RESTS):
+                return _Judged(message, None, None)
             return _Judged(message, None, _verdict(message, "orphan", "no attempt of ours has this path", None))
         # The path's token says what was asked, and so how the answer is to be read: never the message itself.
         rail, is_query = self._rails[message.rail], kind == queue.QUERY
@@ -257,23 +271,15 @@ class Inbound:
         queues = {"mismatch": "amount-mismatch", "unreadable": "poison-message", "orphan": "callback-orphan"}
         for verdict, name in queues.items():
             cases = [
-                (one.message.id, one.verdict.payout_id, one.verdict.detail or verdict)
+                Case(one.verdict.payout_id, one.verdict.detail or verdict, inbox_id=one.message.id)
                 for one in judged
-                if one.verdict.verdict == verdict
+                if one.verdict is not None and one.verdict.verdict == verdict
             ]
             await self._review(session, ledger.id, name, cases)
 
-    async def _review(
-        self, session: Driver, ledger_id: int, name: str, cases: Sequence[tuple[int, int | None, str]]
-    ) -> None:
+    async def _review(self, session: Driver, ledger_id: int, name: str, cases: Sequence[Case]) -> None:
         await reviews.open_reviews(
-            session,
-            ledger_id=ledger_id,
-            queue=name,
-            cases=[(payout_id, reason) for _, payout_id, reason in cases],
-            inbox_ids=[message_id for message_id, _, _ in cases],
-            ids=self._ids,
-            now=self._now(),
+            session, ledger_id=ledger_id, queue=name, cases=cases, ids=self._ids, now=self._now()
         )
 
 
@@ -306,7 +312,8 @@ def _may_be(payee: Payee, told: PayoutCallback) -> bool:
 
 def _assertions_of(one: _Judged, payouts: Mapping[int, LockedPayout]) -> list[Assertion]:
     """What a success says the provider's sub-accounts hold after it. Only matched messages are listened to."""
-    if one.report is None or one.verdict.verdict != "matched" or not isinstance(one.report.outcome, Settled):
+    matched = one.verdict is not None and one.verdict.verdict == "matched"
+    if not matched or one.report is None or not isinstance(one.report.outcome, Settled):
         return []
     payout, outcome = payouts[one.report.payout_id], one.report.outcome
     return [

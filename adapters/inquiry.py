@@ -21,6 +21,7 @@ from ledger.outcomes import OutcomeRecorder
 from ledger.payouts import reviews, writing
 from ledger.payouts.outcome import Report
 from ledger.payouts.payout import State
+from ledger.payouts.reviews import Case
 
 QUEUE = "submit-unknown"
 
@@ -60,7 +61,9 @@ class Inquiry:
             session,
             ledger_id=ledger.id,
             queue=QUEUE,
-            cases=[(one.payout_id, f"no final answer to {len(self._schedule)} status queries") for one in exhausted],
+            cases=[
+                Case(one.payout_id, f"no final answer to {len(self._schedule)} status queries") for one in exhausted
+            ],
             ids=self._ids,
             now=self._now(),
         )

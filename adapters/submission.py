@@ -15,14 +15,17 @@ from ledger.journal.entry import Source
 from ledger.outbox import queue
 from ledger.outbox.instruction import Answer, NotSent, OutcomeUnknown, PayoutInstruction
 from ledger.outbox.queue import Claimed, Finished
-from ledger.outcomes import Applied, OutcomeRecorder, Recorded
+from ledger.outcomes import NOT_SENT_QUEUE, Applied, OutcomeRecorder, Recorded
 from ledger.parties import PartyKeys, read_payees
-from ledger.payouts import writing
+from ledger.payouts import reviews, writing
 from ledger.payouts.outcome import Report, Started
+from ledger.payouts.reviews import Case
 
 log = structlog.get_logger(__name__)
 
 RETRY_SECONDS_MAX = 900.0
+# With the rests between them, about an hour: what was not sent by then waits for a person as well as for its next try.
+TRIES_BEFORE_REVIEW = 8
 _LOST = OutcomeUnknown("the submission was interrupted before its answer was stored")
 
 
@@ -66,6 +69,7 @@ class Submission:
     async def finish(self, session: Driver, ledger: Ledger, results: Sequence[tuple[Call, Answer]]) -> list[Done]:
         """Records the answers; what provably was not sent is tried again, later and later."""
         await self._record(session, ledger, [_report(call.claimed.payout_id, answer) for call, answer in results])
+        await self._tell_of_stuck(session, ledger, results)
         return [
             Done(
                 type(answer).__name__,
@@ -78,6 +82,21 @@ class Submission:
     def crashed(self, error: Exception) -> Answer:
         """A bug of the adapter: the payout may have left."""
         return OutcomeUnknown(f"the adapter failed with {type(error).__name__}")
+
+    async def _tell_of_stuck(self, session: Driver, ledger: Ledger, results: Sequence[tuple[Call, Answer]]) -> None:
+        stuck = [
+            call.claimed.payout_id
+            for call, answer in results
+            if isinstance(answer, NotSent) and call.claimed.attempt >= TRIES_BEFORE_REVIEW
+        ]
+        await reviews.open_reviews(
+            session,
+            ledger_id=ledger.id,
+            queue=NOT_SENT_QUEUE,
+            cases=[Case(payout_id, f"not sent in {TRIES_BEFORE_REVIEW} tries and more") for payout_id in stuck],
+            ids=self._recorder.ids,
+            now=self._now(),
+        )
 
     async def _give_up_lost(self, session: Driver, ledger: Ledger, lost: Sequence[Claimed]) -> None:
         if not lost:

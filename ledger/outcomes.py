@@ -6,7 +6,7 @@ entries are posted in the same transaction. A repeat posts nothing and says so; 
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import TypeAlias
@@ -17,21 +17,36 @@ from ledger.ids import IdSource
 from ledger.journal.accounts import AccountDirectory
 from ledger.journal.books import Ledger
 from ledger.journal.entry import Source
+from ledger.money import Money
 from ledger.outbox import queue
-from ledger.outbox.instruction import Acknowledged, Failed, OutcomeUnknown, Rejected, Settled
-from ledger.payouts import reviews, writing
-from ledger.payouts.outcome import Cancelled, Outcome, Report, detail_of, event_of
-from ledger.payouts.payout import TRANSITIONS, Effect, Move, Standing, State
+from ledger.outbox.instruction import Acknowledged, Blame, Failed, OutcomeUnknown, Rejected, Settled
+from ledger.payouts import reviews, switches, writing
+from ledger.payouts.outcome import Cancelled, Decision, Outcome, Report, detail_of, event_of
+from ledger.payouts.payout import (
+    OPEN_STATES,
+    Effect,
+    Move,
+    Standing,
+    State,
+    Stay,
+    Suspended,
+    receipt_subject,
+    transition,
+)
 from ledger.payouts.posting import Step, post_steps
+from ledger.payouts.reviews import Case
 from ledger.payouts.writing import LockedPayout
 from ledger.text import check_text
 from ledger.webhooks import announcing
 
 # A payout that became unknown is first asked about after this; the dispatcher knows the rest of the schedule.
 QUERY_AFTER = timedelta(minutes=1)
-UNKNOWN_QUEUE = "submit-unknown"
+UNKNOWN_QUEUE, NOT_SENT_QUEUE = "submit-unknown", "not-sent"
+BREAKER = "daftari.breaker"
 # Two processes may choose the same id in the same millisecond: the set is then run once more, under other ids.
-RACING_CONSTRAINTS = frozenset({"journal_entries_pkey", "postings_pkey", "instructions_pkey", "reviews_pkey"})
+RACING_CONSTRAINTS = frozenset(
+    {"journal_entries_pkey", "postings_pkey", "instructions_pkey", "reviews_pkey", "rail_stops_pkey"}
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -134,61 +149,121 @@ async def _record_wave(
 ) -> dict[int, Recorded]:
     reports = [report for _, report in wave]
     locked = await writing.lock_payouts(driver, ledger_id=ledger.id, payout_ids=[one.payout_id for one in reports])
-    receipts = _receipts(reports, locked)
-    owners = await writing.claim_receipts(driver, ledger_id=ledger.id, receipts=receipts, now=now)
+    known = await _find_known(driver, ledger, reports, locked, now)
     steps: dict[int, Step] = {}
     results: dict[int, Recorded] = {}
-    conflicts: list[tuple[int, str]] = []
+    conflicts: list[Case] = []
     for index, report in wave:
         payout = locked[report.payout_id]
-        judged = judge(report.outcome, payout, receipt_owner=_owner_of(report.outcome, payout, owners))
-        if isinstance(judged, Move):
-            steps[index] = Step(report, payout, judged, payout.state)
-        else:
+        judged = judge(report.outcome, payout, known)
+        if isinstance(judged, Standing):
             results[index] = Unchanged(payout.state, judged)
             if judged is Standing.CONFLICT:
-                conflicts.append((payout.id, _contradiction(report.outcome, payout)))
+                conflicts.append(Case(payout.id, _contradiction(report.outcome, payout)))
+        else:
+            steps[index] = Step(report, payout, judged, payout.state, held=known.held_by(report.outcome))
     await _apply(driver, ledger, list(steps.values()), directory, ids, now)
-    conflicts += [
-        (step.payout.id, "settled after it was released")
-        for step in steps.values()
-        if step.move.effect is Effect.LATE_SUCCESS
-    ]
+    conflicts += [_suspense(step) for step in steps.values() if step.move.effect is Effect.LATE_SUCCESS]
     await reviews.open_reviews(
         driver, ledger_id=ledger.id, queue="provider-conflict", cases=conflicts, ids=ids, now=now
     )
     await writing.add_references(driver, ledger_id=ledger.id, references=_references(reports, locked), now=now)
-    told = [step.payout.id for step in steps.values() if step.move.target in announcing.EVENTS]
+    told = [step.payout.id for step in steps.values() if _state_after(step) in announcing.EVENTS and _moves(step)]
     await announcing.announce(driver, ledger_id=ledger.id, payout_ids=told, ids=ids, now=now)
-    return results | {index: Applied(step.move.target, step.entry_id) for index, step in steps.items()}
+    await _break_circuit(driver, ledger, steps.values(), ids, now)
+    return results | {index: Applied(_state_after(step), step.entry_id) for index, step in steps.items()}
 
 
-def judge(outcome: Outcome, payout: LockedPayout, *, receipt_owner: int | None) -> Move | Standing:
-    """What an outcome does to a payout. Pure. A success under a receipt that another payout has, or under another
-    receipt than the one that settled this payout, is a contradiction whatever the state."""
+@dataclass(frozen=True, slots=True)
+class Known:
+    """What judging needs beside the payouts: whose each receipt is, by (rail, receipt); which receipts were booked as
+    money in suspense, by subject id; what decisions are about, by entry; and the payouts with several undecided."""
+
+    owners: Mapping[tuple[str, str], int]
+    suspended: frozenset[str]
+    held: Mapping[int, Suspended]
+    doubly_held: frozenset[int]
+
+    def held_by(self, outcome: Outcome) -> Suspended | None:
+        """The money in suspense that an outcome decides about."""
+        return self.held.get(outcome.held_entry_id) if isinstance(outcome, Decision) else None
+
+
+async def _find_known(
+    driver: Driver, ledger: Ledger, reports: Sequence[Report], locked: Mapping[int, LockedPayout], now: datetime
+) -> Known:
+    owners = await writing.claim_receipts(driver, ledger_id=ledger.id, receipts=_receipts(reports, locked), now=now)
+    late = [
+        receipt_subject(rail=payout.rail, receipt=report.outcome.receipt)
+        for report in reports
+        if isinstance(report.outcome, Settled) and (payout := locked[report.payout_id]).state not in OPEN_STATES
+    ]
+    decided = [(r.payout_id, r.outcome.held_entry_id) for r in reports if isinstance(r.outcome, Decision)]
+    return Known(
+        owners=owners,
+        suspended=await writing.find_suspended(driver, ledger_id=ledger.id, subjects=late),
+        held=await writing.read_suspended(driver, ledger_id=ledger.id, entry_ids=[one for _, one in decided]),
+        doubly_held=await reviews.find_held_besides(driver, ledger_id=ledger.id, decided=decided),
+    )
+
+
+def judge(outcome: Outcome, payout: LockedPayout, known: Known) -> Move | Stay | Standing:
+    """What an outcome does to a payout. Pure. A success under another payout's receipt, or over another amount, is a
+    contradiction whatever the state; one under a receipt that was booked before is a repetition."""
+    another = False
     if isinstance(outcome, Settled):
-        if receipt_owner not in (None, payout.id):
+        if known.owners[payout.rail, outcome.receipt] != payout.id or outcome.amount != payout.amount:
             return Standing.CONFLICT
-        if payout.receipt is not None and payout.receipt != outcome.receipt:
-            return Standing.CONFLICT
-        if outcome.amount != payout.amount:
-            return Standing.CONFLICT
-    return TRANSITIONS[event_of(outcome)][payout.state]
+        if receipt_subject(rail=payout.rail, receipt=outcome.receipt).id in known.suspended:
+            return Standing.REPEATED
+        another = payout.receipt != outcome.receipt
+    elif isinstance(outcome, Decision):
+        held = known.held_by(outcome)
+        if held is None:
+            return Standing.OUTDATED
+        another = payout.receipt not in (None, held.receipt) or payout.id in known.doubly_held
+    return transition(event_of(outcome), payout.state, of_another_receipt=another)
+
+
+def _moves(step: Step) -> bool:
+    return isinstance(step.move, Move)
+
+
+def _state_after(step: Step) -> State:
+    return step.move.target if isinstance(step.move, Move) else step.left
+
+
+def _suspense(step: Step) -> Case:
+    """Each receipt is a case of its own: it is money that left although nothing waited for it."""
+    outcome = step.report.outcome
+    assert isinstance(outcome, Settled)
+    reason = f"settled with {outcome.amount} under receipt {outcome.receipt} while {step.left.value}"
+    return Case(step.payout.id, reason, held_entry_id=step.entry_id)
+
+
+async def _break_circuit(driver: Driver, ledger: Ledger, steps: Iterable[Step], ids: IdSource, now: datetime) -> None:
+    """A provider that refuses our access fails every payment, and locks us out for trying: nothing more leaves over the
+    rail until a person has mended it and resumes."""
+    refused: dict[str, str] = {}
+    for step in steps:
+        outcome = step.report.outcome
+        if isinstance(outcome, Failed | Rejected) and outcome.blame is Blame.ACCESS:
+            refused[step.payout.rail] = f"the provider refuses our access: {outcome.code} {outcome.description}"
+    for rail, reason in sorted(refused.items()):
+        await switches.stop_rail(
+            driver, ledger_id=ledger.id, rail=rail, reason=reason[:500], actor=BREAKER, ids=ids, now=now
+        )
 
 
 def _contradiction(outcome: Outcome, payout: LockedPayout) -> str:
-    """For the person who decides: a second receipt is money that left twice, so each receipt is a case of its own."""
+    """For the person who decides."""
     told = event_of(outcome).value
     if isinstance(outcome, Settled):
         told = f"{told} with {outcome.amount} under receipt {outcome.receipt}"
     return f"{told} while {payout.state.value}"
 
 
-def _owner_of(outcome: Outcome, payout: LockedPayout, owners: dict[tuple[str, str], int]) -> int | None:
-    return owners[payout.rail, outcome.receipt] if isinstance(outcome, Settled) else None
-
-
-def _receipts(reports: Iterable[Report], locked: dict[int, LockedPayout]) -> list[tuple[str, str, int]]:
+def _receipts(reports: Iterable[Report], locked: Mapping[int, LockedPayout]) -> list[tuple[str, str, int]]:
     return [
         (locked[report.payout_id].rail, report.outcome.receipt, report.payout_id)
         for report in reports
@@ -196,7 +271,7 @@ def _receipts(reports: Iterable[Report], locked: dict[int, LockedPayout]) -> lis
     ]
 
 
-def _references(reports: Iterable[Report], locked: dict[int, LockedPayout]) -> list[tuple[str, str, str, int]]:
+def _references(reports: Iterable[Report], locked: Mapping[int, LockedPayout]) -> list[tuple[str, str, str, int]]:
     return [
         (locked[report.payout_id].rail, kind, value, report.payout_id)
         for report in reports
@@ -218,31 +293,51 @@ async def _apply(
     moving = [step for step in steps if step.move.effect is not Effect.NONE]
     if moving:
         await post_steps(driver, ledger, moving, directory, ids, now)
-    changes = [_change(step, now) for step in steps]
+    changes = [_change(step, now) for step in steps if _moves(step)]
     await writing.write_changes(driver, ledger_id=ledger.id, changes=changes, now=now)
-    submitted = [step.payout.id for step in steps if step.move.target not in (State.RESERVED, State.SUBMITTING)]
+    submitted = [step.payout.id for step in steps if _state_after(step) not in (State.RESERVED, State.SUBMITTING)]
     await queue.complete(driver, ledger_id=ledger.id, payout_ids=submitted, now=now)
-    # A person's decision closes its own case; evidence closes the case that waited for it.
-    found_out = [s.payout.id for s in steps if s.left is State.UNKNOWN and s.report.source is not Source.MANUAL]
+    # A person's decision closes its own case; evidence closes the cases that waited for it.
+    told = [step for step in steps if step.report.source is not Source.MANUAL and _moves(step)]
+    found_out = [step.payout.id for step in told if step.left is State.UNKNOWN]
     await reviews.close_answered(driver, ledger_id=ledger.id, queue=UNKNOWN_QUEUE, payout_ids=found_out, now=now)
+    left = [step.payout.id for step in told if _has_left(step)]
+    await reviews.close_answered(driver, ledger_id=ledger.id, queue=NOT_SENT_QUEUE, payout_ids=left, now=now)
+
+
+def _has_left(step: Step) -> bool:
+    """Whether a payout that waited to be sent waits no longer."""
+    waits = (State.RESERVED, State.SUBMITTING)
+    return step.left in waits and _state_after(step) not in waits
 
 
 def _change(step: Step, now: datetime) -> writing.Change:
     outcome = step.report.outcome
     failed = outcome if isinstance(outcome, Failed | Rejected) else None
-    settled = outcome if isinstance(outcome, Settled) else None
+    receipt, completed_at, charge = _proof(step, now)
     return writing.Change(
         payout_id=step.payout.id,
-        state=step.move.target,
+        state=_state_after(step),
         event=event_of(outcome).value,
         entry_id=step.entry_id,
         detail=detail_of(outcome),
-        receipt=settled.receipt if settled else None,
-        completed_at=min(settled.completed_at, now) if settled else None,
-        provider_charge=step.charge.minor_units if step.charge else None,
+        receipt=receipt,
+        completed_at=completed_at,
+        provider_charge=charge.minor_units if charge else None,
         failure_code=failed.code if failed else None,
         failure_text=failed.description[:200] if failed else None,
     )
+
+
+def _proof(step: Step, now: datetime) -> tuple[str | None, datetime | None, Money | None]:
+    """The receipt a payout is settled by, when the provider completed it and what it took for that; nothing where the
+    payout is not settled now."""
+    if _state_after(step) is not State.SETTLED:
+        return None, None, None
+    if step.held is not None:
+        return step.held.receipt, step.held.completed_at, step.held.charge
+    assert isinstance(step.report.outcome, Settled)
+    return step.report.outcome.receipt, min(step.report.outcome.completed_at, now), step.charge
 
 
 async def cancel_payout(

@@ -8,7 +8,7 @@ from __future__ import annotations
 import hashlib
 import hmac
 import re
-from collections.abc import Collection
+from collections.abc import Collection, Iterable
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
@@ -19,6 +19,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from ledger import ids as identifiers
 from ledger import tables
+from ledger.database import Driver
 from ledger.errors import AmountInvalid, KeyNotFound, NotAuthenticated, PartnerExists, PartnerNotFound, TextInvalid
 from ledger.ids import IdSource
 from ledger.journal import accounts, chart
@@ -28,6 +29,8 @@ from ledger.text import check_text
 
 _CODE = re.compile(r"[a-z][a-z0-9-]{1,31}", re.ASCII)
 _partners, _keys = tables.partners.c, tables.api_keys.c
+_HOLD = "SELECT FROM partners WHERE ledger_id = %s AND id = ANY(%s) ORDER BY id FOR KEY SHARE"
+_HOLD_ALONE = "SELECT FROM partners WHERE ledger_id = %s AND id = %s FOR UPDATE"
 SECRET_BYTES = 32
 # Everything of a key but its secret, as ApiKey takes it.
 _SHOWN = (_keys.id, _keys.name, _keys.permissions, _keys.created_at, _keys.expires_at, _keys.revoked_at)
@@ -239,3 +242,14 @@ async def find_key_owner(connection: AsyncConnection, *, key_id: int) -> tuple[i
     """The (ledger id, partner id) of a key; None where there is no such key."""
     row = (await connection.execute(select(_keys.ledger_id, _keys.partner_id).where(_keys.id == key_id))).one_or_none()
     return (row.ledger_id, row.partner_id) if row is not None else None
+
+
+async def hold(driver: Driver, *, ledger_id: int, partner_ids: Iterable[int]) -> None:
+    """Holds partners beside others who do, until the transaction ends; waits for hold_alone(). Held before a request
+    reads what binds it, so that whoever holds a partner alone knows that no request under way has read less."""
+    await driver.execute(_HOLD, (ledger_id, sorted(set(partner_ids))))
+
+
+async def hold_alone(driver: Driver, *, ledger_id: int, partner_id: int) -> None:
+    """Waits for the requests of a partner that are under way, and keeps new ones waiting until the transaction ends."""
+    await driver.execute(_HOLD_ALONE, (ledger_id, partner_id))

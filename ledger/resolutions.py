@@ -6,6 +6,7 @@ The verbs move money through the same door as any outcome; a case is closed once
 from __future__ import annotations
 
 import enum
+from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
 
@@ -18,7 +19,7 @@ from ledger.journal.entry import Source
 from ledger.outbox.instruction import Failed, Settled
 from ledger.outcomes import Applied, OutcomeRecorder
 from ledger.payouts import reviews, writing
-from ledger.payouts.outcome import Charged, ClawedBack, Outcome, Report
+from ledger.payouts.outcome import Cancelled, Charged, ClawedBack, Decision, Outcome, Refuted, Report
 from ledger.payouts.payout import State
 from ledger.payouts.reviews import Review
 from ledger.payouts.writing import LockedPayout
@@ -27,8 +28,8 @@ from ledger.text import check_text
 EVIDENCE_LENGTH_MAX = 1000
 # What everybody may read of a person's decision; its evidence may name people and stays with the case.
 _TOLD = "decided by a person on evidence"
-# Cases that hold money: while the payout stands so, its case is where a person finds it, and is not dismissed.
-_HOLDING = {"submit-unknown": State.UNKNOWN, "provider-conflict": State.CONFLICTED}
+# While the payout stands so, its case is where a person finds its money, and is not dismissed.
+_HOLDING = {"submit-unknown": State.UNKNOWN}
 
 
 class Verb(enum.Enum):
@@ -38,15 +39,21 @@ class Verb(enum.Enum):
     RELEASE = "release"
     CHARGE = "charge"
     CLAW_BACK = "claw-back"
+    REFUTE = "refute"
     DISMISS = "dismiss"
 
 
-# A payout that may still be on its way is nobody's to decide: only one whose outcome is unknown, or came too late.
+# A payout that may still be on its way is nobody's to decide: only one that is not sent, whose outcome is unknown, or
+# came too late.
 _MOVABLE = {
     Verb.SETTLE: frozenset({State.UNKNOWN, State.RELEASED, State.CANCELLED}),
-    Verb.RELEASE: frozenset({State.UNKNOWN}),
-    Verb.CHARGE: frozenset({State.CONFLICTED}),
-    Verb.CLAW_BACK: frozenset({State.CONFLICTED}),
+    Verb.RELEASE: frozenset({State.UNKNOWN, State.RESERVED}),
+}
+# These are about money in suspense, whatever became of the payout.
+_DECISIONS: Mapping[Verb, type[Decision]] = {
+    Verb.CHARGE: Charged,
+    Verb.CLAW_BACK: ClawedBack,
+    Verb.REFUTE: Refuted,
 }
 
 
@@ -83,54 +90,43 @@ async def resolve_review(
     now: datetime,
 ) -> Review:
     """Closes a case by what its verb posts. Raises ReviewNotFound, ReviewNotResolvable, FloorWouldBreak."""
-    session = await driver(connection)
-    review = await reviews.get_review(connection, ledger_id=ledger.id, review_id=review_id)
+    session, case = await driver(connection), {"ledger_id": ledger.id, "review_id": review_id}
+    review = await reviews.get_review(connection, **case)
     if review.payout_id is None and resolution.verb is not Verb.DISMISS:
         raise ReviewNotResolvable("this case has no payout; it can only be dismissed", field="verb")
     entry_id = None
     if review.payout_id is not None:
         locked = await writing.lock_payouts(session, ledger_id=ledger.id, payout_ids=[review.payout_id])
         # Read again under the payout's lock: somebody may have closed the case meanwhile.
-        review = await reviews.get_review(connection, ledger_id=ledger.id, review_id=review_id)
+        review = await reviews.get_review(connection, **case)
         _check_open(review)
         (payout,) = locked.values()
         if resolution.verb is Verb.DISMISS:
             _check_dismissible(review, payout)
         else:
-            entry_id = await _post(session, ledger, payout, resolution, actor=actor, recorder=recorder, now=now)
+            report = _report(review, payout, resolution, actor=actor, now=now)
+            entry_id = await _post(session, ledger, report, resolution.verb, recorder=recorder, now=now)
     closed = await reviews.write_resolution(
         session,
-        ledger_id=ledger.id,
-        review_id=review_id,
+        **case,
         verb=resolution.verb.value,
         evidence=resolution.evidence,
         actor=actor,
         entry_id=entry_id,
         now=now,
     )
-    found = await reviews.get_review(connection, ledger_id=ledger.id, review_id=review_id)
+    found = await reviews.get_review(connection, **case)
     if not closed:
         _check_open(found)
     return found
 
 
 async def _post(
-    session: Driver,
-    ledger: Ledger,
-    payout: LockedPayout,
-    resolution: Resolution,
-    *,
-    actor: str,
-    recorder: OutcomeRecorder,
-    now: datetime,
+    session: Driver, ledger: Ledger, report: Report, verb: Verb, *, recorder: OutcomeRecorder, now: datetime
 ) -> int:
-    if payout.state not in _MOVABLE[resolution.verb]:
-        raise _does_nothing(resolution.verb, payout.state)
-    outcome = _outcome(resolution, payout, now)
-    report = Report(payout_id=payout.id, outcome=outcome, source=Source.MANUAL, actor=actor)
     (recorded,) = await recorder.record(session, ledger=ledger, reports=[report], now=now)
     if not isinstance(recorded, Applied) or recorded.entry_id is None:
-        raise _does_nothing(resolution.verb, recorded.state)
+        raise _does_nothing(verb, recorded.state)
     return recorded.entry_id
 
 
@@ -141,7 +137,7 @@ def _does_nothing(verb: Verb, state: State) -> ReviewNotResolvable:
 
 
 def _check_dismissible(review: Review, payout: LockedPayout) -> None:
-    if _HOLDING.get(review.queue) is payout.state:
+    if _HOLDING.get(review.queue) is payout.state or review.held_entry_id is not None:
         raise ReviewNotResolvable(
             f"the payout is {payout.state.value} and its money waits for this case: choose a verb that moves it",
             field="verb",
@@ -156,13 +152,20 @@ def _check_open(review: Review) -> None:
         )
 
 
-def _outcome(resolution: Resolution, payout: LockedPayout, now: datetime) -> Outcome:
-    match resolution.verb:
-        case Verb.SETTLE:
-            return Settled(resolution.receipt, payout.amount, resolution.completed_at or now)
-        case Verb.RELEASE:
-            return Failed("MANUAL", _TOLD)
-        case Verb.CHARGE:
-            return Charged(_TOLD)
-        case _:
-            return ClawedBack(_TOLD)
+def _report(review: Review, payout: LockedPayout, resolution: Resolution, *, actor: str, now: datetime) -> Report:
+    outcome = _outcome(review, payout, resolution, now)
+    return Report(payout_id=payout.id, outcome=outcome, source=Source.MANUAL, actor=actor)
+
+
+def _outcome(review: Review, payout: LockedPayout, resolution: Resolution, now: datetime) -> Outcome:
+    if resolution.verb in _DECISIONS:
+        if review.held_entry_id is None:
+            raise ReviewNotResolvable(
+                "no money waits in suspense for this case", field="verb", state=payout.state.value
+            )
+        return _DECISIONS[resolution.verb](_TOLD, review.held_entry_id)
+    if payout.state not in _MOVABLE[resolution.verb]:
+        raise _does_nothing(resolution.verb, payout.state)
+    if resolution.verb is Verb.SETTLE:
+        return Settled(resolution.receipt, payout.amount, resolution.completed_at or now)
+    return Cancelled(_TOLD) if payout.state is State.RESERVED else Failed("MANUAL", _TOLD)

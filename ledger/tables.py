@@ -109,7 +109,7 @@ inbox = _table("inbox", {"ledger_id": Integer, "id": BigInteger},
     tries=Integer, due_at=MOMENT, judged_at=MOMENT, verdict=Text, detail=Text, payout_id=BigInteger)
 
 reviews = _table("reviews", {"ledger_id": Integer, "id": BigInteger},
-    queue=Text, payout_id=BigInteger, inbox_id=BigInteger, reason=Text, opened_at=MOMENT)
+    queue=Text, payout_id=BigInteger, inbox_id=BigInteger, reason=Text, opened_at=MOMENT, held_entry_id=BigInteger)
 
 review_resolutions = _table("review_resolutions", {"ledger_id": Integer, "review_id": BigInteger},
     verb=Text, evidence=Text, actor=Text, entry_id=BigInteger, resolved_at=MOMENT)

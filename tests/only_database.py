@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import pytest
 
-
 ABOUT_PROCESSES = frozenset({"test_cli.py", "test_kill.py"})
 
 

@@ -27,3 +27,7 @@ DEFINITE_FAILURES: dict[str, str] = {
     "SFC_IC0003": "no such operator: the number is not on the network",
     "TP40153": "the operator may not use this API",
 }
+
+# Every payment fails with these until somebody mends our access, and trying on locks it: the API page tells of the lock
+# after failed credentials.
+ACCESS_REFUSED = frozenset({"2001", "8006"})

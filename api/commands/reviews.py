@@ -17,7 +17,7 @@ from ledger.database import run as run_transaction
 from ledger.database import transaction
 from ledger.ids import encode
 from ledger.journal import books
-from ledger.journal.entries import list_entries
+from ledger.journal.entries import get_entry, list_entries
 from ledger.journal.entry_search import EntryFilter
 from ledger.outcomes import RACING_CONSTRAINTS
 from ledger.payouts import queries, reviews
@@ -67,9 +67,16 @@ def show_command(
             events = await queries.list_events(connection, ledger_id=found.id, payout_id=one.payout_id)
             about = EntryFilter(subject_kind="payout", subject_id=encode("pay", one.payout_id))
             page = await list_entries(connection, ledger_id=found.id, matching=about, before=0, limit=50)
+            held = [
+                await get_entry(connection, ledger_id=found.id, entry_id=entry_id)
+                for entry_id in (one.held_entry_id,)
+                if entry_id is not None
+            ]
         rows = [(f"{e.recorded_at:%Y-%m-%d %H:%M:%S}", e.event, e.state.value, e.detail or "") for e in events]
         out.print(table(f"Payout {_payout(one)}", ("time (UTC)", "event", "state after it", "detail"), rows))
         out.print(entries_table("Its entries", reversed(page.entries), zone=found.zone))
+        if held:
+            out.print(entries_table("In suspense until this case is closed", held, zone=found.zone))
 
     run(command)
 

@@ -17,6 +17,7 @@ _VERBS = {
     pb.ResolveReviewRequest.VERB_RELEASE: Verb.RELEASE,
     pb.ResolveReviewRequest.VERB_CHARGE: Verb.CHARGE,
     pb.ResolveReviewRequest.VERB_CLAW_BACK: Verb.CLAW_BACK,
+    pb.ResolveReviewRequest.VERB_REFUTE: Verb.REFUTE,
     pb.ResolveReviewRequest.VERB_DISMISS: Verb.DISMISS,
 }
 
@@ -55,6 +56,7 @@ def review_message(review: Review) -> pb.Review:
         evidence=review.evidence or "",
         actor=review.actor or "",
         entry_id=entry_id_text(review.entry_id) if review.entry_id is not None else "",
+        held_entry_id=entry_id_text(review.held_entry_id) if review.held_entry_id is not None else "",
     )
     if review.resolved_at is not None:
         message.resolve_time.CopyFrom(timestamp_of(review.resolved_at))

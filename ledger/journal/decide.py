@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import date, datetime
+from typing import Protocol
 
 from ledger.errors import (
     AccountClosed,
@@ -26,14 +27,26 @@ from ledger.money import format_minor_units
 TOTAL_MAX = 2**63 - 1
 
 
+class Admission(Protocol):
+    """A product's own rule about one item of a set, asked in the items' order, so that what the books refuse takes
+    nothing from the items after it."""
+
+    def refusal(self) -> LedgerError | None:
+        """Why the item may not be posted, given the items admitted before it."""
+
+    def admitted(self) -> None:
+        """Told when the books took the item."""
+
+
 @dataclass(frozen=True, slots=True)
 class PostRequest:
-    """One entry to post, who asks, and the idempotency key it is asked under (None for entries of our own products,
-    which are unique by their subject and kind)."""
+    """One entry to post, who asks, the idempotency key it is asked under (None for entries of our own products, which
+    are unique by their subject and kind), and the rule it must pass beside the books'."""
 
     entry: JournalEntry
     actor: str
     key: KeyClaim | None = None
+    admission: Admission | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -177,10 +190,14 @@ def _judge_entry(
         return Refused(
             TransitionRepeated(f"{subject.kind} {subject.id} has its {entry.kind} entry already", field="kind")
         )
+    if request.admission is not None and (refusal := request.admission.refusal()) is not None:
+        return Refused(refusal)
     try:
         lines = _walk(entry.postings, accounts)
     except LedgerError as refusal:
         return Refused(refusal)
+    if request.admission is not None:
+        request.admission.admitted()
     if transition is not None:
         happened.add(transition)
     decision.accepted.append((index, request))

@@ -8,7 +8,9 @@ from __future__ import annotations
 from ledger.errors import KindReserved
 from ledger.journal.entry import Subject
 
-RESERVED_SUBJECT_KINDS = frozenset({"payout", "collection", "loan", "promotion", "reversal", "reconciliation"})
+RESERVED_SUBJECT_KINDS = frozenset(
+    {"payout", "payout_receipt", "collection", "loan", "promotion", "reversal", "reconciliation"}
+)
 
 # The kind of every entry that reverses another. It is not "reversal.<something>": the original says what is undone.
 REVERSAL_KIND = "reversal"

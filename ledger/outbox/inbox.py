@@ -48,6 +48,11 @@ FROM unnest(%s::int[], %s::bigint[], %s::text[], %s::text[], %s::bigint[]) AS v 
     payout_id)
 WHERE m.ledger_id = v.ledger_id AND m.id = v.id
 """
+_REST = """
+UPDATE inbox AS m SET tries = m.tries + 1, due_at = r.due_at
+FROM unnest(%s::int[], %s::bigint[], %s::timestamptz[]) AS r (ledger_id, id, due_at)
+WHERE m.ledger_id = r.ledger_id AND m.id = r.id AND m.judged_at IS NULL
+"""
 _POSTPONE = """
 UPDATE inbox SET tries = tries + %s, due_at = %s WHERE ledger_id = %s AND id = %s AND judged_at IS NULL
 RETURNING tries, token_hash
@@ -157,6 +162,13 @@ async def settle(driver: Driver, *, verdicts: Sequence[Verdict], now: datetime) 
         )
     ]
     await driver.execute(_SETTLE, (now, *columns))
+
+
+async def let_rest(driver: Driver, *, rests: Sequence[tuple[Message, datetime]]) -> None:
+    """Puts messages that nobody can judge yet off to their times, and counts the try."""
+    if rests:
+        columns = ([m.ledger_id for m, _ in rests], [m.id for m, _ in rests], [due_at for _, due_at in rests])
+        await driver.execute(_REST, columns)
 
 
 async def postpone(

@@ -6,6 +6,7 @@ is what we learned, from an answer, a callback or a query, about what did happen
 
 from __future__ import annotations
 
+import enum
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import TypeAlias
@@ -40,6 +41,13 @@ class PayoutInquiry:
     references: tuple[tuple[str, str], ...] = ()
 
 
+class Blame(enum.Enum):
+    """Where the fault of a definite refusal lies: in the payment, or in our access, which fails every payment."""
+
+    PAYMENT = "payment"
+    ACCESS = "access"
+
+
 @dataclass(frozen=True, slots=True)
 class Acknowledged:
     """The provider took the instruction in; nothing is known of the money. `references` are its ids by kind."""
@@ -53,6 +61,7 @@ class Rejected:
 
     code: str
     description: str
+    blame: Blame = Blame.PAYMENT
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,6 +103,7 @@ class Failed:
     code: str
     description: str
     references: tuple[tuple[str, str], ...] = ()
+    blame: Blame = Blame.PAYMENT
 
 
 # What a status query may bring back at once; a rail that answers by callback only acknowledges.

@@ -83,7 +83,7 @@ class Demand:
 
 
 class Allowance:
-    """The limits and counters of one set under their locks. `take` counts a demand or says which limit forbids it."""
+    """The limits and counters of one set under their locks."""
 
     def __init__(
         self,
@@ -95,23 +95,23 @@ class Allowance:
         self._usage = usage
         self._starts = starts
 
-    def take(self, demand: Demand) -> LimitWouldBreak | None:
-        """Counts the demand in every window that has a limit, or in none."""
-        buckets = list(_buckets(demand, self._limits, self._starts))
-        for scope, bucket in buckets:
+    def admission(self, demand: Demand) -> _Admission:
+        """The limits' word on one payout of the set, for the books to ask in their order."""
+        return _Admission(self, demand)
+
+    def refusal(self, demand: Demand) -> LimitWouldBreak | None:
+        """The limit that the demand would break; None where it fits into every window that has one."""
+        for scope, bucket in _buckets(demand, self._limits, self._starts):
             refusal = self._refusal(scope, bucket, demand)
             if refusal is not None:
                 return refusal
-        for _, bucket in buckets:
-            amount, count = self._usage[bucket]
-            self._usage[bucket] = (amount + demand.amount.minor_units, count + 1)
         return None
 
-    def give_back(self, demand: Demand) -> None:
-        """Uncounts a demand of this very set that was refused for another reason."""
+    def count(self, demand: Demand) -> None:
+        """Counts a demand in every window that has a limit."""
         for _, bucket in _buckets(demand, self._limits, self._starts):
             amount, count = self._usage[bucket]
-            self._usage[bucket] = (amount - demand.amount.minor_units, count - 1)
+            self._usage[bucket] = (amount + demand.amount.minor_units, count + 1)
 
     def _refusal(self, scope: str, bucket: Bucket, demand: Demand) -> LimitWouldBreak | None:
         limit = self._limits[(bucket.partner_id, scope, bucket.span)]
@@ -142,6 +142,20 @@ class Allowance:
         if self._usage:
             rows = [(*bucket, amount, count) for bucket, (amount, count) in self._usage.items()]
             await driver.execute(_COUNT, (*(list(column) for column in zip(*rows, strict=True)), ledger_id))
+
+
+@dataclass(frozen=True, slots=True)
+class _Admission:
+    """See ledger.journal.decide.Admission."""
+
+    allowance: Allowance
+    demand: Demand
+
+    def refusal(self) -> LimitWouldBreak | None:
+        return self.allowance.refusal(self.demand)
+
+    def admitted(self) -> None:
+        self.allowance.count(self.demand)
 
 
 async def open_allowance(

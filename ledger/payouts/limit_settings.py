@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from datetime import datetime
 
+from ledger import partners
 from ledger.database import Driver
 from ledger.errors import ChoiceInvalid
 from ledger.ids import IdSource
@@ -46,7 +47,9 @@ async def set_limit(
     ids: IdSource,
     now: datetime,
 ) -> None:
-    """Puts a limit in force; it binds from the next request on, for what was asked for earlier in its window too."""
+    """Puts a limit in force, once the partner's requests under way have ended; it binds from the next one on, for what
+    was asked for earlier in its window too."""
+    await partners.hold_alone(driver, ledger_id=ledger_id, partner_id=partner_id)
     values = (setting.scope, setting.span, ids.next(now), setting.amount_max, setting.count_max, actor, now)
     await driver.execute(_SET, (ledger_id, partner_id, *values))
 

@@ -24,20 +24,31 @@ class Cancelled:
 
 @dataclass(frozen=True, slots=True)
 class Charged:
-    """A person found a late success genuine; the partner pays for it after all."""
+    """A person found that money in suspense did leave; the partner pays for it. `held_entry_id` put it there."""
 
     evidence: str
+    held_entry_id: int
 
 
 @dataclass(frozen=True, slots=True)
 class ClawedBack:
-    """A person found a late success genuine; the payee owes it, and the partner is not charged again."""
+    """A person found that money in suspense did leave; the payee owes it, and the partner is not charged."""
 
     evidence: str
+    held_entry_id: int
 
 
+@dataclass(frozen=True, slots=True)
+class Refuted:
+    """A person found that money in suspense never left: the float holds it."""
+
+    evidence: str
+    held_entry_id: int
+
+
+Decision: TypeAlias = Charged | ClawedBack | Refuted
 Outcome: TypeAlias = (
-    Started | Acknowledged | NotSent | OutcomeUnknown | Rejected | Settled | Failed | Cancelled | Charged | ClawedBack
+    Started | Acknowledged | NotSent | OutcomeUnknown | Rejected | Settled | Failed | Cancelled | Decision
 )
 
 
@@ -52,6 +63,7 @@ _EVENTS: dict[type[Outcome], Event] = {
     Cancelled: Event.CANCELLED,
     Charged: Event.CHARGED,
     ClawedBack: Event.CLAWED_BACK,
+    Refuted: Event.REFUTED,
 }
 
 
@@ -75,7 +87,7 @@ def detail_of(outcome: Outcome) -> str | None:
     match outcome:
         case NotSent(reason=text) | OutcomeUnknown(reason=text) | Cancelled(reason=text):
             return text[:200]
-        case Charged(evidence=text) | ClawedBack(evidence=text):
+        case Charged(evidence=text) | ClawedBack(evidence=text) | Refuted(evidence=text):
             return text[:200]
         case Rejected(code=code, description=text) | Failed(code=code, description=text):
             return f"{code}: {text}"[:200]

@@ -8,15 +8,17 @@ Evidence about a payout believed not sent is still evidence: RESERVED settles, r
        ▼                                                ▼
     CANCELLED      SETTLED / RELEASED ◀──evidence── UNKNOWN
 
-    RELEASED, CANCELLED ──late success──▶ CONFLICTED ──a person──▶ SETTLED
+    RELEASED, CANCELLED ──late success──▶ CONFLICTED ──a person──▶ SETTLED, or RELEASED where it proves untrue
 
 Money rests with the partner, in transit, in *unknown*, or is gone; each move between these is one entry, and each kind
-of entry happens at most once per payout.
+of entry happens at most once per payout. What left under a receipt that does not settle the payout rests in suspense,
+is booked under that receipt, once, and ends by a person's word.
 """
 
 from __future__ import annotations
 
 import enum
+import hashlib
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import datetime
@@ -25,6 +27,9 @@ from ledger.journal.entry import JournalEntry, Posting, Source, Subject, credit,
 from ledger.money import Money
 
 SUBJECT_KIND = "payout"
+# A receipt of a provider: the subject of what left although nothing waited to be settled.
+RECEIPT_SUBJECT_KIND = "payout_receipt"
+_SUBJECT_LENGTH_MAX = 64
 
 
 class State(enum.Enum):
@@ -53,6 +58,7 @@ class Event(enum.Enum):
     CANCELLED = "cancelled"
     CHARGED = "late_success_charged"
     CLAWED_BACK = "late_success_clawed_back"
+    REFUTED = "late_success_refuted"
 
 
 class Effect(enum.Enum):
@@ -65,6 +71,11 @@ class Effect(enum.Enum):
     LATE_SUCCESS = "payout.late_success"
     CHARGE = "payout.late_charged"
     CLAW_BACK = "payout.clawed_back"
+    REFUTE = "payout.late_refuted"
+
+
+# What is booked under a receipt, not under the payout.
+OF_A_RECEIPT = frozenset({Effect.LATE_SUCCESS, Effect.CHARGE, Effect.CLAW_BACK, Effect.REFUTE})
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,6 +84,13 @@ class Move:
 
     target: State
     effect: Effect = Effect.NONE
+
+
+@dataclass(frozen=True, slots=True)
+class Stay:
+    """Money moves and the payout does not: a receipt beside the one it rests on is booked or decided about."""
+
+    effect: Effect
 
 
 class Standing(enum.Enum):
@@ -111,12 +129,33 @@ TRANSITIONS: dict[Event, dict[State, Move | Standing]] = {
                     _CAN: _OUTDATED, _CON: Move(_S, Effect.CHARGE)},
     Event.CLAWED_BACK: {_R: _OUTDATED, _ING: _OUTDATED, _ED: _OUTDATED, _U: _OUTDATED, _S: _OUTDATED, _REL: _OUTDATED,
                         _CAN: _OUTDATED, _CON: Move(_S, Effect.CLAW_BACK)},
+    Event.REFUTED: {_R: _OUTDATED, _ING: _OUTDATED, _ED: _OUTDATED, _U: _OUTDATED, _S: _OUTDATED, _REL: _OUTDATED,
+                    _CAN: _OUTDATED, _CON: Move(_REL, Effect.REFUTE)},
     Event.CANCELLED: {_R: Move(_CAN, Effect.RELEASE), _ING: _OUTDATED, _ED: _OUTDATED, _U: _OUTDATED, _S: _OUTDATED,
                       _REL: _OUTDATED, _CAN: _REPEATED, _CON: _OUTDATED},
 }  # fmt: skip
 
+# Another receipt than the one the payout is settled by, or than the one that put it in conflict: money that left again.
+_OF_ANOTHER_RECEIPT: dict[tuple[Event, State], Stay] = {
+    (Event.SETTLED, _S): Stay(Effect.LATE_SUCCESS),
+    (Event.SETTLED, _CON): Stay(Effect.LATE_SUCCESS),
+    (Event.CHARGED, _S): Stay(Effect.CHARGE),
+    (Event.CLAWED_BACK, _S): Stay(Effect.CLAW_BACK),
+    (Event.REFUTED, _S): Stay(Effect.REFUTE),
+    (Event.REFUTED, _CON): Stay(Effect.REFUTE),
+}
+
+
+def transition(event: Event, state: State, *, of_another_receipt: bool) -> Move | Stay | Standing:
+    """What an event means in a state. `of_another_receipt`: it is about money that left under a receipt beside the one
+    the payout rests on."""
+    another = _OF_ANOTHER_RECEIPT.get((event, state)) if of_another_receipt else None
+    return another or TRANSITIONS[event][state]
+
+
 # Where the reserved money rests in each state that still holds it.
 IN_TRANSIT_STATES = frozenset({State.RESERVED, State.SUBMITTING, State.SUBMITTED})
+OPEN_STATES = IN_TRANSIT_STATES | {State.UNKNOWN}
 
 
 @dataclass(frozen=True, slots=True)
@@ -154,6 +193,30 @@ class PayoutMoney:
         return Subject(SUBJECT_KIND, self.public_id)
 
 
+@dataclass(frozen=True, slots=True)
+class Suspended:
+    """An entry that put money into suspense: its id, the provider's receipt, when that says the money left, and its
+    lines, as suspending_entry() makes them."""
+
+    entry_id: int
+    receipt: str
+    completed_at: datetime
+    lines: tuple[Posting, ...]
+
+    @property
+    def charge(self) -> Money | None:
+        """The provider's charge that was booked with it."""
+        return self.lines[2].money if len(self.lines) > 2 else None
+
+
+def receipt_subject(*, rail: str, receipt: str) -> Subject:
+    """A receipt as the subject of entries; one too long for a subject goes by its hash."""
+    name = f"{rail}/{receipt}"
+    if len(name) > _SUBJECT_LENGTH_MAX:
+        name = f"{rail}/{hashlib.sha256(receipt.encode()).hexdigest()[:40]}"
+    return Subject(RECEIPT_SUBJECT_KIND, name)
+
+
 def reserve_entry(payout: PayoutMoney, *, at: datetime, reference: str) -> JournalEntry:
     """Request accepted: the partner's money goes in transit, our fee is deferred until the service is complete."""
     lines = [
@@ -174,23 +237,16 @@ def effect_entry(
     reference: str | None,
     charge: Money | None,
 ) -> JournalEntry:
-    """The entry a transition posts. `state` is the one left behind: it says where the money rests. `charge` is the
-    provider's, accrued on success by tariff; `at` is when it happened outside."""
+    """The entry of an effect on the reserved money. `state` is the one left behind: it says where the money rests.
+    `charge` is the provider's, accrued on success by tariff; `at` is when it happened outside."""
     resting = payout.accounts.unknown if state is State.UNKNOWN else payout.accounts.in_transit
     if effect is Effect.SETTLE:
         lines = _settlement(payout, resting, charge)
     elif effect is Effect.RELEASE:
         lines = _release(payout, resting)
-    elif effect is Effect.PARK:
-        lines = [debit(resting, payout.amount), credit(payout.accounts.unknown, payout.amount)]
-    elif effect is Effect.CHARGE:
-        lines = [debit(payout.funding, payout.amount), credit(payout.accounts.shortage, payout.amount)]
-    elif effect is Effect.CLAW_BACK:
-        lines = [debit(payout.accounts.clawback, payout.amount), credit(payout.accounts.shortage, payout.amount)]
     else:
-        assert effect is Effect.LATE_SUCCESS, effect
-        lines = [debit(payout.accounts.shortage, payout.amount), credit(payout.accounts.float_account, payout.amount)]
-        lines += _charge_lines(payout, charge)
+        assert effect is Effect.PARK, effect
+        lines = [debit(resting, payout.amount), credit(payout.accounts.unknown, payout.amount)]
     undoes_reserve = effect is Effect.RELEASE and state in IN_TRANSIT_STATES
     return _entry(
         effect.value,
@@ -200,6 +256,38 @@ def effect_entry(
         source=source,
         reference=reference,
         reverses_id=payout.reserve_entry_id if undoes_reserve else None,
+    )
+
+
+def suspending_entry(
+    payout: PayoutMoney, *, rail: str, receipt: str, at: datetime, source: Source, charge: Money | None
+) -> JournalEntry:
+    """Money left under a receipt though nothing waited to be settled: gone from the float, in suspense until a person
+    says whose it is."""
+    accounts = payout.accounts
+    lines = [
+        debit(accounts.shortage, payout.amount),
+        credit(accounts.float_account, payout.amount),
+        *_charge_lines(payout, charge),
+    ]
+    return _receipt_entry(Effect.LATE_SUCCESS, payout, lines, rail=rail, receipt=receipt, at=at, source=source)
+
+
+def decided_entry(
+    effect: Effect, payout: PayoutMoney, held: Suspended, *, rail: str, at: datetime, source: Source
+) -> JournalEntry:
+    """What a person makes of money in suspense: the partner pays, the payee owes it, or it never left."""
+    accounts, undone = payout.accounts, None
+    if effect is Effect.CHARGE:
+        lines = [debit(payout.funding, payout.amount), credit(accounts.shortage, payout.amount)]
+    elif effect is Effect.CLAW_BACK:
+        lines = [debit(accounts.clawback, payout.amount), credit(accounts.shortage, payout.amount)]
+    else:
+        assert effect is Effect.REFUTE, effect
+        lines = [Posting(line.account, line.side.opposite, line.money) for line in held.lines]
+        undone = held.entry_id
+    return _receipt_entry(
+        effect, payout, lines, rail=rail, receipt=held.receipt, at=at, source=source, reverses_id=undone
     )
 
 
@@ -230,6 +318,30 @@ def _charge_lines(payout: PayoutMoney, charge: Money | None) -> list[Posting]:
 
 def _fee_lines(side: Callable[[str, Money], Posting], account: str, fee: Money) -> list[Posting]:
     return [side(account, fee)] if fee.minor_units else []
+
+
+def _receipt_entry(
+    effect: Effect,
+    payout: PayoutMoney,
+    lines: list[Posting],
+    *,
+    rail: str,
+    receipt: str,
+    at: datetime,
+    source: Source,
+    reverses_id: int | None = None,
+) -> JournalEntry:
+    return JournalEntry(
+        kind=effect.value,
+        postings=tuple(lines),
+        effective_at=at,
+        source=source,
+        subject=receipt_subject(rail=rail, receipt=receipt),
+        once=True,
+        reference=receipt,
+        facts={"payout": payout.public_id},
+        reverses_id=reverses_id,
+    )
 
 
 def _entry(

@@ -1,4 +1,4 @@
-"""The entries that a set of outcomes posts: what each transition does to the money, with the provider's charges."""
+"""The entries that a set of outcomes posts: what each does to the money, with the provider's charges."""
 
 from __future__ import annotations
 
@@ -12,25 +12,38 @@ from ledger.journal.accounts import AccountDirectory
 from ledger.journal.books import Ledger
 from ledger.journal.chart import partner_account
 from ledger.journal.decide import Posted, PostRequest, Refused
-from ledger.journal.entry import Source
+from ledger.journal.entry import JournalEntry, Source
 from ledger.journal.post import business_date, link_whole_reversals, post_entries
 from ledger.money import Money
 from ledger.outbox.instruction import Settled
 from ledger.payouts import tariffs, writing
 from ledger.payouts.outcome import Outcome, Report
-from ledger.payouts.payout import Move, PayoutMoney, RailAccounts, State, effect_entry
+from ledger.payouts.payout import (
+    Effect,
+    Move,
+    PayoutMoney,
+    RailAccounts,
+    State,
+    Stay,
+    Suspended,
+    decided_entry,
+    effect_entry,
+    suspending_entry,
+)
 from ledger.payouts.rails import find_routes
 from ledger.payouts.writing import LockedPayout
 
 
 @dataclass(slots=True)
 class Step:
-    """A transition under way: what was reported, the payout as it was locked, and what it posted once that is done."""
+    """A transition under way: what was reported, the payout as it was locked, the money in suspense that it decides
+    about, and what it posted once that is done."""
 
     report: Report
     payout: LockedPayout
-    move: Move
+    move: Move | Stay
     left: State
+    held: Suspended | None = None
     charge: Money | None = None
     entry_id: int | None = None
 
@@ -82,8 +95,7 @@ def _day(outcome: Outcome, ledger: Ledger) -> date:
 
 
 def _request(step: Step, accounts: RailAccounts, now: datetime) -> PostRequest:
-    payout, outcome = step.payout, step.report.outcome
-    settled = outcome if isinstance(outcome, Settled) else None
+    payout = step.payout
     money = PayoutMoney(
         public_id=encode("pay", payout.id),
         funding=partner_account(partner=payout.partner, currency=payout.amount.currency).path,
@@ -92,16 +104,21 @@ def _request(step: Step, accounts: RailAccounts, now: datetime) -> PostRequest:
         fee=payout.fee,
         reserve_entry_id=payout.reserve_entry_id,
     )
-    entry = effect_entry(
-        step.move.effect,
-        money,
-        state=step.left,
-        at=min(settled.completed_at, now) if settled else now,
-        source=step.report.source,
-        reference=settled.receipt if settled else None,
-        charge=step.charge,
-    )
-    return PostRequest(entry, step.report.actor)
+    return PostRequest(_entry(step, money, now), step.report.actor)
+
+
+def _entry(step: Step, money: PayoutMoney, now: datetime) -> JournalEntry:
+    source, outcome, effect = step.report.source, step.report.outcome, step.move.effect
+    if step.held is not None:
+        return decided_entry(effect, money, step.held, rail=step.payout.rail, at=now, source=source)
+    settled = outcome if isinstance(outcome, Settled) else None
+    at = min(settled.completed_at, now) if settled else now
+    if effect is Effect.LATE_SUCCESS:
+        assert settled is not None, "only a success is late"
+        rail, receipt = step.payout.rail, settled.receipt
+        return suspending_entry(money, rail=rail, receipt=receipt, at=at, source=source, charge=step.charge)
+    reference = settled.receipt if settled else None
+    return effect_entry(effect, money, state=step.left, at=at, source=source, reference=reference, charge=step.charge)
 
 
 def _route_of(payout: LockedPayout) -> tuple[str, str, str]:

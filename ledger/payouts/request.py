@@ -6,12 +6,12 @@ A refused item leaves nothing behind; its neighbours are judged without it.
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from functools import partial
 from typing import TypeAlias
 
+from ledger import partners
 from ledger.database import Driver
 from ledger.errors import (
     CurrencyMismatch,
@@ -25,7 +25,7 @@ from ledger.idempotency import KeyClaim, StoredKey, find_keys, key_reused
 from ledger.ids import IdSource, encode
 from ledger.journal.accounts import AccountDirectory
 from ledger.journal.books import Ledger
-from ledger.journal.decide import Posted, PostRequest, Refused, Replayed
+from ledger.journal.decide import Admission, Posted, PostRequest, Refused
 from ledger.journal.post import post_entries
 from ledger.money import Money
 from ledger.outbox import queue
@@ -33,7 +33,7 @@ from ledger.parties import PartyKeys, find_or_add
 from ledger.partners import Partner
 from ledger.payee import Payee
 from ledger.payouts import switches
-from ledger.payouts.allowance import Allowance, Demand, open_allowance
+from ledger.payouts.allowance import Demand, open_allowance
 from ledger.payouts.limits import RailLimits, check_payable
 from ledger.payouts.payout import PayoutMoney, reserve_entry
 from ledger.payouts.rails import PayoutRoute, choose_route, find_routes
@@ -189,6 +189,7 @@ async def _request_subset(
     ids: IdSource,
     now: datetime,
 ) -> list[RequestResult]:
+    await partners.hold(driver, ledger_id=ledger.id, partner_ids=[one.partner.id for one in requests])
     # References first: a racing request whose reference is seen here has stored its key too, and is found as a replay.
     references = await _find_references(driver, ledger.id, requests)
     keys = await find_keys(driver, ledger_id=ledger.id, claims=[request.key for request in requests])
@@ -201,8 +202,10 @@ async def _request_subset(
     allowance = await open_allowance(
         driver, ledger_id=ledger.id, zone=ledger.zone, demands=list(demands.values()), now=now
     )
-    reserve = partial(_reserve, driver, ledger, directory=directory, ids=ids, now=now)
-    kept, refusals = await _reserve_within(allowance, drafts, demands, reserve)
+    reserves = [_reserve(one, allowance.admission(demands[one.index]), now) for one in drafts]
+    posted = await post_entries(driver, ledger=ledger, requests=reserves, directory=directory, ids=ids, now=now)
+    kept = [(draft, one) for draft, one in zip(drafts, posted, strict=True) if isinstance(one, Posted)]
+    refusals = {draft.index: one for draft, one in zip(drafts, posted, strict=True) if isinstance(one, Refused)}
     if kept:
         await allowance.write(driver, ledger_id=ledger.id)
         await _write(driver, ledger, kept, party_keys, ids, now)
@@ -222,30 +225,6 @@ async def _answered_meanwhile(
         if (one := stored.get(key.identity)) is not None:
             answers[index] = Requested(one.result_id, True) if one.matches(key) else Refused(key_reused(key))
     return answers
-
-
-async def _reserve_within(
-    allowance: Allowance,
-    drafts: Sequence[_Draft],
-    demands: Mapping[int, Demand],
-    reserve: Callable[[Sequence[_Draft]], Awaitable[list[Posted | Replayed | Refused]]],
-) -> tuple[list[tuple[_Draft, Posted]], dict[int, Refused]]:
-    """Reserves what the limits and the books allow. What the books refuse counts for nothing, so those that it left no
-    room for under a limit are judged again."""
-    kept: list[tuple[_Draft, Posted]] = []
-    refusals: dict[int, Refused] = {}
-    waiting = drafts
-    while waiting:
-        limited = {draft.index: Refused(error) for draft in waiting if (error := allowance.take(demands[draft.index]))}
-        allowed = [draft for draft in waiting if draft.index not in limited]
-        posted = await reserve(allowed)
-        broke = {draft.index: one for draft, one in zip(allowed, posted, strict=True) if isinstance(one, Refused)}
-        kept += [(draft, one) for draft, one in zip(allowed, posted, strict=True) if isinstance(one, Posted)]
-        for index in broke:
-            allowance.give_back(demands[index])
-        refusals |= broke or limited
-        waiting = [draft for draft in waiting if broke and draft.index in limited]
-    return kept, refusals
 
 
 def _judge(
@@ -329,23 +308,9 @@ def _money_of(draft: _Draft) -> PayoutMoney:
     )
 
 
-async def _reserve(
-    driver: Driver,
-    ledger: Ledger,
-    drafts: Sequence[_Draft],
-    directory: AccountDirectory,
-    ids: IdSource,
-    now: datetime,
-) -> list[Posted | Replayed | Refused]:
-    reserves = [
-        PostRequest(
-            reserve_entry(_money_of(draft), at=now, reference=draft.request.partner_reference), draft.request.actor
-        )
-        for draft in drafts
-    ]
-    if not reserves:
-        return []
-    return await post_entries(driver, ledger=ledger, requests=reserves, directory=directory, ids=ids, now=now)
+def _reserve(draft: _Draft, admission: Admission, now: datetime) -> PostRequest:
+    entry = reserve_entry(_money_of(draft), at=now, reference=draft.request.partner_reference)
+    return PostRequest(entry, draft.request.actor, admission=admission)
 
 
 async def _find_references(driver: Driver, ledger_id: int, requests: Sequence[PayoutRequest]) -> set[tuple[int, str]]:

@@ -19,6 +19,7 @@ from ledger.ids import IdSource
 QUEUES = (
     "submit-unknown",
     "provider-conflict",
+    "not-sent",
     "callback-orphan",
     "amount-mismatch",
     "statement-unmatched",
@@ -33,11 +34,11 @@ QUEUES = (
 
 # What an open case of the payout says already is not opened again; anything else about it is a case of its own.
 _OPEN = """
-INSERT INTO reviews (ledger_id, id, queue, payout_id, inbox_id, reason, opened_at)
+INSERT INTO reviews (ledger_id, id, queue, payout_id, inbox_id, reason, held_entry_id, opened_at)
 SELECT DISTINCT ON (coalesce(r.payout_id, CASE WHEN %(queue)s = 'callback-orphan' THEN 0 ELSE r.id END), r.reason)
-    %(ledger)s, r.id, %(queue)s, r.payout_id, r.inbox_id, r.reason, %(now)s
-FROM unnest(%(id)s::bigint[], %(payout)s::bigint[], %(inbox)s::bigint[], %(reason)s::text[])
-     AS r (id, payout_id, inbox_id, reason)
+    %(ledger)s, r.id, %(queue)s, r.payout_id, r.inbox_id, r.reason, r.held_entry_id, %(now)s
+FROM unnest(%(id)s::bigint[], %(payout)s::bigint[], %(inbox)s::bigint[], %(reason)s::text[], %(held)s::bigint[])
+     AS r (id, payout_id, inbox_id, reason, held_entry_id)
 WHERE (r.payout_id IS NULL AND %(queue)s <> 'callback-orphan') OR NOT EXISTS (
     SELECT FROM reviews AS earlier WHERE earlier.ledger_id = %(ledger)s
        AND earlier.payout_id IS NOT DISTINCT FROM r.payout_id
@@ -47,10 +48,16 @@ WHERE (r.payout_id IS NULL AND %(queue)s <> 'callback-orphan') OR NOT EXISTS (
 """
 _CLOSE_ANSWERED = """
 INSERT INTO review_resolutions (ledger_id, review_id, verb, evidence, actor, resolved_at)
-SELECT r.ledger_id, r.id, 'answered', 'the provider told the outcome', 'daftari', %s FROM reviews AS r
+SELECT r.ledger_id, r.id, 'answered', 'what it waited for came', 'daftari', %s FROM reviews AS r
 WHERE r.ledger_id = %s AND r.payout_id = ANY(%s) AND r.queue = %s AND NOT EXISTS (SELECT FROM review_resolutions AS done
     WHERE done.ledger_id = r.ledger_id AND done.review_id = r.id)
 ON CONFLICT DO NOTHING
+"""
+# Payouts with money in suspense beside what is being decided about.
+_HELD_BESIDES = """
+SELECT DISTINCT d.payout_id FROM unnest(%s::bigint[], %s::bigint[]) AS d (payout_id, held_entry_id)
+JOIN reviews AS r ON r.ledger_id = %s AND r.payout_id = d.payout_id AND r.held_entry_id <> d.held_entry_id
+WHERE NOT EXISTS (SELECT FROM review_resolutions AS done WHERE done.ledger_id = r.ledger_id AND done.review_id = r.id)
 """
 _RESOLVE = """
 INSERT INTO review_resolutions (ledger_id, review_id, verb, evidence, actor, entry_id, resolved_at)
@@ -59,15 +66,28 @@ VALUES (%s, %s, %s, %s, %s, %s, %s) ON CONFLICT DO NOTHING
 _reviews, _resolutions = tables.reviews.c, tables.review_resolutions.c
 
 
+@dataclass(frozen=True, slots=True)
+class Case:
+    """A case to be opened: the payout it is about and the message it came by, where there is one, and the entry that
+    put money into suspense for it, where one did."""
+
+    payout_id: int | None
+    reason: str
+    inbox_id: int | None = None
+    held_entry_id: int | None = None
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Review:
-    """A case. `verb`, `evidence`, `actor` and `resolved_at` are None while it is open."""
+    """A case. `verb`, `evidence`, `actor` and `resolved_at` are None while it is open; `held_entry_id` is the entry
+    whose money waits for it in suspense."""
 
     id: int
     queue: str
     payout_id: int | None
     inbox_id: int | None
     reason: str
+    held_entry_id: int | None
     opened_at: datetime
     verb: str | None
     evidence: str | None
@@ -81,13 +101,11 @@ async def open_reviews(
     *,
     ledger_id: int,
     queue: str,
-    cases: Sequence[tuple[int | None, str]],
+    cases: Sequence[Case],
     ids: IdSource,
     now: datetime,
-    inbox_ids: Sequence[int | None] | None = None,
 ) -> None:
-    """Puts cases, each a payout (if any) and a reason, into a named queue; what an open case of the payout says already
-    is not repeated."""
+    """Puts cases into a named queue; what an open case of the payout says already is not repeated."""
     if not cases:
         return
     parameters = {
@@ -95,11 +113,21 @@ async def open_reviews(
         "queue": queue,
         "now": now,
         "id": [ids.next(now) for _ in cases],
-        "payout": [payout_id for payout_id, _ in cases],
-        "inbox": list(inbox_ids) if inbox_ids is not None else [None] * len(cases),
-        "reason": [reason for _, reason in cases],
+        "payout": [one.payout_id for one in cases],
+        "inbox": [one.inbox_id for one in cases],
+        "reason": [one.reason for one in cases],
+        "held": [one.held_entry_id for one in cases],
     }
     await driver.execute(_OPEN, parameters)
+
+
+async def find_held_besides(driver: Driver, *, ledger_id: int, decided: Sequence[tuple[int, int]]) -> frozenset[int]:
+    """The payouts, among (payout id, entry decided about), that have other money in suspense, undecided."""
+    if not decided:
+        return frozenset()
+    columns = ([payout_id for payout_id, _ in decided], [entry_id for _, entry_id in decided])
+    cursor = await driver.execute(_HELD_BESIDES, (*columns, ledger_id))
+    return frozenset(payout_id for (payout_id,) in await cursor.fetchall())
 
 
 async def close_answered(
@@ -165,6 +193,7 @@ def _review(row: Row[Any]) -> Review:
         payout_id=row.payout_id,
         inbox_id=row.inbox_id,
         reason=row.reason,
+        held_entry_id=row.held_entry_id,
         opened_at=row.opened_at,
         verb=row.verb,
         evidence=row.evidence,

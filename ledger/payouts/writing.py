@@ -7,8 +7,9 @@ from dataclasses import dataclass
 from datetime import date, datetime
 
 from ledger.database import Driver
+from ledger.journal.entry import Posting, Side, Subject
 from ledger.money import Money
-from ledger.payouts.payout import State
+from ledger.payouts.payout import State, Suspended
 
 RECEIPT = "receipt"
 
@@ -52,6 +53,16 @@ SELECT payout_id, kind, value FROM provider_references WHERE ledger_id = %s AND 
 _REFERENCES = """
 INSERT INTO provider_references (ledger_id, provider, kind, value, payout_id, created_at)
 SELECT %s, r.*, %s FROM unnest(%s::text[], %s::text[], %s::text[], %s::bigint[]) AS r ON CONFLICT DO NOTHING
+"""
+_SUSPENDED = """
+SELECT subject_id, id FROM journal_entries
+WHERE ledger_id = %s AND subject_kind = 'payout_receipt' AND subject_id = ANY(%s) AND kind = 'payout.late_success'
+"""
+_HELD = """
+SELECT e.id, e.reference, e.effective_at, a.path, p.side, p.currency, p.amount
+FROM journal_entries AS e JOIN postings AS p ON p.ledger_id = e.ledger_id AND p.entry_id = e.id
+JOIN accounts AS a ON a.ledger_id = p.ledger_id AND a.id = p.account_id
+WHERE e.ledger_id = %s AND e.id = ANY(%s) ORDER BY e.id, p.line
 """
 # The band of the newest tariff in force on the day; none where the provider charges nothing we know of.
 _CHARGES = """
@@ -175,6 +186,27 @@ async def add_references(
     if references:
         columns = [list(column) for column in zip(*sorted(set(references)), strict=True)]
         await driver.execute(_REFERENCES, (ledger_id, now, *columns))
+
+
+async def find_suspended(driver: Driver, *, ledger_id: int, subjects: Sequence[Subject]) -> frozenset[str]:
+    """Which of these receipts, by subject id, were booked as money in suspense, whatever became of it."""
+    if not subjects:
+        return frozenset()
+    cursor = await driver.execute(_SUSPENDED, (ledger_id, [one.id for one in subjects]))
+    return frozenset(subject_id for subject_id, _ in await cursor.fetchall())
+
+
+async def read_suspended(driver: Driver, *, ledger_id: int, entry_ids: Sequence[int]) -> dict[int, Suspended]:
+    """The entries that put money into suspense, by id."""
+    found: dict[int, Suspended] = {}
+    if not entry_ids:
+        return found
+    cursor = await driver.execute(_HELD, (ledger_id, sorted(set(entry_ids))))
+    for entry_id, receipt, effective_at, path, side, currency, amount in await cursor.fetchall():
+        earlier = found[entry_id].lines if entry_id in found else ()
+        line = Posting(path, Side(side), Money(currency, amount))
+        found[entry_id] = Suspended(entry_id, receipt, effective_at, (*earlier, line))
+    return found
 
 
 async def find_charges(

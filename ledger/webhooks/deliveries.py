@@ -8,7 +8,6 @@ tries do not count: a delivery is given up by its own schedule alone."""
 from __future__ import annotations
 
 import random
-from collections.abc import Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import TypeAlias
@@ -276,7 +275,7 @@ async def _finish(
 
 async def _open_case(driver: Driver, tried: Claimed, reason: str, ids: IdSource, now: datetime) -> None:
     if tried.payout_id is not None:
-        cases: Sequence[tuple[int | None, str]] = [(tried.payout_id, reason)]
+        cases = [reviews.Case(tried.payout_id, reason)]
         await reviews.open_reviews(driver, ledger_id=tried.ledger_id, queue=DEAD_QUEUE, cases=cases, ids=ids, now=now)
 
 

@@ -145,7 +145,7 @@ async def test_an_answer_on_a_path_nobody_was_given_is_an_orphan_and_is_not_beli
     await watch_of(rig, AskedRail(rig)).step()
 
     await rig.receive("0" * 64, example(ANSWER))
-    await rig.inbound.step(limit=10)
+    await rig.judge_for_good()
 
     assert [verdict for verdict, _ in await rig.verdicts()] == ["orphan"]
     assert (await positions(rig))["utility"].asserted is None

@@ -56,7 +56,7 @@ async def put(shop: Shop, queue: str, count: int) -> None:
             await driver(connection),
             ledger_id=shop.ledger.id,
             queue=queue,
-            cases=[(None, f"case {number}") for number in range(count)],
+            cases=[reviews.Case(None, f"case {number}") for number in range(count)],
             ids=shop.ids,
             now=shop.now(),
         )

@@ -23,6 +23,7 @@ from tests.wire import refusal
 EVIDENCE = "the organisation's portal shows it"
 SETTLE, RELEASE = pb.ResolveReviewRequest.VERB_SETTLE, pb.ResolveReviewRequest.VERB_RELEASE
 CHARGE, CLAW_BACK = pb.ResolveReviewRequest.VERB_CHARGE, pb.ResolveReviewRequest.VERB_CLAW_BACK
+REFUTE = pb.ResolveReviewRequest.VERB_REFUTE
 DISMISS = pb.ResolveReviewRequest.VERB_DISMISS
 
 
@@ -41,7 +42,7 @@ async def put(office: Office, queue: str, payout_id: int | None, reason: str = "
             await driver(connection),
             ledger_id=office.shop.ledger.id,
             queue=queue,
-            cases=[(payout_id, reason)],
+            cases=[reviews.Case(payout_id, reason)],
             ids=office.shop.ids,
             now=office.shop.now(),
         )
@@ -107,21 +108,23 @@ async def test_a_case_is_listed_inspected_and_closed(office: Office) -> None:
         (RELEASE, State.UNKNOWN, "release"),
         (CHARGE, State.CONFLICTED, "charge"),
         (CLAW_BACK, State.CONFLICTED, "claw-back"),
+        (REFUTE, State.CONFLICTED, "refute"),
         (DISMISS, State.SETTLED, "dismiss"),
     ],
 )
 async def test_each_verb_has_its_number(office: Office, verb: int, state: State, word: str) -> None:
     await payout_in(office, state, queue="amount-mismatch")
-    (case,) = await listed(office, queue="amount-mismatch")
+    (case,) = await listed(office, queue="provider-conflict" if state is State.CONFLICTED else "amount-mismatch")
 
     closed = (await office.review_commands().ResolveReview(decision(office, case.id, verb))).review
 
     assert closed.verb == word
     assert bool(closed.entry_id) == (verb != DISMISS)
+    assert bool(closed.held_entry_id) == (state is State.CONFLICTED)
 
 
 async def test_every_number_but_nothing_is_a_verb() -> None:
-    assert set(pb.ResolveReviewRequest.Verb.values()) == {0, SETTLE, RELEASE, CHARGE, CLAW_BACK, DISMISS}
+    assert set(pb.ResolveReviewRequest.Verb.values()) == {0, SETTLE, RELEASE, CHARGE, CLAW_BACK, DISMISS, REFUTE}
 
 
 async def test_a_settlement_takes_the_providers_time(office: Office) -> None:

@@ -30,7 +30,7 @@ from tests.architecture.sources import (
 FILE_LINES_MAX = 400
 FUNCTION_LINES_MAX = 40
 # Larger ones that are there, by what they measure. Nothing is added to these; what shrinks is lowered or leaves.
-LONG_FILES: dict[str, int] = {"ledger/payouts/request.py": 414}
+LONG_FILES: dict[str, int] = {}
 LONG_FUNCTIONS: dict[str, int] = {}
 
 # Run by a program, not imported by one: see pyproject.toml [project.scripts], and Alembic.

@@ -43,9 +43,10 @@ NOW = "2026-11-20 09:00:00+00"
 _POST = """
 WITH headers AS (
     INSERT INTO public.journal_entries (ledger_id, id, kind, subject_kind, subject_id, occurrence, effective_at,
-        recorded_at, business_date, posting_count, reverses_id, source, actor, xid)
+        recorded_at, business_date, posting_count, reverses_id, source, actor, reference, xid)
     SELECT ledger_id, id, kind, subject_kind, subject_id, coalesce(occurrence, id), effective_at,
-        recorded_at, business_date, posting_count, reverses_id, source, actor, coalesce(xid, pg_current_xact_id())
+        recorded_at, business_date, posting_count, reverses_id, source, actor, reference,
+        coalesce(xid, pg_current_xact_id())
     FROM jsonb_populate_recordset(NULL::public.journal_entries, %(headers)s)
 ), lines AS (
     INSERT INTO public.postings SELECT * FROM jsonb_populate_recordset(NULL::public.postings, %(lines)s)

@@ -3,83 +3,33 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
-from typing import Any, LiteralString
 
 import pytest
 from psycopg import sql
 
+from ledger.ids import encode
 from ledger.payouts.payout import State
 from tests.guards.attacks import CHECK, UNIQUE
+from tests.guards.payout_scene import (
+    AMOUNT,
+    NEW,
+    OTHER,
+    PAYOUT,
+    RESERVES,
+    TOKEN,
+    WITH_A_FEE,
+    Scene,
+    insert,
+    subject_of,
+)
 from tests.guards.stage import BANK, FIRST, NOW, SECOND, WALLET, Connection, Stage, Values, refusal
 
 RESTRICT, DENIED = "23001", "42501"
 EDGE, INTENT = "payout_moves_along_an_edge", "payout_intent_is_fixed"
+FOLLOWS, TOLD = "payout_follows_its_entry", "payout_event_tells_a_change"
 ATTEMPT, MESSAGE = "attempt_is_finished_once", "inbox_message_is_kept"
-TOKEN = bytes(32)
 
-PAYOUT, OTHER, NEW = 1, 2, 3  # the new one is not there yet
-RESERVES = {PAYOUT: FIRST, OTHER: SECOND, NEW: 2500}
 STATES = tuple(state.value for state in State)
-
-
-def insert(connection: Connection, table: LiteralString, values: Values) -> None:
-    """One row."""
-    columns, marks = (
-        sql.SQL(", ").join(map(sql.Identifier, values)),
-        sql.SQL(", ").join([sql.Placeholder()] * len(values)),
-    )
-    query = sql.SQL("INSERT INTO {} ({}) VALUES ({})").format(sql.Identifier(table), columns, marks)
-    connection.execute(query, list(values.values()))
-
-
-def update(connection: Connection, table: LiteralString, where: Values, **values: Any) -> None:
-    """One row, changed."""
-    pairs = [sql.SQL("{} = {}").format(sql.Identifier(name), sql.Literal(value)) for name, value in values.items()]
-    found = [sql.SQL("{} = {}").format(sql.Identifier(name), sql.Literal(value)) for name, value in where.items()]
-    query = sql.SQL("UPDATE {} SET {} WHERE {}").format(
-        sql.Identifier(table), sql.SQL(", ").join(pairs), sql.SQL(" AND ").join(found)
-    )
-    assert connection.execute(query).rowcount == 1
-
-
-@dataclass(frozen=True, slots=True)
-class Scene:
-    """A partner, a payee, two reserved payouts, an instruction with an attempt under way, and a message to judge."""
-
-    ledger_id: int
-
-    def payout(self, payout_id: int, **changes: Any) -> Values:
-        """The row of a payout as it begins."""
-        return {
-            "ledger_id": self.ledger_id, "id": payout_id, "partner_id": 1, "partner_reference": f"ref-{payout_id}",
-            "party_id": 1, "currency": "KES", "amount": 500, "fee": 0, "purpose": "business", "remarks": "x",
-            "rail": "mpesa", "shortcode": "600100", "provider_reference": f"dft-{payout_id}",
-            "reserve_entry_id": RESERVES[payout_id], "state": "RESERVED", "version": 1, "created_at": NOW,
-            "updated_at": NOW, **changes,
-        }  # fmt: skip
-
-    def change(self, connection: Connection, **values: Any) -> None:
-        """Updates the first payout as given."""
-        update(connection, "payouts", {"ledger_id": self.ledger_id, "id": PAYOUT}, **values)
-
-    def move(self, connection: Connection, *states: str) -> None:
-        """Takes the payout along these states as the application does."""
-        for state in states:
-            row = connection.execute(
-                "SELECT version FROM payouts WHERE ledger_id = %s AND id = %s", (self.ledger_id, PAYOUT)
-            ).fetchone()
-            assert row is not None
-            settled = {"receipt": "RCPT1", "completed_at": NOW} if state == "SETTLED" else {}
-            self.change(connection, state=state, version=row[0] + 1, **settled)
-
-    def attempt(self, connection: Connection, **values: Any) -> None:
-        """Updates the attempt."""
-        update(connection, "attempts", {"ledger_id": self.ledger_id, "instruction_id": 1, "number": 1}, **values)
-
-    def message(self, connection: Connection, **values: Any) -> None:
-        """Updates the message."""
-        update(connection, "inbox", {"ledger_id": self.ledger_id, "id": 1}, **values)
 
 
 @pytest.fixture
@@ -95,10 +45,13 @@ def scene(app: Connection, stage: Stage) -> Scene:
         "created_at": NOW,
     }
     insert(app, "parties", own | party)
-    scene = Scene(stage.ledger_id)
-    stage.transfer(RESERVES[NEW], BANK, WALLET, 500).post(app)
+    scene = Scene(stage)
+    for payout_id in RESERVES:
+        scene.reserve(app, payout_id)
     for payout_id in (PAYOUT, OTHER):
-        insert(app, "payouts", scene.payout(payout_id))
+        scene.begin(app, scene.payout(payout_id))
+    receipt = {"provider": "mpesa", "kind": "receipt", "value": "RCPT1", "payout_id": PAYOUT, "created_at": NOW}
+    insert(app, "provider_references", own | receipt)
     insert(app, "instructions", own | {"id": 1, "kind": "submit", "payout_id": PAYOUT, "due_at": NOW})
     insert(app, "attempts", own | {"instruction_id": 1, "number": 1, "token_hash": TOKEN, "started_at": NOW})
     message = {
@@ -135,13 +88,13 @@ def test_a_payout_moves_along_the_drawn_edges_alone(owner: Connection, scene: Sc
     scene.move(owner, *way)
 
     for target in STATES:
-        change = {"state": target, "version": len(way) + 2, "receipt": "RCPT1", "completed_at": NOW}
         if (source, target) in edges:
+            twin = Scene(scene.stage.twin(), scene.next_entry)
             with owner.transaction(force_rollback=True):
-                scene.change(owner, **change)
+                twin.move(owner, target)
         else:
             with refusal(owner, CHECK, EDGE):
-                scene.change(owner, **change)
+                scene.step(owner, target, None)
 
 
 @pytest.mark.parametrize(
@@ -156,7 +109,7 @@ def test_a_payout_moves_along_the_drawn_edges_alone(owner: Connection, scene: Sc
 )
 def test_a_payout_begins_reserved_and_at_its_first_version(app: Connection, scene: Scene, change: Values) -> None:
     with refusal(app, CHECK, EDGE):
-        insert(app, "payouts", scene.payout(NEW, **change))
+        scene.begin(app, scene.payout(NEW, **change))
 
 
 @pytest.mark.parametrize(
@@ -181,11 +134,12 @@ def test_what_a_payout_was_asked_to_do_never_changes(
 
 
 @pytest.mark.parametrize("receipt", ["RCPT2", None])
-def test_a_receipt_stays(app: Connection, scene: Scene, receipt: str | None) -> None:
-    scene.change(app, state="SUBMITTED", version=2, receipt="RCPT1")
+def test_a_receipt_stays(owner: Connection, scene: Scene, receipt: str | None) -> None:
+    owner.execute("ALTER TABLE payouts DISABLE TRIGGER payouts_follow_entries")
+    scene.change(owner, state="SUBMITTED", version=2, receipt="RCPT1")
 
-    with refusal(app, CHECK, INTENT):
-        scene.change(app, state="UNKNOWN", version=3, receipt=receipt)
+    with refusal(owner, CHECK, INTENT):
+        scene.change(owner, state="UNKNOWN", version=3, receipt=receipt)
 
 
 @pytest.mark.parametrize("missing", ["receipt", "completed_at"])
@@ -205,7 +159,6 @@ def test_a_receipt_settles_one_payout_ever(app: Connection, scene: Scene) -> Non
         "value": "RCPT1",
         "created_at": NOW,
     }
-    insert(app, "provider_references", receipt | {"payout_id": PAYOUT})
 
     with refusal(app, UNIQUE, "provider_references_pkey"):
         insert(app, "provider_references", receipt | {"payout_id": OTHER})
@@ -223,15 +176,98 @@ def test_a_receipt_settles_one_payout_ever(app: Connection, scene: Scene) -> Non
 )
 def test_no_two_payouts_share_a_name(app: Connection, scene: Scene, change: Values, constraint: str) -> None:
     with refusal(app, UNIQUE, constraint):
-        insert(app, "payouts", scene.payout(NEW) | change)
+        scene.begin(app, scene.payout(NEW) | change)
 
 
 def test_an_event_belongs_to_the_transaction_that_wrote_it(app: Connection, scene: Scene) -> None:
-    event = {"ledger_id": scene.ledger_id, "payout_id": PAYOUT, "version": 1, "state": "RESERVED", "event": "requested"}
+    event = {"ledger_id": scene.ledger_id, "payout_id": PAYOUT, "version": 2, "state": "SETTLED", "event": "settled"}
 
     with refusal(app, DENIED, None):
         insert(app, "payout_events", event | {"recorded_at": NOW, "xid": "3"})
-    insert(app, "payout_events", event | {"recorded_at": NOW})
+
+
+@pytest.mark.parametrize(("version", "state"), [(2, "SETTLED"), (2, "RESERVED"), (9, "RESERVED")])
+def test_no_event_tells_of_a_change_that_was_not_made(
+    app: Connection, owner: Connection, scene: Scene, version: int, state: str
+) -> None:
+    event = {"ledger_id": scene.ledger_id, "payout_id": PAYOUT, "version": version, "state": state, "event": "x"}
+
+    for connection in (app, owner):
+        with refusal(connection, CHECK, TOLD):
+            insert(connection, "payout_events", event | {"recorded_at": NOW})
+
+
+def test_a_change_and_its_event_name_the_same_state(app: Connection, scene: Scene) -> None:
+    with refusal(app, CHECK, FOLLOWS):
+        scene.step(app, "SUBMITTING", None, told="SUBMITTED")
+
+
+def test_no_state_changes_without_its_event(app: Connection, owner: Connection, scene: Scene) -> None:
+    for connection in (app, owner):
+        with refusal(connection, CHECK, FOLLOWS):
+            scene.change(connection, state="SUBMITTING", version=2)
+
+
+def test_money_moves_with_a_payout_or_the_payout_does_not_move(app: Connection, scene: Scene) -> None:
+    """No entry, another kind, another payout's, another amount, one that was there before."""
+    wrong = [
+        None,
+        scene.entry(app, "payout.released"),
+        scene.entry(app, "payout.settled", payout_id=OTHER),
+        scene.entry(app, "payout.settled", amount=AMOUNT - 1),
+        FIRST,
+        RESERVES[PAYOUT],
+    ]
+
+    for entry in wrong:
+        with refusal(app, CHECK, FOLLOWS):
+            scene.step(app, "SETTLED", entry)
+
+
+def test_where_no_money_moves_no_entry_is_claimed(app: Connection, scene: Scene) -> None:
+    with refusal(app, CHECK, FOLLOWS):
+        scene.step(app, "SUBMITTING", scene.entry(app, "payout.settled"))
+
+
+def test_what_is_booked_under_a_receipt_counts_for_the_payout_that_the_receipt_belongs_to(
+    app: Connection, scene: Scene
+) -> None:
+    scene.move(app, "RELEASED")
+    stray = scene.entry(app, "payout.late_success")
+    scene.stage.transfer(
+        9000, BANK, WALLET, AMOUNT, kind="payout.late_success", subject_kind="payout_receipt",
+        subject_id="mpesa/RCPT2", reference="RCPT2",
+    ).post(app)  # fmt: skip
+
+    with refusal(app, CHECK, FOLLOWS):
+        scene.step(app, "CONFLICTED", 9000)
+    scene.step(app, "CONFLICTED", stray)
+
+
+@pytest.mark.parametrize(
+    ("amount", "told"), [(AMOUNT - 1, True), (AMOUNT, False)], ids=["another amount", "without an event"]
+)
+def test_a_payout_begins_with_its_event_and_with_its_own_money_reserved(
+    app: Connection, scene: Scene, amount: int, told: bool
+) -> None:
+    with refusal(app, CHECK, FOLLOWS):
+        scene.begin(app, scene.payout(NEW, amount=amount), told=told)
+
+
+@pytest.mark.parametrize("entry", [FIRST, 2400])
+def test_no_other_entry_stands_for_a_reserve(app: Connection, scene: Scene, entry: int) -> None:
+    """One of no payout, and one of another payout that nobody asked for."""
+    scene.stage.transfer(2400, BANK, WALLET, AMOUNT, **subject_of("payout.reserved", 77)).post(app)
+
+    with refusal(app, CHECK, FOLLOWS):
+        scene.begin(app, scene.payout(NEW, reserve_entry_id=entry))
+
+
+@pytest.mark.parametrize("number", [0, 1, 31, 32, 882524075067389247, 2**63 - 1])
+def test_the_database_writes_a_payouts_id_as_we_do(app: Connection, number: int) -> None:
+    row = app.execute("SELECT payout_public_id(%s::bigint)", (number,)).fetchone()
+
+    assert row == (encode("pay", number),)
 
 
 FINISHED = {"finished_at": NOW, "answer": "accepted"}
@@ -291,8 +327,26 @@ def test_a_message_is_judged_once(app: Connection, scene: Scene, change: Values)
 
 
 CONTROLS: list[tuple[str, str, Callable[[Connection, Scene], None]]] = [
-    ("payouts_move_forward", "payouts", lambda owner, scene: scene.change(owner, amount=1)),
-    ("payouts_begin_reserved", "payouts", lambda owner, scene: insert(owner, "payouts", scene.payout(NEW, version=9))),
+    ("payouts_move_forward", "payouts", lambda owner, scene: scene.step(owner, "SUBMITTING", None, how=WITH_A_FEE)),
+    ("payouts_begin_reserved", "payouts", lambda owner, scene: scene.begin(owner, scene.payout(NEW, version=9))),
+    ("payouts_follow_entries", "payouts", lambda owner, scene: scene.step(owner, "SETTLED", None)),
+    ("payouts_are_reserved", "payouts", lambda owner, scene: scene.begin(owner, scene.payout(NEW), told=False)),
+    (
+        "payout_events_tell_a_change",
+        "payout_events",
+        lambda owner, scene: insert(
+            owner,
+            "payout_events",
+            {
+                "ledger_id": scene.ledger_id,
+                "payout_id": PAYOUT,
+                "version": 9,
+                "state": "SETTLED",
+                "event": "x",
+                "recorded_at": NOW,
+            },
+        ),
+    ),
     ("attempts_finish_once", "attempts", lambda owner, scene: scene.attempt(owner, started_at="2026-11-19")),
     ("inbox_keeps_messages", "inbox", lambda owner, scene: scene.message(owner, raw=b"{forged}")),
 ]
@@ -315,7 +369,8 @@ def test_a_refused_change_leaves_nothing_behind(app: Connection, stage: Stage, s
     before = stage.everything(app)
 
     with refusal(app, CHECK, EDGE):
-        stage.transfer(3000, BANK, WALLET, 5).post(app)
-        scene.move(app, "SUBMITTED", "CANCELLED")
+        stage.transfer(5000, BANK, WALLET, 5).post(app)
+        scene.move(app, "SUBMITTED")
+        scene.step(app, "CANCELLED", None)
 
     assert stage.everything(app) == before

@@ -9,17 +9,17 @@ import time
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 from functools import cache
 from typing import cast
 
 import httpx
-from sqlalchemy.ext.asyncio import AsyncEngine
+from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
 from adapters.daraja.client import open_rail
 from adapters.daraja.credentials import DarajaSettings
 from adapters.dispatch import Dispatcher
-from adapters.inbound import Inbound
+from adapters.inbound import ORPHAN_RESTS, Inbound
 from adapters.listener import Listener
 from adapters.provider import CallbackUrls, PayoutRail
 from adapters.sandbox.credentials import Certificate, make_certificate
@@ -32,7 +32,9 @@ from api.profile import Profile
 from api.settings import Settings
 from api.wiring import Application, shipped_tariffs, vault_key
 from api.worker import Worker
+from ledger.database import driver, run
 from ledger.parties import PartyKeys
+from ledger.payouts import switches
 from ledger.sealing import Sealer
 from tests.journeys.observed import ObservedRail
 from tests.ledger.payouts.shop import MOMENT, SECRET, Clock, Shop, open_shop
@@ -79,6 +81,25 @@ class Rig(Shop):
             if not sent and not judged:
                 return
 
+    async def judge_for_good(self) -> None:
+        """Judges what is stored, over and over while the clock runs past every rest that a message may be put to."""
+        for rest in (timedelta(0), *ORPHAN_RESTS):
+            self.clock.advance(seconds=rest.total_seconds())
+            while await self.inbound.step(limit=256):
+                pass
+
+    async def resume(self) -> None:
+        """An operator mends our access to the rail, if it was stopped for that, and lets it go on."""
+
+        async def command(connection: AsyncConnection) -> None:
+            session = await driver(connection)
+            if await switches.stopped_rails(session, ledger_id=self.ledger.id):
+                await switches.resume_rail(
+                    session, ledger_id=self.ledger.id, rail="daraja", actor="amina", now=self.now()
+                )
+
+        await run(self.engine, command)
+
     async def fall_silent(self) -> None:
         """Lets the deadline of results pass and calls what was not heard of unknown."""
         self.clock.advance(seconds=RESULT_DEADLINE_SECONDS + 1)
@@ -106,7 +127,7 @@ class Rig(Shop):
         async with httpx.AsyncClient(base_url=self.sandbox_url, trust_env=False) as control:
             (await control.post("/sandbox/faults", json=wanted)).raise_for_status()
 
-    async def verdicts(self) -> list[tuple[str, int | None]]:
+    async def verdicts(self) -> list[tuple[str | None, int | None]]:
         """What became of each stored message, oldest first: the word (None while it waits) and the payout."""
         found = await self.rows("SELECT verdict, payout_id FROM inbox WHERE ledger_id = :ledger ORDER BY id")
         return [(verdict, payout_id) for verdict, payout_id in found]

@@ -107,7 +107,7 @@ async def test_messages_and_open_cases_are_counted_and_closed_ones_are_not(shop:
             message = Received(shop.ledger.id, shop.ids.next(shop.now()), "daraja", "result", bytes([number]) * 32,
                                b"{}", None)  # fmt: skip
             await inbox.store(session, message=message, sealer=Sealer(SECRET, purpose="inbox"), now=shop.now())
-        cases = [(None, f"case {number}") for number in range(4)]
+        cases = [reviews.Case(None, f"case {number}") for number in range(4)]
         await reviews.open_reviews(
             session, ledger_id=shop.ledger.id, queue="callback-orphan", cases=cases, ids=shop.ids, now=shop.now()
         )

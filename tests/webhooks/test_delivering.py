@@ -81,7 +81,7 @@ async def test_a_payout_that_settles_after_a_conflict_is_told_of_both_settlement
     told = await desk.endpoint(receiver.url)
     payout_id = await desk.shop.request(shillings=1500)
     await desk.shop.record(*road_to(next(s for s in EVENTS if s.value == "CONFLICTED"), payout_id))
-    await desk.shop.record((payout_id, Charged("the statement shows it")))
+    await desk.shop.record((payout_id, Charged("the statement shows it", await desk.shop.held(payout_id))))
 
     await desk.work()
 

@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from adapters.daraja.results import read_payout_callback
 from adapters.provider import CallbackUnreadable, PayoutCallback
 from ledger.money import Money
-from ledger.outbox.instruction import Failed, OutcomeUnknown, Settled
+from ledger.outbox.instruction import Blame, Failed, OutcomeUnknown, Settled
 from tests.adapters.daraja.examples import changed, example
 
 SUCCESS = "b2b-result-success.json"
@@ -71,7 +71,7 @@ def test_a_success_settles_with_receipt_amount_time_charge_and_balance() -> None
 def test_a_failure_with_a_single_parameter_object_is_failed() -> None:
     callback = result(example("b2b-result-failed-2001.json"))
 
-    assert callback.outcome == Failed("2001", "The initiator information is invalid.", REFERENCES)
+    assert callback.outcome == Failed("2001", "The initiator information is invalid.", REFERENCES, Blame.ACCESS)
     assert (callback.reference, callback.receiver_shortcode) == (None, None)
 
 

@@ -16,7 +16,7 @@ from adapters.daraja.results import read_payout_callback
 from adapters.provider import CallbackUnreadable, PayoutCallback
 from ledger.money import Money
 from ledger.msisdn import Msisdn
-from ledger.outbox.instruction import Failed, OutcomeUnknown, Settled
+from ledger.outbox.instruction import Blame, Failed, OutcomeUnknown, Settled
 from tests.adapters.daraja.examples import (
     CONVERSATION_ID,
     MSISDN,
@@ -92,7 +92,8 @@ def test_each_example_of_a_failure_is_failed_unless_its_code_proves_nothing(name
     if code in UNPROVEN_CODES:
         assert callback.outcome == OutcomeUnknown(f"ResultCode {code}: {description}", REFERENCES)
     else:
-        assert callback.outcome == Failed(code, description, REFERENCES)
+        blame = Blame.ACCESS if code in {"2001", "8006"} else Blame.PAYMENT
+        assert callback.outcome == Failed(code, description, REFERENCES, blame)
     assert (callback.reference, callback.conversation_id) == (REFERENCE, CONVERSATION_ID)
     assert (callback.amount, callback.msisdn) == (None, None)
 

@@ -22,5 +22,5 @@ async def shop(rig_database: Database) -> AsyncIterator[Shop]:
         async with open_shop(engine) as opened:
             yield opened
     finally:
-        await quieten(engine)
+        quieten(rig_database)
         await engine.dispose()

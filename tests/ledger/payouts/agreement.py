@@ -17,11 +17,23 @@ WITH stands AS (
     SELECT p.*, state IN ('RESERVED', 'SUBMITTING', 'SUBMITTED', 'UNKNOWN') AS is_open, (
         SELECT y.payee_masked ~ '^(paybill|till|tax) ' FROM parties AS y
         WHERE y.ledger_id = p.ledger_id AND y.id = p.party_id
-    ) AS is_business, (
-        SELECT event FROM payout_events AS v
-        WHERE v.ledger_id = p.ledger_id AND v.payout_id = p.id AND v.event LIKE 'late_success_%'
-    ) AS decided
+    ) AS is_business, state = 'SETTLED' AND NOT EXISTS (
+        SELECT FROM payout_events AS v WHERE v.ledger_id = p.ledger_id AND v.payout_id = p.id
+           AND v.event IN ('late_success_charged', 'late_success_clawed_back')
+    ) AS is_settled
     FROM payouts AS p WHERE ledger_id = :ledger
+), late AS (
+    SELECT s.partner_id, s.is_business, s.amount, (
+        SELECT coalesce(sum(l.amount), 0) FROM postings AS l
+        WHERE l.ledger_id = e.ledger_id AND l.entry_id = e.id AND l.line > 1 AND l.side = 'D'
+    ) AS charge, coalesce((
+        SELECT d.kind FROM journal_entries AS d WHERE d.ledger_id = e.ledger_id AND d.subject_kind = 'payout_receipt'
+           AND d.subject_id = e.subject_id AND d.kind <> e.kind
+    ), 'undecided') AS decided
+    FROM journal_entries AS e
+    JOIN provider_references AS r ON r.ledger_id = e.ledger_id AND r.kind = 'receipt' AND r.value = e.reference
+    JOIN stands AS s ON s.id = r.payout_id AND s.rail = r.provider
+    WHERE e.ledger_id = :ledger AND e.kind = 'payout.late_success'
 ), balances AS (
     SELECT coalesce(a.role, a.owner_ref) AS whose,
         sum((b.debits - b.credits) * CASE a.normal_side WHEN 'D' THEN 1 ELSE -1 END) AS balance
@@ -33,25 +45,31 @@ WITH stands AS (
     FROM postings AS p JOIN accounts AS a ON a.ledger_id = p.ledger_id AND a.id = p.account_id
     JOIN journal_entries AS e ON e.ledger_id = p.ledger_id AND e.id = p.entry_id
     WHERE p.ledger_id = :ledger AND e.kind NOT LIKE 'payout.%' GROUP BY 1
-), expected (whose, units) AS (
+), expectations (whose, units) AS (
     SELECT 'payout_in_transit', sum(amount) FROM stands WHERE is_open AND state <> 'UNKNOWN'
     UNION ALL SELECT 'payout_unknown', sum(amount) FROM stands WHERE state = 'UNKNOWN'
     UNION ALL SELECT 'deferred_fee', sum(fee) FROM stands WHERE is_open
-    UNION ALL SELECT 'payout_fee_income', sum(fee) FROM stands WHERE state = 'SETTLED' AND decided IS NULL
-    UNION ALL SELECT 'recon_shortage', sum(amount) FROM stands WHERE state = 'CONFLICTED'
-    UNION ALL SELECT 'customer_clawback', sum(amount) FROM stands WHERE decided = 'late_success_clawed_back'
-    UNION ALL SELECT CASE WHEN is_business THEN 'float_working' ELSE 'payout_float' END, -sum(amount)
-        FROM stands WHERE state IN ('SETTLED', 'CONFLICTED') GROUP BY 1
-    UNION ALL SELECT 'payout_charges', sum(provider_charge) FROM stands
-    UNION ALL SELECT 'provider_charges', sum(provider_charge) FROM stands
-    UNION ALL SELECT r.code, -sum(s.amount + CASE WHEN decided IS NULL THEN s.fee ELSE 0 END)
-        FILTER (WHERE is_open OR state = 'SETTLED' AND decided IS DISTINCT FROM 'late_success_clawed_back')
+    UNION ALL SELECT 'payout_fee_income', sum(fee) FROM stands WHERE is_settled
+    UNION ALL SELECT 'recon_shortage', sum(amount) FROM late WHERE decided = 'undecided'
+    UNION ALL SELECT 'customer_clawback', sum(amount) FROM late WHERE decided = 'payout.clawed_back'
+    UNION ALL SELECT CASE WHEN is_business THEN 'float_working' ELSE 'payout_float' END, -sum(amount) FROM (
+        SELECT is_business, amount FROM stands WHERE is_settled
+        UNION ALL SELECT is_business, amount FROM late WHERE decided <> 'payout.late_refuted') AS gone GROUP BY 1
+    UNION ALL SELECT whose, sum(charge) FROM (VALUES ('payout_charges'), ('provider_charges')) AS w (whose), (
+        SELECT provider_charge AS charge FROM stands WHERE is_settled
+        UNION ALL SELECT charge FROM late WHERE decided <> 'payout.late_refuted') AS charged GROUP BY 1
+    UNION ALL SELECT r.code, -sum(s.amount + s.fee) FILTER (WHERE is_open OR is_settled)
         FROM partners AS r LEFT JOIN stands AS s ON s.ledger_id = r.ledger_id AND s.partner_id = r.id
         WHERE r.ledger_id = :ledger GROUP BY r.code
+    UNION ALL SELECT r.code, -sum(l.amount)
+        FROM partners AS r JOIN late AS l ON l.partner_id = r.id AND l.decided = 'payout.late_charged'
+        WHERE r.ledger_id = :ledger GROUP BY r.code
+), expected AS (
+    SELECT whose, sum(coalesce(units, 0)) AS units FROM expectations GROUP BY whose
 )
-SELECT e.whose, b.balance AS in_the_books, coalesce(e.units, 0) + coalesce(f.paid_in, 0) AS by_the_payouts
+SELECT e.whose, b.balance AS in_the_books, e.units + coalesce(f.paid_in, 0) AS by_the_payouts
 FROM expected AS e JOIN balances AS b USING (whose) LEFT JOIN funds AS f USING (whose)
-WHERE b.balance <> coalesce(e.units, 0) + coalesce(f.paid_in, 0)
+WHERE b.balance <> e.units + coalesce(f.paid_in, 0)
 """
 
 _CHECKS = {
@@ -62,12 +80,18 @@ _CHECKS = {
                 FILTER (WHERE j.kind <> 'payout.unknown') AS kinds
             FROM payout_events AS v JOIN journal_entries AS j ON j.ledger_id = v.ledger_id AND j.id = v.entry_id
             WHERE v.ledger_id = p.ledger_id AND v.payout_id = p.id) AS e
-        WHERE p.ledger_id = :ledger AND (p.state, e.kinds) NOT IN (
-            ('RESERVED', 'reserved'), ('SUBMITTING', 'reserved'), ('SUBMITTED', 'reserved'), ('UNKNOWN', 'reserved'),
-            ('SETTLED', 'reserved settled'), ('RELEASED', 'reserved released'), ('CANCELLED', 'reserved released'),
-            ('CONFLICTED', 'reserved released late_success'),
-            ('SETTLED', 'reserved released late_success late_charged'),
-            ('SETTLED', 'reserved released late_success clawed_back'))
+        WHERE p.ledger_id = :ledger AND e.kinds !~ CASE p.state
+            WHEN 'SETTLED'
+            THEN '^reserved (settled|released( late_success late_refuted)* late_success (late_charged|clawed_back))$'
+            WHEN 'RELEASED' THEN '^reserved released( late_success late_refuted)*$'
+            WHEN 'CANCELLED' THEN '^reserved released$'
+            WHEN 'CONFLICTED' THEN '^reserved released( late_success late_refuted)* late_success$'
+            ELSE '^reserved$' END
+    """,
+    "money in suspense waits for no case": """
+        SELECT e.id, e.reference FROM journal_entries AS e
+        WHERE e.ledger_id = :ledger AND e.kind = 'payout.late_success' AND NOT EXISTS (
+            SELECT FROM reviews AS r WHERE r.ledger_id = e.ledger_id AND r.held_entry_id = e.id)
     """,
     "an entry of a payout is named by none of its events": """
         SELECT e.kind, e.id FROM journal_entries AS e WHERE e.ledger_id = :ledger AND e.subject_kind = 'payout'

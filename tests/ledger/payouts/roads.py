@@ -6,7 +6,7 @@ from datetime import datetime
 
 from ledger.money import Money
 from ledger.outbox.instruction import Acknowledged, Failed, NotSent, OutcomeUnknown, Rejected, Settled
-from ledger.payouts.outcome import Cancelled, Charged, ClawedBack, Outcome, Started
+from ledger.payouts.outcome import Cancelled, Charged, ClawedBack, Outcome, Refuted, Started
 from ledger.payouts.payout import Event, State
 from tests.ledger.payouts.shop import MOMENT
 
@@ -23,8 +23,8 @@ def settled(
     return Settled(receipt or f"R{payout_id}", Money("KES", shillings * 100), completed_at)
 
 
-def outcome_of(event: Event, payout_id: int) -> Outcome:
-    """An outcome that stands for the event."""
+def outcome_of(event: Event, payout_id: int, *, held_entry_id: int = 0) -> Outcome:
+    """An outcome that stands for the event; a decision is about `held_entry_id`, by default an entry there is not."""
     outcomes: dict[Event, Outcome] = {
         Event.STARTED: STARTED,
         Event.ACKNOWLEDGED: ACKNOWLEDGED,
@@ -34,8 +34,9 @@ def outcome_of(event: Event, payout_id: int) -> Outcome:
         Event.SETTLED: settled(payout_id),
         Event.FAILED: FAILED,
         Event.CANCELLED: CANCELLED,
-        Event.CHARGED: Charged("the statement shows it"),
-        Event.CLAWED_BACK: ClawedBack("the statement shows it"),
+        Event.CHARGED: Charged("the statement shows it", held_entry_id),
+        Event.CLAWED_BACK: ClawedBack("the statement shows it", held_entry_id),
+        Event.REFUTED: Refuted("the statement does not show it", held_entry_id),
     }
     return outcomes[event]
 

@@ -204,6 +204,14 @@ class Shop:
         found = await self.rows("SELECT queue, payout_id FROM reviews WHERE ledger_id = :ledger ORDER BY id")
         return [(queue, payout_id) for queue, payout_id in found]
 
+    async def held(self, payout_id: int) -> int:
+        """The entry that last put money of the payout into suspense; 0 for none."""
+        found = await self.rows(
+            "SELECT coalesce(max(held_entry_id), 0) FROM reviews WHERE ledger_id = :ledger AND payout_id = :payout",
+            payout=payout_id,
+        )
+        return int(found[0][0])
+
     async def rows(self, query: str, **parameters: object) -> Sequence[Any]:
         """What a query answers; :ledger is this ledger's id."""
         async with transaction(self.engine) as connection:

@@ -7,12 +7,10 @@ from collections import Counter
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import replace
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime
 from zoneinfo import ZoneInfo
 
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
 from ledger.database import connect, driver, run
@@ -20,12 +18,11 @@ from ledger.errors import ChoiceInvalid, LimitWouldBreak
 from ledger.journal.decide import Refused
 from ledger.money import Money
 from ledger.payouts import limit_settings
-from ledger.payouts.allowance import WHOLE, Allowance, Bucket, Demand, Limit, day_start, window_end
 from ledger.payouts.limit_settings import LimitSetting
-from ledger.payouts.request import PayoutRequest, Requested, RequestResult
+from ledger.payouts.request import PayoutRequest, Requested, RequestResult, request_payouts
 from tests.fix_database import Database
 from tests.ledger.payouts.roads import FAILED, STARTED
-from tests.ledger.payouts.shop import PREFUND, Clock, Shop, open_shop
+from tests.ledger.payouts.shop import LIMITS, PARTY_KEYS, PREFUND, Clock, Shop, open_shop
 
 NAIROBI = ZoneInfo("Africa/Nairobi")
 OTHER_PAYEE = "254722000111"
@@ -204,6 +201,58 @@ async def test_in_one_set_what_the_prefund_does_not_cover_takes_no_allowance_fro
     assert counted == [("day", 50_000, 2)]
 
 
+async def test_a_hostile_set_takes_no_allowance_and_the_one_payout_it_covers_goes_through(engine: AsyncEngine) -> None:
+    """Judged in one walk: what the books refuse is never counted, so nothing is to be judged again."""
+    async with open_shop(engine, prefunded=50_000) as shop:
+        await limit(shop, "partner", "day", count=1)
+        drafts = [shop.draft(shillings=600 + number) for number in range(300)]
+
+        words = await ask(shop, *drafts[:150], shop.draft(shillings=500), *drafts[150:])
+        counted = await usage(shop)
+
+    assert words == ["FloorWouldBreak"] * 150 + ["accepted"] + ["LimitWouldBreak"] * 150
+    assert counted == [("day", 50_000, 1)]
+
+
+async def test_the_first_limit_waits_for_the_requests_under_way_and_counts_them(shop: Shop, database: Database) -> None:
+    asked, may_commit = asyncio.Event(), asyncio.Event()
+
+    async def slow_request(connection: AsyncConnection) -> None:
+        await request_payouts(
+            await driver(connection),
+            ledger=shop.ledger,
+            requests=[shop.draft(shillings=900)],
+            limits=LIMITS,
+            party_keys=PARTY_KEYS,
+            directory=shop.directory,
+            ids=shop.ids,
+            now=shop.now(),
+        )
+        asked.set()
+        await may_commit.wait()
+
+    under_way = asyncio.create_task(run(shop.engine, slow_request))
+    await asked.wait()
+    setting = asyncio.create_task(limit(shop, "partner", "day", shillings=1_000))
+    await somebody_waits(shop)
+    may_commit.set()
+    await asyncio.gather(under_way, setting)
+
+    assert await ask_for(shop, 200, 100) == ["LimitWouldBreak", "accepted"]
+    assert await usage(shop) == [("day", 100_000, 2)]
+
+
+async def somebody_waits(shop: Shop) -> None:
+    """Returns once a session of this database waits for a lock."""
+    waiting = (
+        "SELECT count(*) FROM pg_stat_activity WHERE datname = current_database() AND wait_event_type = 'Lock' "
+        "AND :ledger = :ledger"
+    )
+    async with asyncio.timeout(10):
+        while (await shop.rows(waiting))[0][0] == 0:  # noqa: ASYNC110  (the server tells nobody)
+            await asyncio.sleep(0.01)
+
+
 async def test_a_replay_counts_once_and_is_answered_when_nothing_is_left(shop: Shop) -> None:
     await limit(shop, "partner", "day", count=1)
     draft = shop.draft()
@@ -310,50 +359,3 @@ def test_a_limit_has_a_scope_and_a_span_that_exist(setting: tuple[str, str]) -> 
 def test_a_limit_is_not_negative(bounds: tuple[int | None, int | None]) -> None:
     with pytest.raises(ChoiceInvalid):
         LimitSetting("partner", "day", *bounds)
-
-
-AMOUNTS = st.lists(st.integers(1, 500), min_size=1, max_size=30)
-BOUNDS = st.none() | st.integers(0, 1_500)
-
-
-@given(AMOUNTS, st.dictionaries(st.tuples(st.sampled_from(["partner", "payee"]), st.sampled_from(["hour", "day"])),
-                                st.tuples(BOUNDS, st.none() | st.integers(0, 10))))  # fmt: skip
-def test_whatever_is_asked_for_no_counter_passes_its_limit_and_refusals_move_none(
-    amounts: list[int], bounds: dict[tuple[str, str], tuple[int | None, int | None]]
-) -> None:
-    starts = {"hour": EARLY, "day": EARLY}
-    limits = {(1, scope, span): Limit(*pair) for (scope, span), pair in bounds.items()}
-    usage = {Bucket(1, payee, span, EARLY): (0, 0) for payee in (WHOLE, b"a", b"b") for span in ("hour", "day")}
-    allowance = Allowance(limits, usage, starts)
-
-    for number, amount in enumerate(amounts):
-        demand = Demand(1, b"ab"[number % 2 :][:1], Money("KES", amount))
-        before = dict(usage)
-        refused = allowance.take(demand) is not None
-        if refused:
-            assert usage == before
-        elif number % 3 == 0:
-            allowance.give_back(demand)
-            assert usage == before
-
-    for (_, scope, span), bound in limits.items():
-        for payee in (WHOLE,) if scope == "partner" else (b"a", b"b"):
-            amount, count = usage[Bucket(1, payee, span, EARLY)]
-            assert bound.amount_max is None or amount <= bound.amount_max
-            assert bound.count_max is None or count <= bound.count_max
-
-
-@given(st.datetimes(datetime(2020, 1, 1), datetime(2035, 1, 1)), st.sampled_from(["Africa/Nairobi", "Africa/Cairo"]))  # noqa: DTZ001  (made aware below)
-def test_a_day_holds_the_moment_and_begins_at_the_zones_midnight(moment: datetime, name: str) -> None:
-    zone, now = ZoneInfo(name), moment.replace(tzinfo=UTC)
-
-    start = day_start(now, zone)
-
-    assert timedelta(0) <= now - start < timedelta(hours=25)
-    assert start.astimezone(zone).date() == now.astimezone(zone).date()
-
-
-def test_a_window_ends_an_hour_or_a_day_after_it_began() -> None:
-    assert window_end(EARLY, "hour") == EARLY + timedelta(hours=1)
-    assert window_end(EARLY, "day") == EARLY + timedelta(days=1)
-    assert day_start(EARLY, NAIROBI) == datetime(2026, 9, 1, 21, tzinfo=UTC)

@@ -14,14 +14,21 @@ from ledger.journal.entry import JournalEntry, Posting, Side, Source
 from ledger.money import Money
 from ledger.payouts.payout import (
     IN_TRANSIT_STATES,
+    OF_A_RECEIPT,
     TRANSITIONS,
     Effect,
     Event,
     Move,
     PayoutMoney,
+    Standing,
     State,
+    Suspended,
+    decided_entry,
     effect_entry,
+    receipt_subject,
     reserve_entry,
+    suspending_entry,
+    transition,
 )
 from tests.ledger.payouts.shop import (
     ACCOUNTS,
@@ -51,107 +58,147 @@ payouts = st.builds(
     reserve_entry_id=st.just(41),
 )
 
-# Where each effect may happen.
+# Where each effect on the reserved money may happen.
 DRAWN = sorted(
     {
         (state, move.effect)
         for states in TRANSITIONS.values()
         for state, move in states.items()
-        if isinstance(move, Move) and move.effect is not Effect.NONE
+        if isinstance(move, Move) and move.effect not in {Effect.NONE, *OF_A_RECEIPT}
     },
     key=str,
 )
+DECIDED = {Event.CHARGED, Event.CLAWED_BACK, Event.REFUTED}
+RECEIPTS = ("R1", "R2", "R3")
 
 
 def entry_of(effect: Effect, payout: PayoutMoney, *, state: State, charge: Money | None) -> JournalEntry:
     return effect_entry(effect, payout, state=state, at=MOMENT, source=Source.CALLBACK, reference="R1", charge=charge)
 
 
+def late_entry(payout: PayoutMoney, receipt: str, charge: Money | None) -> JournalEntry:
+    return suspending_entry(payout, rail="x", receipt=receipt, at=MOMENT, source=Source.CALLBACK, charge=charge)
+
+
+def verdict_on(effect: Effect, payout: PayoutMoney, held: Suspended) -> JournalEntry:
+    return decided_entry(effect, payout, held, rail="x", at=MOMENT, source=Source.MANUAL)
+
+
 @dataclass
 class Life:
-    """A payout walked through the table, with the net debit of every account it touched."""
+    """A payout walked through the table, with the net debit of every account it touched, the receipt that settled it,
+    and what left under others: in suspense, and as a person decided."""
 
     payout: PayoutMoney
     charge: Money | None
     state: State = State.RESERVED
+    receipt: str | None = None
     net: Counter[str] = field(default_factory=Counter)
-    kinds: list[str] = field(default_factory=list)
-    decided: Effect = Effect.NONE
+    posted: list[tuple[str, str]] = field(default_factory=list)
+    held: dict[str, Suspended] = field(default_factory=dict)
+    decided: dict[str, Effect] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         self.post(reserve_entry(self.payout, at=MOMENT, reference="order-1"))
 
     def post(self, entry: JournalEntry) -> None:
-        self.kinds.append(entry.kind)
+        assert entry.subject is not None
+        self.posted.append((entry.subject.id, entry.kind))
         for line in entry.postings:
             self.net[line.account] += line.money.minor_units * (1 if line.side is Side.DEBIT else -1)
 
-    def meet(self, event: Event) -> None:
-        """Applies the event, if it moves the payout."""
-        move = TRANSITIONS[event][self.state]
-        if not isinstance(move, Move):
+    def meet(self, event: Event, receipt: str = "R1") -> None:
+        """Applies the event, about this receipt, if it moves anything."""
+        if event is Event.SETTLED and receipt in {*self.held, *self.decided}:
             return
-        if move.effect is not Effect.NONE:
-            self.post(entry_of(move.effect, self.payout, state=self.state, charge=self.charge))
-        if move.effect in {Effect.CHARGE, Effect.CLAW_BACK}:
-            self.decided = move.effect
-        self.state = move.target
+        if event in DECIDED and receipt not in self.held:
+            return
+        another = self.receipt not in {None, receipt} or (event in DECIDED and len(self.held) > 1)
+        if event is Event.SETTLED:
+            another = self.receipt != receipt
+        move = transition(event, self.state, of_another_receipt=another)
+        if isinstance(move, Standing):
+            return
+        self.apply(move.effect, receipt)
+        if isinstance(move, Move):
+            self.receipt = receipt if move.target is State.SETTLED else self.receipt
+            self.state = move.target
+
+    def apply(self, effect: Effect, receipt: str) -> None:
+        if effect is Effect.LATE_SUCCESS:
+            entry = late_entry(self.payout, receipt, self.charge)
+            self.held[receipt] = Suspended(77, receipt, MOMENT, entry.postings)
+            self.post(entry)
+        elif effect in OF_A_RECEIPT:
+            self.decided[receipt] = effect
+            self.post(verdict_on(effect, self.payout, self.held.pop(receipt)))
+        elif effect is not Effect.NONE:
+            self.post(entry_of(effect, self.payout, state=self.state, charge=self.charge))
 
     def expected(self) -> dict[str, int]:
-        """The net debits that the state alone implies."""
+        """The net debits that the state and the receipts alone imply."""
         amount, fee = self.payout.amount.minor_units, self.payout.fee.minor_units
         charge = self.charge.minor_units if self.charge else 0
         in_transit, unknown = self.state in IN_TRANSIT_STATES, self.state is State.UNKNOWN
-        moved = self.state in {State.SETTLED, State.CONFLICTED}
-        settled = self.state is State.SETTLED and self.decided is Effect.NONE
+        settled = self.state is State.SETTLED and self.receipt not in self.decided
+        left = settled + len(self.held) + sum(effect is not Effect.REFUTE for effect in self.decided.values())
+        counts = Counter(self.decided.values())
         is_open = in_transit or unknown
         return {
-            PREFUND: (amount + fee) * (is_open or settled) + amount * (self.decided is Effect.CHARGE),
+            PREFUND: (amount + fee) * (is_open or settled) + amount * counts[Effect.CHARGE],
             IN_TRANSIT: -amount * in_transit,
             UNKNOWN: -amount * unknown,
             DEFERRED: -fee * is_open,
-            FLOAT: -amount * moved,
+            FLOAT: -amount * left,
             FEES: -fee * settled,
-            CHARGES: charge * moved,
-            OWED: -charge * moved,
-            SHORTAGE: amount * (self.state is State.CONFLICTED),
-            CLAWBACK: amount * (self.decided is Effect.CLAW_BACK),
+            CHARGES: charge * left,
+            OWED: -charge * left,
+            SHORTAGE: amount * len(self.held),
+            CLAWBACK: amount * counts[Effect.CLAW_BACK],
         }
 
 
-@given(payouts, charges, st.lists(st.sampled_from(Event), max_size=12))
-def test_whatever_happens_the_money_is_where_the_state_says(
-    payout: PayoutMoney, charge: Money | None, events: list[Event]
+NEWS = st.tuples(st.sampled_from(Event), st.sampled_from(RECEIPTS))
+
+
+@given(payouts, charges, st.lists(NEWS, max_size=16))
+def test_whatever_happens_the_money_is_where_the_state_and_the_receipts_say(
+    payout: PayoutMoney, charge: Money | None, news: list[tuple[Event, str]]
 ) -> None:
     life = Life(payout, charge)
 
-    for event in events:
-        life.meet(event)
+    for event, receipt in news:
+        life.meet(event, receipt)
 
         assert {account: life.net[account] for account in life.expected()} == life.expected()
         assert sum(life.net.values()) == 0
         assert set(life.net) <= set(life.expected())
 
 
-def test_no_path_through_the_table_posts_a_kind_of_entry_twice() -> None:
-    """Walks every reachable (state, kinds posted): the database's rule of one entry per kind never stops an outcome."""
-    fresh = Life(PayoutMoney("pay_0000000000001", PREFUND, ACCOUNTS, Money("KES", 1), Money("KES", 1), 41), None)
-    seen = {(fresh.state, tuple(fresh.kinds))}
-    frontier = list(seen)
+@given(payouts, st.lists(NEWS, max_size=24))
+def test_no_path_posts_a_kind_of_entry_twice_for_a_payout_or_a_receipt(
+    payout: PayoutMoney, news: list[tuple[Event, str]]
+) -> None:
+    """So the database's rule of one entry per subject and kind never stops an outcome."""
+    life = Life(payout, None)
 
-    while frontier:
-        state, kinds = frontier.pop()
-        for event in Event:
-            life = Life(fresh.payout, None)
-            life.state, life.kinds = state, list(kinds)
-            life.meet(event)
-            assert len(set(life.kinds)) == len(life.kinds)
-            place = (life.state, tuple(life.kinds))
-            if place not in seen:
-                seen.add(place)
-                frontier.append(place)
+    for event, receipt in news:
+        life.meet(event, receipt)
 
-    assert {state for state, _ in seen} == set(State)
+    assert len(set(life.posted)) == len(life.posted)
+
+
+@given(st.lists(NEWS, max_size=24))
+def test_a_payout_is_in_conflict_while_money_is_in_suspense_and_nothing_settled_it(
+    news: list[tuple[Event, str]],
+) -> None:
+    life = Life(PayoutMoney("pay_0000000000001", PREFUND, ACCOUNTS, Money("KES", 1), Money("KES", 1), 41), None)
+
+    for event, receipt in news:
+        life.meet(event, receipt)
+
+        assert (life.state is State.CONFLICTED) == (bool(life.held) and life.receipt is None)
+        assert (life.state is State.SETTLED) == (life.receipt is not None)
 
 
 @given(payouts, charges)
@@ -160,6 +207,7 @@ def test_a_settled_released_or_cancelled_payout_leaves_nothing_in_a_clearing_acc
 ) -> None:
     roads = [(Event.CANCELLED,), (Event.SETTLED,), (Event.FAILED,), (Event.UNCLEAR, Event.SETTLED)]
     roads += [(Event.CANCELLED, Event.SETTLED, Event.CHARGED), (Event.FAILED, Event.SETTLED, Event.CLAWED_BACK)]
+    roads += [(Event.CANCELLED, Event.SETTLED, Event.REFUTED)]
     roads += [(Event.UNCLEAR, Event.FAILED), (Event.STARTED, Event.NOT_SENT, Event.STARTED, Event.REJECTED)]
 
     for road in roads:
@@ -206,8 +254,7 @@ def test_only_a_success_credits_the_float_and_only_by_the_amount(
 
     entry = entry_of(effect, payout, state=state, charge=charge)
 
-    succeeded = effect in {Effect.SETTLE, Effect.LATE_SUCCESS}
-    expected = [Posting(FLOAT, Side.CREDIT, payout.amount)] if succeeded else []
+    expected = [Posting(FLOAT, Side.CREDIT, payout.amount)] if effect is Effect.SETTLE else []
     assert [line for line in entry.postings if line.account == FLOAT] == expected
 
 
@@ -219,3 +266,33 @@ def test_every_entry_names_its_payout_once_and_its_evidence(state: State, effect
 
     assert (entry.kind, entry.subject, entry.once) == (effect.value, payout.subject, True)
     assert (entry.effective_at, entry.source, entry.reference) == (MOMENT, Source.CALLBACK, "R1")
+
+
+@given(payouts, charges)
+def test_what_is_refuted_never_left_charge_included(payout: PayoutMoney, charge: Money | None) -> None:
+    late = late_entry(payout, "R2", charge)
+
+    refuted = verdict_on(Effect.REFUTE, payout, Suspended(77, "R2", MOMENT, late.postings))
+
+    assert refuted.reverses_id == 77
+    assert list(refuted.postings) == [opposite(line) for line in late.postings]
+
+
+@pytest.mark.parametrize("effect", sorted(OF_A_RECEIPT, key=str))
+def test_what_left_under_another_receipt_is_booked_under_that_receipt_once(effect: Effect) -> None:
+    payout = PayoutMoney("pay_0000000000001", PREFUND, ACCOUNTS, Money("KES", 150_000), Money("KES", 0), 41)
+    late = late_entry(payout, "R2", None)
+    held = Suspended(77, "R2", MOMENT, late.postings)
+
+    entry = late if effect is Effect.LATE_SUCCESS else verdict_on(effect, payout, held)
+
+    assert (entry.kind, entry.subject, entry.once) == (effect.value, receipt_subject(rail="x", receipt="R2"), True)
+    assert (entry.reference, entry.facts) == ("R2", {"payout": "pay_0000000000001"})
+
+
+def test_receipts_of_any_length_have_a_subject_of_their_own() -> None:
+    long = [f"{'x' * 90}{number}" for number in range(3)]
+
+    subjects = {receipt_subject(rail="daraja", receipt=receipt).id for receipt in ("R1", "R2", *long)}
+
+    assert len(subjects) == 5

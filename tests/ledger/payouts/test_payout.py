@@ -10,13 +10,16 @@ from ledger.database import transaction
 from ledger.payouts.payout import IN_TRANSIT_STATES, TRANSITIONS, Effect, Event, Move, Standing, State
 
 ALL = [(event, state) for event in Event for state in State]
-EDGES = {
-    (state.value, move.target.value)
-    for moves in TRANSITIONS.values()
-    for state, move in moves.items()
-    if isinstance(move, Move)
-}
 OPEN = {State.RESERVED, State.SUBMITTING, State.SUBMITTED, State.UNKNOWN}
+
+
+def edges() -> dict[tuple[str, str], set[str]]:
+    """Every drawn edge, with the kinds of entry that may go with it."""
+    found: dict[tuple[str, str], set[str]] = {}
+    for _, state, move in moves():
+        kinds = {move.effect.value} if move.effect is not Effect.NONE else set()
+        found.setdefault((state.value, move.target.value), set()).update(kinds)
+    return found
 
 
 def moves() -> list[tuple[Event, State, Move]]:
@@ -31,12 +34,12 @@ def test_the_table_answers_every_event_in_every_state() -> None:
     assert answered == set(ALL)
 
 
-async def test_the_database_draws_the_same_edges(engine: AsyncEngine) -> None:
+async def test_the_database_draws_the_same_edges_with_the_same_kinds_of_entry(engine: AsyncEngine) -> None:
     async with transaction(engine) as connection:
-        found = await connection.execute(text("SELECT source, target FROM payout_edges"))
-        drawn = {(source, target) for source, target in found}
+        found = await connection.execute(text("SELECT source, target, kinds FROM payout_edges"))
+        drawn = {(source, target): set(kinds) for source, target, kinds in found}
 
-    assert drawn == EDGES
+    assert drawn == edges()
 
 
 def test_the_database_knows_no_state_and_no_effect_that_the_table_does_not_reach() -> None:
@@ -72,11 +75,12 @@ def test_a_final_state_is_left_only_for_a_conflict_and_a_conflict_only_by_a_pers
         (State.CANCELLED, State.CONFLICTED, Event.SETTLED),
         (State.CONFLICTED, State.SETTLED, Event.CHARGED),
         (State.CONFLICTED, State.SETTLED, Event.CLAWED_BACK),
+        (State.CONFLICTED, State.RELEASED, Event.REFUTED),
     }
 
 
 def test_a_persons_decision_moves_nothing_but_a_conflict() -> None:
-    decided = {state for event, state, _ in moves() if event in {Event.CHARGED, Event.CLAWED_BACK}}
+    decided = {state for event, state, _ in moves() if event in {Event.CHARGED, Event.CLAWED_BACK, Event.REFUTED}}
 
     assert decided == {State.CONFLICTED}
 

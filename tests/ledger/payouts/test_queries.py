@@ -59,10 +59,12 @@ async def changes(shop: Shop, cursor: Cursor, *, limit: int = 100) -> list[tuple
 
 
 async def changes_once_visible(shop: Shop, cursor: Cursor) -> list[tuple[int, str]]:
-    """A transaction anywhere on the server, another test's too, holds back what came after it for as long as it runs."""
+    """A transaction anywhere on the server, another test's too, holds back what came after it while it runs."""
+    found = await changes(shop, cursor)
     async with asyncio.timeout(30):
-        while not (found := await changes(shop, cursor)):
+        while not found:
             await asyncio.sleep(0.01)
+            found = await changes(shop, cursor)
     return [change for _, change in found]
 
 
@@ -145,12 +147,9 @@ async def test_a_change_that_commits_late_is_not_skipped(shop: Shop) -> None:
         begun.set()
         await may_end.wait()
         await session.execute(
-            "INSERT INTO payout_events (ledger_id, payout_id, version, state, event, recorded_at) "
-            "VALUES (%s, %s, 2, 'SUBMITTING', 'submission_started', now())",
-            (shop.ledger.id, late),
-        )
-        await session.execute(
-            "UPDATE payouts SET state = 'SUBMITTING', version = 2 WHERE ledger_id = %s AND id = %s",
+            "WITH changed AS (UPDATE payouts SET state = 'SUBMITTING', version = 2 WHERE ledger_id = %s AND id = %s "
+            "RETURNING *) INSERT INTO payout_events (ledger_id, payout_id, version, state, event, recorded_at) "
+            "SELECT ledger_id, id, version, state, 'submission_started', now() FROM changed",
             (shop.ledger.id, late),
         )
 

@@ -19,9 +19,7 @@ from tests.ledger.payouts.shop import Shop
 UNKNOWN_QUEUE, CONFLICTS = "submit-unknown", "provider-conflict"
 
 
-async def put(
-    shop: Shop, queue: str, *cases: tuple[int | None, str], inbox_ids: list[int | None] | None = None
-) -> None:
+async def put(shop: Shop, queue: str, *cases: tuple[int | None, str], inbox_id: int | None = None) -> None:
     """Puts cases into a queue."""
 
     async def command(connection: AsyncConnection) -> None:
@@ -29,10 +27,9 @@ async def put(
             await driver(connection),
             ledger_id=shop.ledger.id,
             queue=queue,
-            cases=cases,
+            cases=[reviews.Case(payout_id, reason, inbox_id) for payout_id, reason in cases],
             ids=shop.ids,
             now=shop.now(),
-            inbox_ids=inbox_ids,
         )
 
     await run(shop.engine, command)
@@ -103,7 +100,7 @@ async def test_a_closed_case_is_opened_anew_when_it_happens_again(shop: Shop) ->
 
 
 async def test_a_case_is_closed_once(shop: Shop) -> None:
-    await put(shop, "callback-orphan", (None, "no attempt has this path"), inbox_ids=[7])
+    await put(shop, "callback-orphan", (None, "no attempt has this path"), inbox_id=7)
     (case,) = await open_cases(shop)
 
     assert await close(shop, case.id)
@@ -198,4 +195,8 @@ async def test_a_late_success_opens_one_case_with_the_money_in_suspense(shop: Sh
     await shop.record((payout_id, settled(payout_id)))
 
     (case,) = await open_cases(shop)
-    assert (case.queue, case.payout_id, case.reason) == (CONFLICTS, payout_id, "settled after it was released")
+    assert (case.queue, case.payout_id, case.reason) == (
+        CONFLICTS,
+        payout_id,
+        f"settled with KES 1,500.00 under receipt R{payout_id} while RELEASED",
+    )
