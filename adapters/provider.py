@@ -82,12 +82,31 @@ class BalanceReport:
 BalanceAnswer: TypeAlias = Acknowledged | NotSent | OutcomeUnknown
 
 
-class PayoutRail(Protocol):
-    """A rail that pays out. Implementations hold an HTTP client and credentials, and no database connection."""
+class DeclaredRail(Protocol):
+    """What any process may know of a rail: what it carries, and how to read what it calls back. Holds no credential,
+    makes no call."""
 
     @property
     def capabilities(self) -> Capabilities:
         """What the rail carries; constant for its life."""
+
+    def read_payout_callback(self, kind: str, body: bytes) -> PayoutCallback | CallbackUnreadable:
+        """Reads a stored callback body; `kind` is "result" or "timeout", from the path it came by. Pure."""
+
+    def read_query_callback(self, kind: str, body: bytes) -> PayoutCallback | CallbackUnreadable:
+        """Reads the answer to a question, by the path it came by ("result" or "timeout"): what it says of the payout,
+        OutcomeUnknown where it says nothing final. Pure."""
+
+    def read_balance_callback(self, kind: str, body: bytes) -> BalanceReport | CallbackUnreadable:
+        """Reads the answer to a balance query. Pure."""
+
+    def callback_acknowledgement(self) -> bytes:
+        """The JSON body the provider expects in answer to any callback, with status 200."""
+
+
+class PayoutRail(DeclaredRail, Protocol):
+    """A rail that pays out, for the worker alone. Implementations hold an HTTP client and credentials, and no database
+    connection."""
 
     async def submit_payout(self, instruction: PayoutInstruction, callback_urls: CallbackUrls) -> Answer:
         """Sends once. Never raises for what the network or the provider does: that is an Answer."""
@@ -95,21 +114,8 @@ class PayoutRail(Protocol):
     async def query_payout(self, inquiry: PayoutInquiry, callback_urls: CallbackUrls) -> QueryAnswer:
         """Asks once what became of a payout. Never raises; an error proves nothing about the payout."""
 
-    def read_query_callback(self, kind: str, body: bytes) -> PayoutCallback | CallbackUnreadable:
-        """Reads the answer to a question, by the path it came by ("result" or "timeout"): what it says of the payout,
-        OutcomeUnknown where it says nothing final. Pure."""
-
     async def query_balance(self, shortcode: str, callback_urls: CallbackUrls) -> BalanceAnswer:
         """Asks once for the balances of a shortcode, which come by callback. Never raises."""
-
-    def read_balance_callback(self, kind: str, body: bytes) -> BalanceReport | CallbackUnreadable:
-        """Reads the answer to a balance query. Pure."""
-
-    def read_payout_callback(self, kind: str, body: bytes) -> PayoutCallback | CallbackUnreadable:
-        """Reads a stored callback body; `kind` is "result" or "timeout", from the path it came by. Pure."""
-
-    def callback_acknowledgement(self) -> bytes:
-        """The JSON body the provider expects in answer to any callback, with status 200."""
 
     async def close(self) -> None:
         """Closes the HTTP client."""

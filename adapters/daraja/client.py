@@ -13,18 +13,12 @@ from typing import TypeVar
 import httpx
 
 from adapters import transport
-from adapters.daraja import answers, b2b, b2c, credentials, oauth, queries, query_results, request, results
+from adapters.daraja import answers, b2b, b2c, credentials, oauth, queries
 from adapters.daraja.answers import TokenRefused
 from adapters.daraja.credentials import ConstantSecrets, DarajaAccess, DarajaSecrets, DarajaSettings, SecretsProvider
+from adapters.daraja.declared import DeclaredDaraja
 from adapters.daraja.request import Request
-from adapters.provider import (
-    BalanceAnswer,
-    BalanceReport,
-    CallbackUnreadable,
-    CallbackUrls,
-    Capabilities,
-    PayoutCallback,
-)
+from adapters.provider import BalanceAnswer, CallbackUrls
 from adapters.transport import (
     HttpAnswer,
     HttpLimits,
@@ -47,10 +41,6 @@ from ledger.outbox.instruction import (
     QueryAnswer,
     Rejected,
 )
-
-CAPABILITIES = Capabilities(rail=request.RAIL, payout_limits=request.PAYOUT_LIMITS)
-
-_CALLBACK_ACKNOWLEDGEMENT = b'{"ResultCode":0,"ResultDesc":"Success"}'
 
 _Told = TypeVar("_Told")
 
@@ -84,7 +74,7 @@ def connect_rail(
     )
 
 
-class DarajaRail:
+class DarajaRail(DeclaredDaraja):
     """Implements adapters.provider.PayoutRail for one shortcode; owns and closes the HTTP client it is given.
 
     A new token ends the one before it: where several processes send for an app, they share a `token_store`; without one
@@ -107,11 +97,6 @@ class DarajaRail:
         self._client = client
         self._limits = limits
         self._tokens = TokenCache(self._fetch_token, monotonic=monotonic, store=token_store)
-
-    @property
-    def capabilities(self) -> Capabilities:
-        """Whole shillings, KES 10 to 250,000."""
-        return CAPABILITIES
 
     async def submit_payout(self, instruction: PayoutInstruction, callback_urls: CallbackUrls) -> Answer:
         """Sends the payment request once, and once more only if the gateway refused the token, which it does before the
@@ -147,22 +132,6 @@ class DarajaRail:
             shortcode, access=self._access, security_credential=credential, callback_urls=callback_urls
         )
         return await self._call(question, answers.read_question_answer)
-
-    def read_payout_callback(self, kind: str, body: bytes) -> PayoutCallback | CallbackUnreadable:
-        """See adapters.daraja.results. Pure."""
-        return results.read_payout_callback(kind, body)
-
-    def read_query_callback(self, kind: str, body: bytes) -> PayoutCallback | CallbackUnreadable:
-        """See adapters.daraja.query_results. Pure."""
-        return query_results.read_query_callback(kind, body)
-
-    def read_balance_callback(self, kind: str, body: bytes) -> BalanceReport | CallbackUnreadable:
-        """See adapters.daraja.query_results. Pure."""
-        return query_results.read_balance_callback(kind, body)
-
-    def callback_acknowledgement(self) -> bytes:
-        """What Daraja expects for any callback, the duplicate and the unreadable included."""
-        return _CALLBACK_ACKNOWLEDGEMENT
 
     async def close(self) -> None:
         """Abandons a token request in progress and closes the HTTP client."""
