@@ -5,7 +5,7 @@ The dispatcher grants each call; outside of a granted call the vault stays shut.
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Callable, Iterator, Sequence
+from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import asynccontextmanager, contextmanager
 from datetime import datetime
 
@@ -21,8 +21,9 @@ from adapters.transport import Secret, SharedToken
 from ledger.database import driver, run, transaction
 from ledger.errors import DatabaseUnavailable, Overloaded
 from ledger.ids import IdSource
-from ledger.sealing import Sealer
-from ledger.vault import RACING_CONSTRAINTS, VaultKey, open_secrets
+from ledger.sealing import RotatedSealer, Sealer
+from ledger.vault import RACING_CONSTRAINTS, open_secrets
+from ledger.vault_keys import Opener
 
 DARAJA_NAMES = ("consumer_key", "consumer_secret", "initiator_password")
 # A session waits its lock_timeout of five seconds for a lock; this often is longer than any provider takes for a token.
@@ -36,21 +37,14 @@ ON CONFLICT (app) DO UPDATE SET sealed = excluded.sealed, usable_until = exclude
 
 
 class VaultedDaraja:
-    """adapters.daraja's SecretsProvider: the newest versions in the vault of the granted call's ledger. `keys` are the
-    vault's key in force and, during a rotation, the one before."""
+    """adapters.daraja's SecretsProvider: the newest versions in the vault of the granted call's ledger."""
 
     def __init__(
-        self,
-        *,
-        engine: AsyncEngine,
-        shortcode: str,
-        keys: Sequence[VaultKey],
-        ids: IdSource,
-        now: Callable[[], datetime],
+        self, *, engine: AsyncEngine, shortcode: str, opener: Opener, ids: IdSource, now: Callable[[], datetime]
     ) -> None:
         self._engine = engine
         self._names = {name: f"daraja/{shortcode}/{name}" for name in DARAJA_NAMES}
-        self._keys = tuple(keys)
+        self._opener = opener
         self._ids = ids
         self._now = now
 
@@ -65,7 +59,7 @@ class VaultedDaraja:
             await driver(connection),
             grant=current_grant(),
             names=list(self._names.values()),
-            keys=self._keys,
+            opener=self._opener,
             ids=self._ids,
             now=self._now(),
         )
@@ -75,7 +69,9 @@ class SharedTokens:
     """adapters.transport's TokenStore on PostgreSQL: one sealed row per app, one refresher at a time by advisory
     lock."""
 
-    def __init__(self, *, engine: AsyncEngine, app: str, sealer: Sealer, now: Callable[[], datetime]) -> None:
+    def __init__(
+        self, *, engine: AsyncEngine, app: str, sealer: Sealer | RotatedSealer, now: Callable[[], datetime]
+    ) -> None:
         self._engine = engine
         self._app = app
         self._sealer = sealer
@@ -112,7 +108,7 @@ class SharedTokens:
         raise Overloaded("another process holds the provider's token and does not let go of it: try again later")
 
     async def load(self) -> SharedToken | None:
-        """The token saved last; one that this installation's secret does not open is none."""
+        """The token saved last; one that this process has not the key of is none."""
         with _refusing():
             async with transaction(self._engine) as connection:
                 row = await (await (await driver(connection)).execute(_LOAD, (self._app,))).fetchone()

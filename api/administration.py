@@ -13,8 +13,9 @@ from rich.console import Console
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from api.permissions import PARTNER_PERMISSIONS, Permission
+from api.rails import shipped_tariffs
 from api.tables import table
-from api.wiring import Application, shipped_tariffs
+from api.wiring import Application
 from ledger import partners
 from ledger.database import run as run_transaction
 from ledger.database import transaction

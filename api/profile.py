@@ -45,14 +45,13 @@ async def open_profile(settings: Settings, *, application_name: str) -> AsyncIte
     async with contextlib.AsyncExitStack() as stack:
         if settings.database_url is not None:
             url: str | URL = settings.database_url.get_secret_value()
-            secret = _given_secret(settings)
             description = "PostgreSQL given by DAFTARI_DATABASE_URL"
         else:
             directory = reachable_directory(settings.data_directory / "postgres")
             address = await stack.enter_async_context(_embedded(settings, directory))
             url = address.url(role=provision.APPLICATION, database=DATABASE)
-            secret = _given_secret(settings) if settings.secret is not None else _kept_secret(settings.data_directory)
             description = f"embedded PostgreSQL in {directory}"
+        secret = installation_secret(settings)
         engine = connect(url, pool_size=settings.database_pool_size, application_name=application_name)
         stack.push_async_callback(engine.dispose)
         async with transaction(engine) as connection:
@@ -91,6 +90,14 @@ async def prepare_embedded(address: Address) -> None:
     admin = address.url(role="postgres", database="postgres")
     await provision.provision(admin, database=DATABASE, passwords=passwords)
     await asyncio.to_thread(migrate.upgrade, address.url(role=provision.MIGRATOR, database=DATABASE))
+
+
+def installation_secret(settings: Settings) -> bytes:
+    """The installation's one secret: given, or beside an embedded database kept in a file made on first use. Raises
+    TextInvalid where it must be given and is not."""
+    if settings.database_url is not None or settings.secret is not None:
+        return _given_secret(settings)
+    return _kept_secret(settings.data_directory)
 
 
 def _given_secret(settings: Settings) -> bytes:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import enum
 import time
 from collections.abc import Collection
 from dataclasses import dataclass
@@ -24,6 +23,7 @@ from api.http.disbursements import Disbursements, answer_invalid, answer_refused
 from api.http.sources import Sources
 from api.interceptors import Door
 from api.metrics import CONTENT_TYPE, Metrics
+from api.roles import ALL_ROLES, Role
 from api.server import AddressUnavailable, GrpcServer, Tls, is_local
 from api.services.journal import journal_services
 from api.services.partners import partner_services
@@ -31,7 +31,7 @@ from api.services.payout_commands import PayoutRequester
 from api.services.payouts import open_requester, payout_services
 from api.services.reviews import review_services
 from api.services.webhooks import webhook_services
-from api.wiring import Application
+from api.wiring import Application, WorkerApplication
 from api.worker import Worker
 from ledger import partners
 from ledger.database import transaction
@@ -40,17 +40,6 @@ from ledger.errors import TextInvalid
 log = structlog.get_logger(__name__)
 
 GRACE_SECONDS = 10
-
-
-class Role(enum.Enum):
-    """What a process does; one process may do all of it."""
-
-    GRPC = "grpc"
-    HTTP = "http"
-    WORKER = "worker"
-
-
-ALL_ROLES = frozenset(Role)
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,7 +60,7 @@ class _Shared:
 
 
 class Service:
-    """The roles of one process."""
+    """The roles of one process, over an application opened for them."""
 
     def __init__(self, application: Application, *, roles: Collection[Role] = ALL_ROLES) -> None:
         self._application = application
@@ -164,6 +153,7 @@ class Service:
                 "set DAFTARI_PUBLIC_URL: a worker without the http role cannot know where providers call back",
                 field="public_url",
             )
+        assert isinstance(self._application, WorkerApplication), "a worker's application is opened for its role"
         self._worker = Worker(self._application, public_url=public_url)
         self._working = asyncio.create_task(self._worker.run())
 

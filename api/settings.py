@@ -40,12 +40,19 @@ class Settings(BaseSettings):
         default=None, description="64 hexadecimal digits that seal MSISDNs; required with a database URL"
     )
 
+    vault_public_key: str = Field(
+        default="",
+        description="What `daftari vault key` prints, for processes without a vault key: it writes and reads nothing",
+    )
     vault_key: SecretStr | None = Field(
         default=None,
-        description="64 hexadecimal digits that wrap the vault's data keys; from the secret if empty",
+        description="64 hexadecimal digits that open the vault, for workers alone; made of the secret if empty beside "
+        "the embedded PostgreSQL",
     )
     vault_key_file: Path | None = Field(default=None, description="A file with the same, for a key that is mounted")
-    vault_key_old: SecretStr | None = Field(default=None, description="The key before, for `daftari vault rotate`")
+    vault_key_old: SecretStr | None = Field(
+        default=None, description="The key before, for workers and `daftari vault rotate` during a rotation"
+    )
 
     grpc_listen: str = Field(default="127.0.0.1:50051", description="HOST:PORT of the gRPC services")
     tls_certificate: Path | None = Field(default=None, description="PEM chain for gRPC; required off loopback")

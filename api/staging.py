@@ -19,6 +19,7 @@ from pydantic import SecretStr
 from adapters.sandbox.server import SandboxServer
 from adapters.sandbox.settings import SandboxSettings
 from api.administration import create_key, create_partner, open_books
+from api.roles import ALL_ROLES
 from api.serving import Addresses, Service
 from api.settings import Settings
 from api.wiring import Application, open_application
@@ -57,7 +58,7 @@ async def open_stage(settings: Settings, *, certificate_directory: Path) -> Asyn
         certificate.parent.mkdir(parents=True, exist_ok=True)
         certificate.write_text(sandbox.certificate_pem)
         wired = settings.model_copy(update=_rail_settings(sandbox_url, sandbox_settings, certificate))
-        application = await stack.enter_async_context(open_application(wired, name="stage"))
+        application = await stack.enter_async_context(open_application(wired, name="stage", roles=ALL_ROLES))
         ledger, _ = await open_books(
             application,
             code=LEDGER,

@@ -6,55 +6,51 @@ from __future__ import annotations
 import random
 import ssl
 import time
-from collections.abc import AsyncIterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Collection, Mapping
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
+from typing import Any, cast
 
 from sqlalchemy.ext.asyncio import AsyncEngine
 
 from adapters.balances import BalanceWatch
-from adapters.daraja.client import connect_rail
-from adapters.daraja.credentials import ConstantSecrets, DarajaAccess, DarajaSecrets, SecretsProvider
-from adapters.daraja.tariff import B2C_TARIFF_2023_08
 from adapters.dispatch import Dispatcher, DispatchSettings, Errand
 from adapters.egress import Egress, EgressLimits, EgressRules, SystemResolver
 from adapters.inbound import Inbound
 from adapters.inquiry import Inquiry
-from adapters.provider import PayoutRail
+from adapters.provider import DeclaredRail, PayoutRail
 from adapters.submission import Submission
-from adapters.tariffs import TariffBand
-from adapters.transport import HttpLimits, Secret
-from adapters.vaulted import SharedTokens, VaultedDaraja
 from adapters.webhooks import Deliverer, DelivererSettings
 from api.clock_guard import ClockGuard
-from api.profile import Profile, open_profile, read_key
+from api.credentials import check_roles, vault_writer
+from api.profile import Profile, open_profile
+from api.rails import connect_rails, declared_rails
+from api.roles import Role
 from api.settings import Settings
 from ledger.clock import check_clock
 from ledger.database import transaction
-from ledger.errors import TextInvalid
 from ledger.ids import IdSource
 from ledger.journal.accounts import AccountDirectory
 from ledger.outbox import queue
 from ledger.outcomes import OutcomeRecorder
 from ledger.parties import PartyKeys
 from ledger.payouts.request import Limits
-from ledger.payouts.tariffs import Band
-from ledger.sealing import Sealer, derive_key
-from ledger.vault import VaultKey
+from ledger.sealing import Sealer
+from ledger.vault_keys import Writer
 from ledger.webhooks.deliveries import RetryPolicy
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Application:
-    """What services, doors and commands share. Every part takes its clock, ids and keys from here."""
+    """What services, doors and commands share. Every part takes its clock, ids and keys from here. Calls no provider
+    and holds nothing to call one with."""
 
     settings: Settings
     profile: Profile
-    rails: Mapping[str, PayoutRail]
+    rails: Mapping[str, DeclaredRail]
     party_keys: PartyKeys
     sealer: Sealer
-    vault_key: VaultKey
     ids: IdSource
     directory: AccountDirectory = field(default_factory=AccountDirectory)
 
@@ -73,10 +69,6 @@ class Application:
         """How far this host's clock may be from the database's."""
         return timedelta(seconds=self.settings.clock_skew_seconds_max)
 
-    def clock_guard(self) -> ClockGuard:
-        """Keeps a worker from claiming while the clock is off."""
-        return ClockGuard(self.engine, now=self.now, monotonic=time.monotonic, bound=self.clock_bound)
-
     @property
     def recorder(self) -> OutcomeRecorder:
         """The door for outcomes."""
@@ -87,6 +79,46 @@ class Application:
     def payout_limits(self) -> Limits:
         """What the running rails carry, by rail and currency."""
         return {name: rail.capabilities.payout_limits for name, rail in self.rails.items()}
+
+    @property
+    def webhook_sealer(self) -> Sealer:
+        """Seals the secrets that sign webhooks."""
+        return Sealer(self.profile.secret, purpose="webhook secrets")
+
+    @property
+    def webhook_rules(self) -> EgressRules:
+        """Which URLs of partners may be called."""
+        settings = self.settings
+        return EgressRules(frozenset(settings.webhook_ports), allow_loopback=settings.webhook_allow_loopback)
+
+    @property
+    def vault_writer(self) -> Writer | None:
+        """What writes provider credentials and reads none; None where this process has no public key for it."""
+        return vault_writer(self.settings, secret=self.profile.secret)
+
+    def inbound(self) -> Inbound:
+        """The inbound door."""
+        return Inbound(
+            engine=self.engine,
+            # It reads and acknowledges callbacks, which every declared rail can.
+            rails=cast(Mapping[str, PayoutRail], self.rails),
+            party_keys=self.party_keys,
+            sealer=self.sealer,
+            recorder=self.recorder,
+            ids=self.ids,
+            now=self.now,
+        )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class WorkerApplication(Application):
+    """What only a process with the worker role has: rails with their credentials, and the ways out."""
+
+    rails: Mapping[str, PayoutRail]
+
+    def clock_guard(self) -> ClockGuard:
+        """Keeps a worker from claiming while the clock is off."""
+        return ClockGuard(self.engine, now=self.now, monotonic=time.monotonic, bound=self.clock_bound)
 
     def dispatcher(self, *, public_url: str) -> Dispatcher:
         """The outbound door; providers reach our callback edge under `public_url`."""
@@ -122,17 +154,6 @@ class Application:
             interval=timedelta(seconds=self.settings.balance_query_seconds),
         )
 
-    @property
-    def webhook_sealer(self) -> Sealer:
-        """Seals the secrets that sign webhooks."""
-        return Sealer(self.profile.secret, purpose="webhook secrets")
-
-    @property
-    def webhook_rules(self) -> EgressRules:
-        """Which URLs of partners may be called."""
-        settings = self.settings
-        return EgressRules(frozenset(settings.webhook_ports), allow_loopback=settings.webhook_allow_loopback)
-
     def deliverer(self) -> Deliverer:
         """The way out for webhooks; close it."""
         settings = self.settings
@@ -164,108 +185,37 @@ class Application:
             settings=limits,
         )
 
-    def inbound(self) -> Inbound:
-        """The inbound door."""
-        return Inbound(
-            engine=self.engine,
-            rails=self.rails,
-            party_keys=self.party_keys,
-            sealer=self.sealer,
-            recorder=self.recorder,
-            ids=self.ids,
-            now=self.now,
-        )
-
 
 @asynccontextmanager
-async def open_application(settings: Settings, *, name: str) -> AsyncIterator[Application]:
-    """Everything opened, and closed again at the end. Raises ClockOff, and what open_profile and open_rails raise."""
+async def open_application(
+    settings: Settings, *, name: str, roles: Collection[Role] = ()
+) -> AsyncIterator[Application]:
+    """Everything that a process of these roles needs, closed again at the end: a WorkerApplication for a worker. A
+    command has no role. Raises TextInvalid for settings that do not fit the roles, ClockOff, and what open_profile and
+    connect_rails raise."""
+    if roles:
+        check_roles(settings, roles=roles)
     async with AsyncExitStack() as stack:
         profile = await stack.enter_async_context(open_profile(settings, application_name=f"daftari-{name}"))
-        ids, key = IdSource(random.SystemRandom()), vault_key(settings, profile)
-        rails = open_rails(settings, profile, keys=(key, *older_vault_keys(settings)), ids=ids)
-        for rail in rails.values():
-            stack.push_async_callback(rail.close)
-        sealer = Sealer(profile.secret, purpose="inbox messages")
-        application = Application(settings, profile, rails, PartyKeys(profile.secret), sealer, key, ids)
+        application = await _application(settings, profile, roles=roles, stack=stack)
         async with transaction(application.engine) as connection:
             await check_clock(connection, now=application.now, bound=application.clock_bound)
         yield application
 
 
-def open_rails(
-    settings: Settings, profile: Profile, *, keys: Sequence[VaultKey], ids: IdSource
-) -> dict[str, PayoutRail]:
-    """The rails that are configured. Raises TextInvalid where one is half configured."""
-    if not settings.daraja_base_url:
-        return {}
-    if settings.daraja_certificate is None:
-        raise TextInvalid("set DAFTARI_DARAJA_CERTIFICATE to Safaricom's certificate file", field="daraja_certificate")
-    access = DarajaAccess(
-        base_url=settings.daraja_base_url,
-        initiator_name=settings.daraja_initiator_name,
-        certificate=settings.daraja_certificate.read_bytes(),
-        shortcode=settings.daraja_shortcode,
-        api_version=settings.daraja_api_version,
-    )
-    tokens = SharedTokens(
-        engine=profile.engine,
-        app=f"daraja/{settings.daraja_shortcode}",
-        sealer=Sealer(profile.secret, purpose="provider tokens"),
-        now=Application.now,
-    )
-    rail = connect_rail(
-        access,
-        secrets=_daraja_secrets(settings, profile, keys=keys, ids=ids),
-        monotonic=time.monotonic,
-        limits=HttpLimits(read_seconds=settings.rail_timeout_seconds),
-        token_store=tokens,
-    )
-    return {rail.capabilities.rail: rail}
-
-
-def _daraja_secrets(
-    settings: Settings, profile: Profile, *, keys: Sequence[VaultKey], ids: IdSource
-) -> SecretsProvider:
-    if settings.daraja_secrets == "vault":
-        return VaultedDaraja(
-            engine=profile.engine, shortcode=settings.daraja_shortcode, keys=keys, ids=ids, now=Application.now
-        )
-    return ConstantSecrets(
-        DarajaSecrets(
-            consumer_key=Secret(settings.daraja_consumer_key.get_secret_value()),
-            consumer_secret=Secret(settings.daraja_consumer_secret.get_secret_value()),
-            initiator_password=Secret(settings.daraja_initiator_password.get_secret_value()),
-        )
-    )
-
-
-def vault_key(settings: Settings, profile: Profile) -> VaultKey:
-    """The key in force: given, mounted, or derived from the installation's secret."""
-    if settings.vault_key_file is not None:
-        return VaultKey(read_key(settings.vault_key_file.read_text().strip(), field="vault_key_file"))
-    if settings.vault_key is not None:
-        return VaultKey(read_key(settings.vault_key.get_secret_value(), field="vault_key"))
-    return VaultKey(derive_key(profile.secret, purpose="vault"))
-
-
-def older_vault_keys(settings: Settings) -> list[VaultKey]:
-    """The key before, if it is given: with both, a process reads every row while the vault's key is rotated."""
-    old = settings.vault_key_old
-    return [] if old is None else [VaultKey(read_key(old.get_secret_value(), field="vault_key_old"))]
-
-
-def shipped_tariffs() -> list[Band]:
-    """The published payout tariffs of every rail, for opening books."""
-    return [_band(band) for band in B2C_TARIFF_2023_08]
-
-
-def _band(band: TariffBand) -> Band:
-    return Band(
-        band.provider,
-        band.currency,
-        band.valid_from,
-        band.from_minor_units,
-        band.to_minor_units,
-        band.charge_minor_units,
-    )
+async def _application(
+    settings: Settings, profile: Profile, *, roles: Collection[Role], stack: AsyncExitStack
+) -> Application:
+    shared: dict[str, Any] = {
+        "settings": settings,
+        "profile": profile,
+        "party_keys": PartyKeys(profile.secret),
+        "sealer": Sealer(profile.secret, purpose="inbox messages"),
+        "ids": IdSource(random.SystemRandom()),
+    }
+    if Role.WORKER not in roles:
+        return Application(rails=declared_rails(settings), **shared)
+    rails = connect_rails(settings, profile, ids=shared["ids"], now=Application.now)
+    for rail in rails.values():
+        stack.push_async_callback(rail.close)
+    return WorkerApplication(rails=rails, **shared)

@@ -16,7 +16,7 @@ import structlog
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from api.failures import log_failure
-from api.wiring import Application
+from api.wiring import WorkerApplication
 from ledger.database import driver, run
 from ledger.journal.books import find_ledgers
 from ledger.journal.entry import Source
@@ -38,7 +38,7 @@ _BALANCE_REST_SECONDS = 5.0
 class Worker:
     """The three loops of the worker role over one application."""
 
-    def __init__(self, application: Application, *, public_url: str) -> None:
+    def __init__(self, application: WorkerApplication, *, public_url: str) -> None:
         self._application = application
         self._dispatcher = application.dispatcher(public_url=public_url)
         self._inbound = application.inbound()

@@ -14,7 +14,7 @@ LedgerError
 ├── RuleBroken              (FAILED_PRECONDITION)  well formed, but the books forbid it now
 │   ├── AccountClosed, AccountNotEmpty, FloorWouldBreak, CeilingWouldBreak, BalanceWouldOverflow
 │   ├── ReversalExceedsOriginal, EntryBelongsToSubject, PayoutNotCancellable, PartnerSuspended
-│   └── ReviewNotResolvable, LimitWouldBreak, RailStopped, RailNotStopped, VaultSealed
+│   └── ReviewNotResolvable, LimitWouldBreak, RailStopped, RailNotStopped, VaultSealed, VaultKeyUnusable
 ├── Denied                  (PERMISSION_DENIED)
 ├── NotAuthenticated        (UNAUTHENTICATED)
 ├── Overloaded              (RESOURCE_EXHAUSTED)   nothing was done; try again later
@@ -290,6 +290,10 @@ class RailStopped(RuleBroken):
 
 class VaultSealed(RuleBroken):
     """The vault opens for a committed call under way, with the key its rows were sealed with, and for nothing else."""
+
+
+class VaultKeyUnusable(RuleBroken):
+    """The process has no public key of the vault to write with, or one that is retired."""
 
 
 class RailNotStopped(RuleBroken):

@@ -8,6 +8,7 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Iterable
 from dataclasses import dataclass
+from datetime import datetime
 
 from ledger.database import Driver
 from ledger.errors import IdempotencyKeyReused
@@ -23,6 +24,11 @@ CROSS JOIN LATERAL (
     SELECT known.method, known.request_hash, known.result_id FROM idempotency_keys AS known
     WHERE known.ledger_id = %(ledger)s AND known.client_id = wanted.client_id AND known.key = wanted.key LIMIT 1
 ) AS stored
+"""
+
+_STORE = """
+INSERT INTO idempotency_keys (ledger_id, client_id, key, method, request_hash, result_id, created_at)
+VALUES (%s, %s, %s, %s, %s, %s, %s)
 """
 
 
@@ -87,3 +93,9 @@ async def find_keys(
     }
     cursor = await driver.execute(_FIND, parameters)
     return {(row[0], row[1]): StoredKey(row[2], bytes(row[3]), row[4]) for row in await cursor.fetchall()}
+
+
+async def store_key(driver: Driver, *, ledger_id: int, claim: KeyClaim, result_id: int, now: datetime) -> None:
+    """Stores the one key of a command whose effects are written by several statements of the same transaction."""
+    values = (claim.client_id, claim.key, claim.method, claim.request_hash, result_id, now)
+    await driver.execute(_STORE, (ledger_id, *values))

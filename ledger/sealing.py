@@ -6,6 +6,8 @@ Every ciphertext is bound to the row it belongs to; swapped rows do not open. Th
 from __future__ import annotations
 
 import secrets
+from collections.abc import Sequence
+from contextlib import suppress
 
 from cryptography.exceptions import InvalidTag
 from cryptography.hazmat.primitives import hashes
@@ -36,6 +38,24 @@ class Sealer:
         if len(sealed) < _NONCE_BYTES + _TAG_BYTES:
             raise InvalidTag  # the cipher itself calls a short nonce a ValueError
         return self._cipher.decrypt(sealed[:_NONCE_BYTES], sealed[_NONCE_BYTES:], bound_to)
+
+
+class RotatedSealer:
+    """Seals as the first of its sealers, and opens what any of them sealed: for keys that are being replaced."""
+
+    def __init__(self, sealers: Sequence[Sealer]) -> None:
+        self._sealers = tuple(sealers)
+
+    def seal(self, plain: bytes, *, bound_to: bytes) -> bytes:
+        """As Sealer.seal()."""
+        return self._sealers[0].seal(plain, bound_to=bound_to)
+
+    def open(self, sealed: bytes, *, bound_to: bytes) -> bytes:
+        """As Sealer.open()."""
+        for sealer in self._sealers:
+            with suppress(InvalidTag):
+                return sealer.open(sealed, bound_to=bound_to)
+        raise InvalidTag
 
 
 def derive_key(secret: bytes, *, purpose: str) -> bytes:

@@ -133,6 +133,8 @@ vault_secrets = _table("vault_secrets", {"ledger_id": Integer, "name": Text, "ve
     sealed=LargeBinary, wrapped_key=LargeBinary, key_fingerprint=Text, fingerprint=Text, written_by=Text,
     written_at=MOMENT)
 
+vault_retired_keys = _table("vault_retired_keys", {"key_fingerprint": Text}, retired_at=MOMENT)
+
 vault_openings = _table("vault_openings", {"ledger_id": Integer, "id": BigInteger},
     name=Text, version=Integer, purpose=Text, opened_at=MOMENT)
 

@@ -1,43 +1,54 @@
 """The vault: provider credentials under envelope encryption, written and replaced, never given out to anyone but a
 call.
 
-Each secret has a data key of its own, wrapped by the vault's key, and is bound to its ledger, name and version, so that
-no row opens in the place of another. Opening needs an attempt that is committed and under way, and leaves a record.
+Each secret has a data key of its own, wrapped by the vault's public key, and is bound to its ledger, name and version,
+so that no row opens in the place of another. Opening needs the private key and an attempt that is committed and under
+way, and leaves a record.
 """
 
 from __future__ import annotations
 
-import hashlib
-import hmac
 import re
 import secrets as chance
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Collection, Sequence
+from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 
 from cryptography.exceptions import InvalidTag
 
 from ledger.database import Driver
-from ledger.errors import SecretNotFound, TextInvalid, VaultSealed
+from ledger.errors import SecretNotFound, TextInvalid, VaultKeyUnusable, VaultSealed
+from ledger.idempotency import claim, find_keys, key_reused, store_key
 from ledger.ids import IdSource
-from ledger.sealing import SECRET_BYTES, Sealer, derive_key
+from ledger.sealing import SECRET_BYTES, Sealer
+from ledger.vault_keys import CHANGED, Opener, Writer
 
 SECRET_LENGTH_MAX = 4096
+PUT_METHOD = "PutSecret"
 # How long a question about balances entitles to its call. It has no attempt that ends; no call lasts nearly as long.
 QUESTION_LIFE = timedelta(minutes=10)
 # Two processes may write one name at once, or choose the same id in the same millisecond: the transaction is run again.
-RACING_CONSTRAINTS = frozenset({"vault_secrets_pkey", "vault_openings_pkey"})
+RACING_CONSTRAINTS = frozenset({"vault_secrets_pkey", "vault_openings_pkey", "idempotency_keys_pkey"})
 _NAME = re.compile(r"[a-z0-9][a-z0-9/_.-]{1,99}", re.ASCII)
 
+# Shared by writers, held alone by a retirement: once a key is retired, nothing wrapped for it is still on its way.
+_LOCK_KEYS = "SELECT pg_advisory_xact_lock_shared(hashtextextended('vault keys', 0))"
+_LATEST = """
+SELECT coalesce(max(version), 0), EXISTS (SELECT FROM vault_retired_keys WHERE key_fingerprint = %s)
+FROM vault_secrets WHERE ledger_id = %s AND name = %s
+"""
 _PUT = """
 INSERT INTO vault_secrets (ledger_id, name, version, sealed, wrapped_key, key_fingerprint, fingerprint,
     written_by, written_at)
 VALUES (%s, %s, %s, %s, %s, %s, %s, %s, %s)
 """
-_LATEST = "SELECT coalesce(max(version), 0) FROM vault_secrets WHERE ledger_id = %s AND name = %s"
+_WRITTEN = """
+SELECT name, version, fingerprint, written_by, written_at FROM vault_secrets
+WHERE ledger_id = %s AND name = %s AND version = %s
+"""
 _LIST = """
 SELECT DISTINCT ON (name) name, version, fingerprint, written_by, written_at FROM vault_secrets
-WHERE ledger_id = %s ORDER BY name, version DESC
+WHERE ledger_id = %s AND name > %s ORDER BY name, version DESC LIMIT %s
 """
 _READ = """
 SELECT DISTINCT ON (name) name, version, sealed, wrapped_key, key_fingerprint FROM vault_secrets
@@ -52,16 +63,21 @@ _RECORD = """
 INSERT INTO vault_openings (ledger_id, id, name, version, purpose, opened_at)
 SELECT %s, o.*, %s, %s FROM unnest(%s::bigint[], %s::text[], %s::int[]) AS o
 """
+_RETIRE = """
+INSERT INTO vault_retired_keys (key_fingerprint, retired_at) SELECT r.*, %s FROM unnest(%s::text[]) AS r
+ON CONFLICT DO NOTHING
+"""
+# Waits for whoever holds a row, so that two rotations at once do not turn in circles.
 _STALE = """
-SELECT ledger_id, name, version, wrapped_key FROM vault_secrets WHERE key_fingerprint <> %s
-ORDER BY ledger_id, name, version LIMIT %s FOR NO KEY UPDATE SKIP LOCKED
+SELECT ledger_id, name, version, wrapped_key, key_fingerprint FROM vault_secrets WHERE key_fingerprint <> %s
+ORDER BY ledger_id, name, version LIMIT %s FOR NO KEY UPDATE
 """
 _REWRAP = """
 UPDATE vault_secrets AS s SET wrapped_key = r.wrapped, key_fingerprint = %s
 FROM unnest(%s::int[], %s::text[], %s::int[], %s::bytea[]) AS r (ledger_id, name, version, wrapped)
 WHERE s.ledger_id = r.ledger_id AND s.name = r.name AND s.version = r.version
 """
-_OTHER_KEY = "this process has not the key the secret was sealed with; give it that key"
+_COUNT_STALE = "SELECT count(*) FROM vault_secrets WHERE key_fingerprint <> %s"
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,7 +92,8 @@ class Grant:
 
 @dataclass(frozen=True, slots=True)
 class SecretInfo:
-    """What can be known of a secret: never the secret. The fingerprint tells two apart, and fits none by trial."""
+    """What can be known of a secret: never the secret. The fingerprint tells two of a name
+    apart, and fits none by trial."""
 
     name: str
     version: int
@@ -85,78 +102,109 @@ class SecretInfo:
     written_at: datetime
 
 
-class VaultKey:
-    """The vault's key: wraps data keys. Its fingerprint says which key wrapped a row."""
+@dataclass(frozen=True, slots=True)
+class Draft:
+    """A secret to be written. Raises TextInvalid for a name or a secret of the wrong form, quoting neither."""
 
-    def __init__(self, key: bytes) -> None:
-        self._wrapper = Sealer(key, purpose="vault data keys")
-        self._fingerprints = derive_key(key, purpose="vault fingerprints")
-        self.fingerprint = hashlib.sha256(derive_key(key, purpose="vault key name")).hexdigest()[:16]
+    name: str
+    secret: str = field(repr=False)
 
-    def __repr__(self) -> str:
-        return f"VaultKey({self.fingerprint})"
+    def __post_init__(self) -> None:
+        if not _NAME.fullmatch(self.name):
+            raise TextInvalid(
+                "a secret's name is 2 to 100 of a-z, 0-9, slash, dot, dash, such as daraja/600584/x", field="name"
+            )
+        if not 1 <= len(self.secret) <= SECRET_LENGTH_MAX or not _is_text(self.secret):
+            raise TextInvalid(f"a secret has 1 to {SECRET_LENGTH_MAX} characters of Unicode text", field="secret")
 
-    def wrap(self, data_key: bytes, *, place: bytes) -> bytes:
-        """A data key for storage beside its secret."""
-        return self._wrapper.seal(data_key, bound_to=place)
 
-    def unwrap(self, wrapped: bytes, *, place: bytes) -> bytes:
-        """The data key. Raises VaultSealed where this key did not wrap it, or not for this place."""
-        try:
-            return self._wrapper.open(wrapped, bound_to=place)
-        except InvalidTag:
-            raise VaultSealed(_OTHER_KEY) from None
+@dataclass(frozen=True, slots=True)
+class Written:
+    """What a request wrote; `replayed` where an earlier one with the same id did."""
 
-    def fingerprint_of(self, secret: str) -> str:
-        """Twelve digits that tell two secrets apart and help nobody to guess one."""
-        return hmac.digest(self._fingerprints, secret.encode(), "sha256").hex()[:12]
+    secret: SecretInfo
+    replayed: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Rewrapped:
+    """How many data keys were wrapped anew, and how many are still left."""
+
+    count: int
+    left: int
 
 
 async def put_secret(
-    driver: Driver, *, ledger_id: int, name: str, secret: str, key: VaultKey, actor: str, now: datetime
+    driver: Driver, *, ledger_id: int, draft: Draft, writer: Writer, actor: str, now: datetime
 ) -> SecretInfo:
-    """Stores a secret as the newest version of its name. Raises TextInvalid without quoting it."""
-    if not _NAME.fullmatch(name):
-        raise TextInvalid(
-            "a secret's name is 2 to 100 of a-z, 0-9, slash, dot, dash, such as daraja/600584/x", field="name"
-        )
-    if not 1 <= len(secret) <= SECRET_LENGTH_MAX or not _is_text(secret):
-        raise TextInvalid(f"a secret has 1 to {SECRET_LENGTH_MAX} characters of Unicode text", field="secret")
-    row = await (await driver.execute(_LATEST, (ledger_id, name))).fetchone()
+    """Stores a secret as the newest version of its name. Raises VaultKeyUnusable for a key that was retired."""
+    await driver.execute(_LOCK_KEYS)
+    row = await (await driver.execute(_LATEST, (writer.key.fingerprint, ledger_id, draft.name))).fetchone()
     assert row is not None, "an aggregate has a row"
-    version, place = row[0] + 1, _place(ledger_id, name, row[0] + 1)
-    data_key = chance.token_bytes(SECRET_BYTES)
-    sealed = Sealer(data_key, purpose="vault secret").seal(secret.encode(), bound_to=place)
-    wrapped, fingerprint = key.wrap(data_key, place=place), key.fingerprint_of(secret)
-    values = (version, sealed, wrapped, key.fingerprint, fingerprint, actor, now)
-    await driver.execute(_PUT, (ledger_id, name, *values))
-    return SecretInfo(name, version, fingerprint, actor, now)
+    latest, is_retired = row
+    if is_retired:
+        raise VaultKeyUnusable(
+            "the public key of this process is retired and what it wrote could not be opened: set "
+            "DAFTARI_VAULT_PUBLIC_KEY to what `daftari vault key` prints beside the key now in force"
+        )
+    place, data_key = _place(ledger_id, draft.name, latest + 1), chance.token_bytes(SECRET_BYTES)
+    sealed = Sealer(data_key, purpose="vault secret").seal(draft.secret.encode(), bound_to=place)
+    wrapped = writer.wrap(data_key, place=place)
+    fingerprint = writer.mark.fingerprint_of(draft.secret, name=f"{ledger_id}/{draft.name}".encode())
+    values = (latest + 1, sealed, wrapped, writer.key.fingerprint, fingerprint, actor, now)
+    await driver.execute(_PUT, (ledger_id, draft.name, *values))
+    return SecretInfo(draft.name, latest + 1, fingerprint, actor, now)
 
 
-async def list_secrets(driver: Driver, *, ledger_id: int) -> list[SecretInfo]:
-    """The newest version of every secret of a ledger."""
-    return [SecretInfo(*row) for row in await (await driver.execute(_LIST, (ledger_id,))).fetchall()]
+async def put_requested_secret(
+    driver: Driver,
+    *,
+    ledger_id: int,
+    client_id: int,
+    request_id: str,
+    draft: Draft,
+    writer: Writer,
+    actor: str,
+    now: datetime,
+) -> Written:
+    """put_secret() once per request id: the same again gets the first answer, by a hash that only this installation can
+    make. Raises IdempotencyKeyReused, TextInvalid for the request id, and as put_secret() does."""
+    content = writer.mark.content_of(draft.name, draft.secret)
+    key = claim(client_id=client_id, key=request_id, method=PUT_METHOD, content=content)
+    stored = (await find_keys(driver, ledger_id=ledger_id, claims=[key])).get(key.identity)
+    if stored is None:
+        info = await put_secret(driver, ledger_id=ledger_id, draft=draft, writer=writer, actor=actor, now=now)
+        await store_key(driver, ledger_id=ledger_id, claim=key, result_id=info.version, now=now)
+        return Written(info, replayed=False)
+    if not stored.matches(key):
+        raise key_reused(key)
+    # The request names its secret, so that the version is all that its answer adds.
+    row = await (await driver.execute(_WRITTEN, (ledger_id, draft.name, stored.result_id))).fetchone()
+    assert row is not None, "secrets are never deleted"
+    return Written(SecretInfo(*row), replayed=True)
+
+
+async def list_secrets(driver: Driver, *, ledger_id: int, after: str, limit: int) -> list[SecretInfo]:
+    """The newest version of every secret of a ledger, by name, those after `after`."""
+    return [SecretInfo(*row) for row in await (await driver.execute(_LIST, (ledger_id, after, limit))).fetchall()]
 
 
 async def open_secrets(
-    driver: Driver, *, grant: Grant, names: Sequence[str], keys: Sequence[VaultKey], ids: IdSource, now: datetime
+    driver: Driver, *, grant: Grant, names: Sequence[str], opener: Opener, ids: IdSource, now: datetime
 ) -> dict[str, str]:
     """The newest version of each named secret, for the call that the grant is bound to, and a record of it.
 
-    `keys` are the one in force and, during a rotation, the one before. Raises VaultSealed where no such call is
-    committed and under way or none of the keys fits, SecretNotFound where a secret was never written."""
+    Raises VaultSealed where no such call is committed and under way or the opener's keys do not fit, SecretNotFound
+    where a secret was never written."""
     parameters = {"ledger": grant.ledger_id, "token": grant.token_hash, "asked_after": now - QUESTION_LIFE}
     row = await (await driver.execute(_IS_UNDER_WAY, parameters)).fetchone()
     if row is None or not row[0]:
         raise VaultSealed("secrets are opened for a committed attempt under way and for nothing else")
     rows = await (await driver.execute(_READ, (grant.ledger_id, list(names)))).fetchall()
-    by_fingerprint = {key.fingerprint: key for key in keys}
     opened = {}
     for name, version, sealed, wrapped, fingerprint in rows:
-        if fingerprint not in by_fingerprint:
-            raise VaultSealed(_OTHER_KEY)
         place = _place(grant.ledger_id, name, version)
-        opened[name] = _open(by_fingerprint[fingerprint], bytes(sealed), bytes(wrapped), place)
+        opened[name] = _open(opener, bytes(sealed), bytes(wrapped), fingerprint=fingerprint, place=place)
     missing = sorted(set(names) - set(opened))
     if missing:
         raise SecretNotFound(f"the vault has no {', '.join(missing)}; write it with `daftari vault put`", field="name")
@@ -165,23 +213,35 @@ async def open_secrets(
     return opened
 
 
-async def rewrap(driver: Driver, *, old: VaultKey, new: VaultKey, limit: int) -> int:
-    """Wraps the data keys of up to `limit` secrets anew; returns how many. Secrets stay readable throughout to whoever
-    has the key of their row; repeat until it returns 0, then the old key can be destroyed."""
-    rows = await (await driver.execute(_STALE, (new.fingerprint, limit))).fetchall()
+async def retire_keys(driver: Driver, *, fingerprints: Collection[str], now: datetime) -> None:
+    """No secret is written for these keys any more; what they wrapped already stays readable until it is rewrapped."""
+    await driver.execute(_RETIRE, (now, sorted(fingerprints)))
+
+
+async def rewrap(driver: Driver, *, opener: Opener, writer: Writer, limit: int) -> Rewrapped:
+    """Wraps up to `limit` data keys of other keys for the writer's. Secrets stay readable throughout to whoever has the
+    key of their row. Once the other keys are retired and none is left, they can be destroyed."""
+    fingerprint = writer.key.fingerprint
+    rows = await (await driver.execute(_STALE, (fingerprint, limit))).fetchall()
     if rows:
-        wrapped = [new.wrap(old.unwrap(bytes(row[3]), place=_place(*row[:3])), place=_place(*row[:3])) for row in rows]
+        wrapped = [_rewrap(opener, writer, bytes(row[3]), fingerprint=row[4], place=_place(*row[:3])) for row in rows]
         columns = [list(column) for column in zip(*(row[:3] for row in rows), strict=True)]
-        await driver.execute(_REWRAP, (new.fingerprint, *columns, wrapped))
-    return len(rows)
+        await driver.execute(_REWRAP, (fingerprint, *columns, wrapped))
+    left = await (await driver.execute(_COUNT_STALE, (fingerprint,))).fetchone()
+    assert left is not None, "an aggregate has a row"
+    return Rewrapped(len(rows), left[0])
 
 
-def _open(key: VaultKey, sealed: bytes, wrapped: bytes, place: bytes) -> str:
-    data_key = key.unwrap(wrapped, place=place)
+def _rewrap(opener: Opener, writer: Writer, wrapped: bytes, *, fingerprint: str, place: bytes) -> bytes:
+    return writer.wrap(opener.unwrap(wrapped, fingerprint=fingerprint, place=place), place=place)
+
+
+def _open(opener: Opener, sealed: bytes, wrapped: bytes, *, fingerprint: str, place: bytes) -> str:
+    data_key = opener.unwrap(wrapped, fingerprint=fingerprint, place=place)
     try:
         return Sealer(data_key, purpose="vault secret").open(sealed, bound_to=place).decode()
     except InvalidTag:
-        raise VaultSealed("a secret in the vault is not the one that was written there; write it again") from None
+        raise VaultSealed(CHANGED) from None
 
 
 def _is_text(secret: str) -> bool:

@@ -16,10 +16,10 @@ Result = TypeVar("Result")
 
 @asynccontextmanager
 async def command_application() -> AsyncIterator[Application]:
-    """The application as the environment describes it, without rails: a command talks to the books alone."""
+    """The application as the environment describes it, for no role: a command talks to the books alone."""
     settings = Settings()
     logs.configure("WARNING")
-    async with open_application(settings.model_copy(update={"daraja_base_url": ""}), name="cli") as application:
+    async with open_application(settings, name="cli") as application:
         yield application
 
 

@@ -13,7 +13,8 @@ import typer
 import uvloop
 
 from api import logs
-from api.serving import ALL_ROLES, Addresses, Role, Service
+from api.roles import ALL_ROLES, Role
+from api.serving import Addresses, Service
 from api.settings import Settings
 from api.staging import LEDGER, Stage, open_stage
 from api.tables import console
@@ -33,7 +34,7 @@ def serve(
 
 
 async def _serve(settings: Settings, roles: Sequence[Role]) -> None:
-    async with stop_signal() as stopped, open_application(settings, name="serve") as application:
+    async with stop_signal() as stopped, open_application(settings, name="serve", roles=roles) as application:
         service = Service(application, roles=roles)
         addresses = await service.start()
         _spare_the_collector()

@@ -19,13 +19,14 @@ from adapters.vaulted import DARAJA_NAMES, SharedTokens, VaultedDaraja
 from ledger import floats, vault
 from ledger.database import connect, driver, run, transaction
 from ledger.errors import DatabaseUnavailable, LedgerError, SecretNotFound, VaultSealed
-from ledger.sealing import Sealer
-from ledger.vault import Grant, VaultKey
+from ledger.sealing import RotatedSealer, Sealer
+from ledger.vault import Draft, Grant
+from ledger.vault_keys import Mark, Opener, PrivateKey, Writer
 from tests.fix_database import Database
-from tests.ledger.payouts.shop import Shop, open_shop
+from tests.ledger.payouts.shop import SECRET, Shop, open_shop
 
 SEALER = Sealer(bytes(32), purpose="provider tokens")
-KEY = VaultKey(bytes(range(32)))
+KEY, OTHER, MARK = PrivateKey(bytes(range(1, 33))), PrivateKey(bytes(32)), Mark(SECRET)
 START = datetime(2026, 9, 1, 7, 0, tzinfo=UTC)
 TOKEN = "canary-access-token-0123456789"
 _HOLDERS = """
@@ -64,7 +65,7 @@ class Provider:
         return TokenGrant(Secret(f"token-{self.count}"), 3_600)
 
 
-def store(engine: AsyncEngine, app: str, clock: Clock, *, sealer: Sealer = SEALER) -> SharedTokens:
+def store(engine: AsyncEngine, app: str, clock: Clock, *, sealer: Sealer | RotatedSealer = SEALER) -> SharedTokens:
     """What one process has of the shared token."""
     return SharedTokens(engine=engine, app=app, sealer=sealer, now=clock.now)
 
@@ -148,6 +149,23 @@ async def test_a_token_that_another_secret_sealed_or_another_app_had_is_none(
 
     assert await store(engines[1], app, Clock(), sealer=other).load() is None
     assert await store(engines[1], f"{app}-copy", Clock()).load() is None
+
+
+async def test_a_token_is_shared_while_the_workers_key_is_rotated_and_is_no_writers(
+    engines: list[AsyncEngine], app: str
+) -> None:
+    old_worker = store(engines[0], app, Clock(), sealer=Opener([KEY], MARK).sealer())
+    new_worker = store(engines[1], app, Clock(), sealer=Opener([OTHER, KEY], MARK).sealer())
+    writer = store(engines[0], app, Clock(), sealer=Sealer(SECRET, purpose="provider tokens"))
+    shared = SharedToken(Secret(TOKEN), START + timedelta(hours=1))
+
+    await old_worker.save(shared)
+    of_the_old = [await one.load() for one in (old_worker, new_worker, writer)]
+    await new_worker.save(shared)
+    of_the_new = [await one.load() for one in (old_worker, new_worker, writer)]
+
+    assert of_the_old == [shared, shared, None]
+    assert of_the_new == [None, shared, None]
 
 
 async def test_one_process_holds_the_lock_and_no_transaction(engines: list[AsyncEngine], app: str) -> None:
@@ -280,9 +298,10 @@ async def shop(fresh_engine: AsyncEngine) -> AsyncIterator[Shop]:
         yield opened
 
 
-def credentials(shop: Shop, *keys: VaultKey) -> VaultedDaraja:
+def credentials(shop: Shop, *keys: PrivateKey, engine: AsyncEngine | None = None) -> VaultedDaraja:
     """What the shop's rail asks."""
-    return VaultedDaraja(engine=shop.engine, shortcode="600584", keys=keys or (KEY,), ids=shop.ids, now=shop.now)
+    opener = Opener(keys or (KEY,), MARK)
+    return VaultedDaraja(engine=engine or shop.engine, shortcode="600584", opener=opener, ids=shop.ids, now=shop.now)
 
 
 async def write_secrets(shop: Shop) -> None:
@@ -293,9 +312,8 @@ async def write_secrets(shop: Shop) -> None:
             await vault.put_secret(
                 await driver(connection),
                 ledger_id=shop.ledger.id,
-                name=f"daraja/600584/{name}",
-                secret=f"canary {name}",
-                key=KEY,
+                draft=Draft(f"daraja/600584/{name}", f"canary {name}"),
+                writer=Writer(KEY.public, MARK),
                 actor="amina",
                 now=shop.now(),
             )
@@ -368,16 +386,15 @@ async def test_a_credential_that_was_not_written_or_has_another_key_is_a_refusal
     await write_secrets(shop)
 
     with granted(grant), pytest.raises(VaultSealed):
-        await credentials(shop, VaultKey(bytes(32))).daraja_secrets()
+        await credentials(shop, OTHER).daraja_secrets()
     with granted(grant):
-        assert await credentials(shop, VaultKey(bytes(32)), KEY).daraja_secrets()
+        assert await credentials(shop, OTHER, KEY).daraja_secrets()
 
 
 async def test_a_database_that_is_away_is_a_refusal(shop: Shop) -> None:
     away = shop.engine.url.set(host="127.0.0.1", port=1, query={})
     dead = connect(away, pool_size=1, application_name="away")
-    rail = VaultedDaraja(engine=dead, shortcode="600584", keys=(KEY,), ids=shop.ids, now=shop.now)
 
     with granted(await ask(shop)), pytest.raises(DatabaseUnavailable):
-        await rail.daraja_secrets()
+        await credentials(shop, engine=dead).daraja_secrets()
     await dead.dispose()

@@ -28,9 +28,9 @@ from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 from adapters.provider import Capabilities, PayoutRail
 from api.conversion.times import timestamp_of
 from api.profile import Profile
-from api.serving import Role, Service
+from api.roles import Role
+from api.serving import Service
 from api.settings import Settings
-from api.wiring import vault_key
 from ledger import partners
 from ledger.database import run
 from ledger.ids import IdSource
@@ -166,7 +166,6 @@ def application_of(shop: Shop, **settings: Any) -> ClockedApplication:
         rails={"daraja": cast(PayoutRail, QuietRail())},
         party_keys=PartyKeys(SECRET),
         sealer=SEALER,
-        vault_key=vault_key(chosen, profile),
         directory=shop.directory,
         ids=IdSource(random.SystemRandom()),
         clock=shop.clock,

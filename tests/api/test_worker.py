@@ -11,7 +11,7 @@ import pytest
 import structlog
 
 from adapters.sandbox.magic import magic_msisdn
-from api.wiring import Application
+from api.wiring import WorkerApplication
 from api.worker import Worker
 from ledger.database import connect
 from tests.fix_database import Database
@@ -26,7 +26,7 @@ def rig(shared_rig: Rig) -> Rig:
 
 
 @asynccontextmanager
-async def working(rig: Rig, application: Application | None = None) -> AsyncIterator[Worker]:
+async def working(rig: Rig, application: WorkerApplication | None = None) -> AsyncIterator[Worker]:
     """A worker at work, told to stop and waited for at the end."""
     worker = Worker(application or rig.application, public_url=rig.public_url)
     running = asyncio.create_task(worker.run())

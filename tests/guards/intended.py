@@ -11,7 +11,7 @@ APPEND_ONLY = frozenset(
         "accounts", "balance_queries", "currencies", "float_assertions", "idempotency_keys", "journal_entries",
         "ledgers", "payout_edges", "payout_events", "payout_limits", "postings", "provider_references",
         "provider_tariffs",
-        "reversal_links", "review_resolutions", "reviews", "vault_openings",
+        "reversal_links", "review_resolutions", "reviews", "vault_openings", "vault_retired_keys",
     }
 )  # fmt: skip
 

@@ -36,12 +36,12 @@ class Ended:
     err: str
 
 
-def daftari(*arguments: str, settings: Mapping[str, str]) -> Ended:
-    """Runs `daftari` with these arguments to its end."""
+def daftari(*arguments: str, settings: Mapping[str, str], typed: str = "") -> Ended:
+    """Runs `daftari` with these arguments to its end; `typed` is its standard input."""
     done = subprocess.run(
         [*COMMAND, *arguments],
         env=environment(settings),
-        stdin=subprocess.DEVNULL,
+        input=typed,
         capture_output=True,
         text=True,
         timeout=SECONDS_MAX,

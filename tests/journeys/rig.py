@@ -29,8 +29,9 @@ from adapters.sandbox.world import Fate, SeenRequest
 from adapters.transport import HttpLimits, Secret
 from api.http import callbacks
 from api.profile import Profile
+from api.rails import shipped_tariffs
 from api.settings import Settings
-from api.wiring import Application, shipped_tariffs, vault_key
+from api.wiring import WorkerApplication
 from api.worker import Worker
 from ledger.database import driver, run
 from ledger.parties import PartyKeys
@@ -46,7 +47,7 @@ SEALER = Sealer(SECRET, purpose="inbox messages")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class ClockedApplication(Application):
+class ClockedApplication(WorkerApplication):
     """The composition root on a test's clock."""
 
     clock: Clock
@@ -60,7 +61,7 @@ class ClockedApplication(Application):
 class Rig(Shop):
     """A shop and the machinery around it. `dispatcher` and `inbound` are one worker; `application` makes others."""
 
-    application: Application
+    application: WorkerApplication
     rail: ObservedRail
     sandbox: SandboxServer
     dispatcher: Dispatcher
@@ -179,7 +180,7 @@ async def open_rig(engine: AsyncEngine, *, clock: Clock | None = None, read_seco
         )
 
 
-def _application(shop: Shop, rail: ObservedRail) -> Application:
+def _application(shop: Shop, rail: ObservedRail) -> WorkerApplication:
     settings = Settings(
         lease_seconds=LEASE_SECONDS,
         worker_calls_max=CALLS_MAX,
@@ -195,7 +196,6 @@ def _application(shop: Shop, rail: ObservedRail) -> Application:
         rails={"daraja": cast(PayoutRail, rail)},
         party_keys=PartyKeys(SECRET),
         sealer=SEALER,
-        vault_key=vault_key(settings, profile),
         directory=shop.directory,
         ids=shop.ids,
         clock=shop.clock,

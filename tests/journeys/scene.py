@@ -20,6 +20,8 @@ from adapters.sandbox.server import SandboxServer
 from adapters.sandbox.settings import SandboxSettings
 from adapters.sandbox.world import Movement
 from api.administration import create_key, create_partner, open_books
+from api.credentials import WORKERS_ALONE
+from api.roles import Role
 from api.settings import Settings
 from api.wiring import Application, open_application
 from ledger.database import transaction
@@ -71,7 +73,9 @@ class Scene:
     def service(self, *roles: str, **overrides: str) -> LongRunning:
         """A `daftari serve` process with these roles, all if none is named; not started yet."""
         arguments = [argument for role in roles for argument in ("--role", role)]
-        settings = {**self.settings, **overrides}
+        is_worker = not roles or Role.WORKER.value in roles
+        given = {name: value for name, value in self.settings.items() if is_worker or name not in WORKERS_ALONE}
+        settings = {**given, **overrides}
         log = self.files / f"{'-'.join(roles) or 'all'}.log"
         return LongRunning("serve", *arguments, settings=settings, log=log, first_line="database")
 
