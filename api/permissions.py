@@ -26,6 +26,8 @@ class Permission(enum.Enum):
     REVIEWS_RESOLVE = "reviews.resolve"
     WEBHOOKS_READ = "webhooks.read"
     WEBHOOKS_MANAGE = "webhooks.manage"
+    VAULT_LIST = "vault.list"
+    VAULT_WRITE = "vault.write"
 
 
 # What a partner's key may do unless said otherwise: its own payouts and webhooks, nothing of the books.
@@ -106,6 +108,8 @@ _BY_SERVICE: Mapping[str, Mapping[str, Permission]] = {
         "GetWebhookDelivery": Permission.WEBHOOKS_READ,
         "ListWebhookDeliveries": Permission.WEBHOOKS_READ,
     },
+    "daftari.v1.VaultCommandService": {"PutSecret": Permission.VAULT_WRITE},
+    "daftari.v1.VaultQueryService": {"ListSecrets": Permission.VAULT_LIST},
 }
 
 # By full name as the wire carries it: "/daftari.v1.JournalCommandService/PostEntry".

@@ -30,6 +30,7 @@ from api.services.partners import partner_services
 from api.services.payout_commands import PayoutRequester
 from api.services.payouts import open_requester, payout_services
 from api.services.reviews import review_services
+from api.services.vault import vault_services
 from api.services.webhooks import webhook_services
 from api.wiring import Application, WorkerApplication
 from api.worker import Worker
@@ -178,6 +179,7 @@ class Service:
         services += payout_services(shared.core, requester=shared.requester, party_keys=application.party_keys)
         services += partner_services(shared.core)
         services += review_services(shared.core, recorder=application.recorder)
+        services += vault_services(shared.core, writer=application.vault_writer)
         services += webhook_services(shared.core, sealer=application.webhook_sealer, rules=application.webhook_rules)
         self._grpc = GrpcServer(services, door=door)
         address = application.settings.grpc_listen

@@ -13,7 +13,7 @@ from copy import deepcopy
 from dataclasses import dataclass
 from typing import TypeAlias
 
-from daftari.v1 import journal_pb2, partners_pb2, payouts_pb2, reviews_pb2, webhooks_pb2
+from daftari.v1 import journal_pb2, partners_pb2, payouts_pb2, reviews_pb2, vault_pb2, webhooks_pb2
 
 from ledger.errors import ChoiceInvalid, PageTokenInvalid
 
@@ -36,6 +36,7 @@ ListRequest: TypeAlias = (
     | partners_pb2.ListPartnersRequest
     | partners_pb2.ListFundingLinesRequest
     | partners_pb2.ListKeysRequest
+    | vault_pb2.ListSecretsRequest
 )
 
 
