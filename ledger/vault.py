@@ -92,8 +92,8 @@ class Grant:
 
 @dataclass(frozen=True, slots=True)
 class SecretInfo:
-    """What can be known of a secret: never the secret. The fingerprint tells two of a name
-    apart, and fits none by trial."""
+    """What can be known of a secret: never the secret. The fingerprint tells two of a name apart, and fits none by
+    trial."""
 
     name: str
     version: int
