@@ -9,6 +9,7 @@ from typing import Any, TypeAlias
 
 from sqlalchemy import (
     BigInteger,
+    Boolean,
     Column,
     Date,
     DateTime,
@@ -154,5 +155,5 @@ webhook_secrets = _table("webhook_secrets", {"ledger_id": Integer, "id": BigInte
 webhook_deliveries = _table("webhook_deliveries", {"ledger_id": Integer, "id": BigInteger},
     endpoint_id=BigInteger, payout_id=BigInteger, version=Integer, payload=LargeBinary, tries=Integer,
     lease_token=BigInteger, event=Text, state=Text, answer=Text, created_at=MOMENT, due_at=MOMENT, tried_at=MOMENT,
-    leased_until=MOMENT)
+    leased_until=MOMENT, behind=Boolean)
 # fmt: on

@@ -23,17 +23,28 @@ DEAD_QUEUE = "webhook-dead"
 # A rest is drawn out by up to this share, so that what failed together does not come back together.
 JITTER_SHARE = 0.1
 
+# How many deliveries of an endpoint one claim looks at. What it finds behind an earlier version it sets aside, so that
+# no claim finds it again before its turn; however much waits, a claim reads no more than this.
+LOOKED_AT_MAX = 32
+
 # Endpoints with something to try, oldest due first. Locked, so that the tries under way are counted once at a time; an
-# endpoint that another worker is claiming from is skipped, not waited for.
+# endpoint that another worker is claiming from is skipped, not waited for. Plan: for each live endpoint the first entry
+# of two index ranges, and the few leases. An OR over those ranges would read the whole backlog instead.
 _LOCK_ENDPOINTS = """
 SELECT e.ledger_id, e.id FROM webhook_endpoints AS e
 CROSS JOIN LATERAL (
-    SELECT min(d.due_at) AS oldest FROM webhook_deliveries AS d
-    WHERE d.ledger_id = e.ledger_id AND d.endpoint_id = e.id AND d.state = 'PENDING'
-      AND (d.leased_until IS NULL OR d.leased_until <= %(now)s)
-      AND (d.due_at <= %(now)s OR d.tried_at < e.recovered_at OR e.probe_at <= %(now)s)
-      AND NOT EXISTS (SELECT FROM webhook_deliveries AS b WHERE b.ledger_id = d.ledger_id AND b.state = 'PENDING'
-          AND b.endpoint_id = d.endpoint_id AND b.payout_id = d.payout_id AND b.version < d.version)
+    SELECT min(first.due_at) AS oldest FROM (
+        (SELECT d.due_at FROM webhook_deliveries AS d
+         WHERE d.ledger_id = e.ledger_id AND d.endpoint_id = e.id AND d.state = 'PENDING' AND NOT d.behind
+           AND (d.leased_until IS NULL OR d.leased_until <= %(now)s)
+           AND d.due_at <= CASE WHEN e.probe_at <= %(now)s THEN 'infinity' ELSE %(now)s END
+         ORDER BY d.due_at LIMIT 1)
+        UNION ALL
+        (SELECT d.due_at FROM webhook_deliveries AS d
+         WHERE d.ledger_id = e.ledger_id AND d.endpoint_id = e.id AND d.state = 'PENDING' AND NOT d.behind
+           AND (d.leased_until IS NULL OR d.leased_until <= %(now)s) AND d.tried_at < e.recovered_at
+         ORDER BY d.tried_at LIMIT 1)
+    ) AS first
 ) AS waiting
 WHERE e.disabled_at IS NULL AND waiting.oldest IS NOT NULL
   AND (SELECT count(*) FROM webhook_deliveries AS f WHERE f.ledger_id = e.ledger_id AND f.endpoint_id = e.id
@@ -41,27 +52,42 @@ WHERE e.disabled_at IS NULL AND waiting.oldest IS NOT NULL
       < CASE WHEN e.failing_since IS NULL THEN %(per_endpoint)s ELSE 1 END
 ORDER BY waiting.oldest, e.ledger_id, e.id LIMIT %(limit)s FOR NO KEY UPDATE OF e SKIP LOCKED
 """
-# A statement of its own: its snapshot is younger than the locks, so it sees every claim made before them.
+# A statement of its own: its snapshot is younger than the locks, so it sees every claim made before them. Whoever ends
+# the earlier version holds the same lock, so that nothing is set aside behind what has just ended.
 _CLAIM = """
-WITH wanted AS (
-    SELECT w.ledger_id, w.id, w.due_at <= %(now)s AS due, e.url
+WITH looked_at AS (
+    SELECT e.ledger_id, e.id AS endpoint_id, c.id, c.due_at, coalesce(c.version > (
+        SELECT b.version FROM webhook_deliveries AS b WHERE b.ledger_id = e.ledger_id AND b.endpoint_id = e.id
+           AND b.payout_id = c.payout_id AND b.state = 'PENDING' ORDER BY b.version LIMIT 1
+    ), false) AS behind
     FROM unnest(%(ledger)s::int[], %(endpoint)s::bigint[]) AS l (ledger_id, id)
     JOIN webhook_endpoints AS e ON e.ledger_id = l.ledger_id AND e.id = l.id
+    CROSS JOIN LATERAL (
+        (SELECT d.id, d.due_at, d.payout_id, d.version FROM webhook_deliveries AS d
+         WHERE d.ledger_id = e.ledger_id AND d.endpoint_id = e.id AND d.state = 'PENDING' AND NOT d.behind
+           AND (d.leased_until IS NULL OR d.leased_until <= %(now)s)
+           AND d.due_at <= CASE WHEN e.probe_at <= %(now)s THEN 'infinity' ELSE %(now)s END
+         ORDER BY d.due_at, d.id LIMIT %(looked_at)s)
+        UNION
+        (SELECT d.id, d.due_at, d.payout_id, d.version FROM webhook_deliveries AS d
+         WHERE d.ledger_id = e.ledger_id AND d.endpoint_id = e.id AND d.state = 'PENDING' AND NOT d.behind
+           AND (d.leased_until IS NULL OR d.leased_until <= %(now)s) AND d.tried_at < e.recovered_at
+         ORDER BY d.tried_at LIMIT %(looked_at)s)
+    ) AS c
+), set_aside AS (
+    UPDATE webhook_deliveries AS d SET behind = true
+    FROM looked_at AS c WHERE c.behind AND d.ledger_id = c.ledger_id AND d.id = c.id
+), wanted AS (
+    SELECT c.ledger_id, c.id, c.due_at <= %(now)s AS due, e.url
+    FROM (SELECT *, row_number() OVER (PARTITION BY ledger_id, endpoint_id ORDER BY due_at, id) AS number
+          FROM looked_at WHERE NOT behind) AS c
+    JOIN webhook_endpoints AS e ON e.ledger_id = c.ledger_id AND e.id = c.endpoint_id
     CROSS JOIN LATERAL (
         SELECT count(*) AS number FROM webhook_deliveries AS f WHERE f.ledger_id = e.ledger_id
            AND f.endpoint_id = e.id AND f.state = 'PENDING' AND f.leased_until > %(now)s
     ) AS under_way
-    CROSS JOIN LATERAL (
-        SELECT d.ledger_id, d.id, d.due_at FROM webhook_deliveries AS d
-        WHERE d.ledger_id = e.ledger_id AND d.endpoint_id = e.id AND d.state = 'PENDING'
-          AND (d.leased_until IS NULL OR d.leased_until <= %(now)s)
-          AND (d.due_at <= %(now)s OR d.tried_at < e.recovered_at OR e.probe_at <= %(now)s)
-          AND NOT EXISTS (SELECT FROM webhook_deliveries AS b WHERE b.ledger_id = d.ledger_id AND b.state = 'PENDING'
-              AND b.endpoint_id = d.endpoint_id AND b.payout_id = d.payout_id AND b.version < d.version)
-        ORDER BY d.due_at, d.id
-        LIMIT greatest(0, CASE WHEN e.failing_since IS NULL THEN %(per_endpoint)s ELSE 1 END - under_way.number)
-    ) AS w
-    ORDER BY w.due_at, w.id LIMIT %(limit)s
+    WHERE c.number <= CASE WHEN e.failing_since IS NULL THEN %(per_endpoint)s ELSE 1 END - under_way.number
+    ORDER BY c.due_at, c.id LIMIT %(limit)s
 )
 UPDATE webhook_deliveries AS d SET lease_token = %(token)s, leased_until = %(lease_until)s
 FROM wanted AS w WHERE d.ledger_id = w.ledger_id AND d.id = w.id
@@ -177,7 +203,7 @@ async def claim(
     if not endpoints:
         return []
     places = {"ledger": [ledger_id for ledger_id, _ in endpoints], "endpoint": [one for _, one in endpoints]}
-    leased = {"token": token, "lease_until": now + lease}
+    leased = {"token": token, "lease_until": now + lease, "looked_at": LOOKED_AT_MAX}
     rows = await (await driver.execute(_CLAIM, parameters | places | leased)).fetchall()
     secrets = await _live_secrets(driver, {(row[0], row[2]) for row in rows}, sealer, now)
     return [

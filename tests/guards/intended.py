@@ -30,7 +30,7 @@ KEPT = {
     "provider_tokens": "app sealed usable_until",
     "rail_stops": "resumed_at resumed_by",
     "vault_secrets": "key_fingerprint wrapped_key",
-    "webhook_deliveries": "answer due_at lease_token leased_until state tried_at tries",
+    "webhook_deliveries": "answer behind due_at lease_token leased_until state tried_at tries",
     "webhook_endpoints": "disabled_at disabled_why failing_since probe_at recovered_at",
     "webhook_secrets": "retires_at",
 }
