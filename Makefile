@@ -7,6 +7,8 @@ PYTHON ?= $(shell for name in python3 python3.13 python3.12 python3.11 python3.1
 RUN := .venv/bin/python
 # What to test and how: `make test ARGS="tests/ledger -x"`.
 ARGS ?=
+# What to measure: `make bench BENCH=webhooks`.
+BENCH ?= posting callbacks webhooks
 # Processes that share the tests between them, file by file, each with a PostgreSQL of its own; `make test JOBS=0` for one.
 JOBS ?= auto
 
@@ -51,8 +53,8 @@ format: setup ## Write the format that lint checks
 	@$(RUN) -m ruff check --fix
 	@$(RUN) -m ruff format
 
-bench: setup ## Measure posting over gRPC on this machine
-	@$(RUN) -m tests.benchmarks
+bench: setup ## Measure posting, callbacks and webhooks on this machine; BENCH=webhooks for one of them
+	@for which in $(BENCH); do $(RUN) -m tests.benchmarks $$which || exit 1; done
 
 protos: setup ## Make the Python modules of protos/ anew
 	@$(RUN) protos/hatch_build.py

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import enum
+from collections.abc import Callable
 from pathlib import Path
 from typing import Annotated
 
@@ -12,27 +14,40 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 
 from api import logs
 from api.tables import console
-from tests.benchmarks.measuring import FULL, QUICK, Plan
-from tests.benchmarks.posting import Results, measure
+from tests.benchmarks import callbacks, measuring, posting, webhooks
+from tests.benchmarks.callbacks_report import callbacks_report
 from tests.benchmarks.posting_report import posting_report
-from tests.benchmarks.reporting import markdown, print_report
+from tests.benchmarks.reporting import Report, markdown, print_report
+from tests.benchmarks.webhooks_report import webhooks_report
 
 COMMAND = "python -m tests.benchmarks"
-_DOCUMENTED = Path(__file__).parents[2] / "docs" / "benchmarks" / "posting.md"
+_DOCUMENTATION = Path(__file__).parents[2] / "docs" / "benchmarks"
+
+Starting = Callable[[int], None]
+Told = Callable[[str], None]
+
+
+class Benchmark(enum.Enum):
+    """What can be measured; each on a database and processes of its own."""
+
+    POSTING = "posting"
+    CALLBACKS = "callbacks"
+    WEBHOOKS = "webhooks"
 
 
 def main(
+    which: Annotated[Benchmark, typer.Argument(help="What to measure")] = Benchmark.POSTING,
     quick: Annotated[
         bool, typer.Option("--quick", help="Half a minute that shows it works; figures mean nothing")
     ] = False,
-    output: Annotated[Path | None, typer.Option(help="Markdown file; docs/benchmarks/posting.md by default")] = None,
+    output: Annotated[Path | None, typer.Option(help="Markdown file; docs/benchmarks/WHICH.md by default")] = None,
 ) -> None:
-    """Measures posting on a database and a service of its own. Exits 1 if the books do not agree afterwards."""
+    """Measures, and exits 1 if what was promised to be kept was not: books that agree, messages stored, events told."""
     logs.configure("WARNING")
-    results = uvloop.run(_run(QUICK if quick else FULL))
-    report = posting_report(results, command=COMMAND + (" --quick" if quick else ""))
+    command = f"{COMMAND} {which.value}" + (" --quick" if quick else "")
+    report = uvloop.run(_run(which, quick=quick, command=command))
     print_report(report, out=console())
-    target = output or (None if quick else _DOCUMENTED)
+    target = output or (None if quick else _DOCUMENTATION / f"{which.value}.md")
     if target is not None:
         target.parent.mkdir(parents=True, exist_ok=True)
         target.write_text(markdown(report))
@@ -40,7 +55,7 @@ def main(
         raise typer.Exit(1)
 
 
-async def _run(plan: Plan) -> Results:
+async def _run(which: Benchmark, *, quick: bool, command: str) -> Report:
     columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn())
     # Drawn between runs only: a bar that moves by itself would take its share of the client's core.
     with Progress(*columns, console=Console(stderr=True), auto_refresh=False) as progress:
@@ -53,7 +68,20 @@ async def _run(plan: Plan) -> Results:
             # Told before each run: one more has ended, except before the first.
             progress.update(task, description=description, advance=1 if progress.tasks[0].total else 0, refresh=True)
 
-        return await measure(plan, starting=starting, told=told)
+        return await _measure(which, quick=quick, command=command, starting=starting, told=told)
+
+
+async def _measure(which: Benchmark, *, quick: bool, command: str, starting: Starting, told: Told) -> Report:
+    match which:
+        case Benchmark.POSTING:
+            plan = measuring.QUICK if quick else measuring.FULL
+            return posting_report(await posting.measure(plan, starting=starting, told=told), command=command)
+        case Benchmark.CALLBACKS:
+            plan = callbacks.QUICK if quick else callbacks.FULL
+            return callbacks_report(await callbacks.measure(plan, starting=starting, told=told), command=command)
+        case Benchmark.WEBHOOKS:
+            plan = webhooks.QUICK if quick else webhooks.FULL
+            return webhooks_report(await webhooks.measure(plan, starting=starting, told=told), command=command)
 
 
 if __name__ == "__main__":

@@ -48,3 +48,21 @@ async def one_after_another(
         await call(work)
         call_seconds.append(perf_counter() - before)
     return Sample(items=len(call_seconds) * items_per_call, seconds=sum(call_seconds), call_seconds=call_seconds)
+
+
+async def paced(call: Callable[[], Awaitable[None]], *, per_second: float, count: int) -> list[float]:
+    """`count` calls begun at an even pace whether or not those before have ended; how long each took, in seconds, from
+    the moment it was to begin, so that a caller who falls behind hides nothing."""
+    call_seconds: list[float] = []
+    started = perf_counter()
+
+    async def one(due: float) -> None:
+        await call()
+        call_seconds.append(perf_counter() - due)
+
+    async with asyncio.TaskGroup() as group:
+        for number in range(count):
+            due = started + number / per_second
+            await asyncio.sleep(max(0.0, due - perf_counter()))
+            group.create_task(one(due))
+    return call_seconds

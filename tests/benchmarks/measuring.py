@@ -89,7 +89,14 @@ def rate_ratio(one: Measured, other: Measured) -> float:
 
 def latency_ratio(one: Measured, other: Measured) -> float:
     """How many times the median latency of the other, likewise."""
-    return median(a.percentile(50) / b.percentile(50) for a, b in zip(one.samples, other.samples, strict=True))
+    return percentile_ratio(one, other, percent=50)
+
+
+def percentile_ratio(one: Measured, other: Measured, *, percent: float) -> float:
+    """How many times the latency that `percent` of the other's calls stayed within, likewise."""
+    return median(
+        a.percentile(percent) / b.percentile(percent) for a, b in zip(one.samples, other.samples, strict=True)
+    )
 
 
 async def interleave(

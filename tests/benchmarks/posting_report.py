@@ -6,7 +6,7 @@ from collections.abc import Iterator
 
 from tests.benchmarks.measuring import Measured, Variant, latency_ratio, rate_ratio
 from tests.benchmarks.posting import CROWD, IN_FLIGHT, Results
-from tests.benchmarks.reporting import Report, Section
+from tests.benchmarks.reporting import Report, Section, yes_or_no
 from tests.benchmarks.rig import CLIENT, POSTGRESQL, SERVICE
 
 _METHOD = """\
@@ -86,19 +86,15 @@ def _aim_rows(results: Results) -> Iterator[list[str]]:
 
 
 def _at_least(name: str, measured: float, aim: float) -> list[str]:
-    return [name, _number(measured), f">= {_number(aim)}", _yes_or_no(measured >= aim)]
+    return [name, _number(measured), f">= {_number(aim)}", yes_or_no(measured >= aim)]
 
 
 def _at_most(name: str, measured: float, aim: float) -> list[str]:
-    return [name, _number(measured), f"<= {_number(aim)}", _yes_or_no(measured <= aim)]
+    return [name, _number(measured), f"<= {_number(aim)}", yes_or_no(measured <= aim)]
 
 
 def _measured_only(name: str, measured: float) -> list[str]:
     return [name, _number(measured), "", ""]
-
-
-def _yes_or_no(answer: object) -> str:
-    return "yes" if answer else "no"
 
 
 def _number(value: float) -> str:

@@ -33,6 +33,11 @@ class Report:
     sound: bool
 
 
+def yes_or_no(answer: object) -> str:
+    """Whether an aim is reached."""
+    return "yes" if answer else "no"
+
+
 def print_report(report: Report, *, out: Console) -> None:
     """The tables, then the verdict on the books."""
     for section in report.sections:

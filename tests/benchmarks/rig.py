@@ -4,15 +4,9 @@ process of its own. This process is the client, so load and service never share 
 
 from __future__ import annotations
 
-import asyncio
-import contextlib
-import os
-import signal
-import sys
-import tempfile
 import time
-from asyncio.subprocess import PIPE, Process
-from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
+from asyncio.subprocess import Process
+from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -34,12 +28,10 @@ from ledger.journal.accounts import AccountSpec
 from ledger.journal.books import Ledger
 from ledger.journal.verify import VerifyReport, verify
 from tests.benchmarks import machine
+from tests.benchmarks.processes import own_directory, serving
 
 LEDGER = "benchmark"
 SERVICE, POSTGRESQL, CLIENT = "service", "PostgreSQL", "client"
-START_SECONDS_MAX = 30.0
-STOP_SECONDS_MAX = 30.0
-_ROOT = Path(__file__).parents[2]
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,27 +71,19 @@ class Rig:
             return await verify(connection, ledger_id=self.ledger.id)
 
 
-@contextlib.contextmanager
-def _directory() -> Iterator[Path]:
-    """A directory for the database, through which the user that PostgreSQL runs as can pass."""
-    with tempfile.TemporaryDirectory(prefix="daftari-benchmarks-") as name:
-        place = Path(name)
-        place.chmod(0o711)
-        yield place
-
-
 @asynccontextmanager
 async def open_rig(specs: Sequence[AccountSpec]) -> AsyncIterator[Rig]:
     """Everything started, with the accounts opened; stopped and removed at the end."""
     async with AsyncExitStack() as stack:
-        directory = stack.enter_context(_directory())
+        directory = stack.enter_context(own_directory())
         settings = Settings(database_url=None, data_directory=directory, grpc_listen="127.0.0.1:0")
         application = await stack.enter_async_context(open_application(settings, name="benchmarks"))
         ledger = await _open_books(application, specs)
         key = await create_key(
             application, name="benchmarks", ledger_code=LEDGER, partner_code="", permissions=None, days=1
         )
-        server, address = await stack.enter_async_context(_serving(settings))
+        listening = {"data_directory": str(directory), "grpc_listen": settings.grpc_listen}
+        server, address = await stack.enter_async_context(serving("grpc", settings=listening, told_by="gRPC"))
         channel = await stack.enter_async_context(grpc.aio.insecure_channel(address))
         yield Rig(application, ledger, channel, server, _owner_url(directory), key)
 
@@ -116,34 +100,6 @@ async def _open_books(application: Application, specs: Sequence[AccountSpec]) ->
         return ledger
 
     return await run(application.engine, command)
-
-
-@asynccontextmanager
-async def _serving(settings: Settings) -> AsyncIterator[tuple[Process, str]]:
-    """The service as an operator starts it, and its address."""
-    environment = {
-        "PATH": os.defpath,
-        "PYTHONPATH": os.pathsep.join(path for path in sys.path if path),
-        "DAFTARI_DATA_DIRECTORY": str(settings.data_directory),
-        "DAFTARI_GRPC_LISTEN": settings.grpc_listen,
-        "DAFTARI_LOG_LEVEL": "WARNING",
-    }
-    command = (sys.executable, "-m", "api.cli", "serve", "--role", "grpc")
-    server = await asyncio.create_subprocess_exec(*command, stdout=PIPE, env=environment, cwd=_ROOT)
-    try:
-        yield server, await asyncio.wait_for(_announced(server), START_SECONDS_MAX)
-    finally:
-        with contextlib.suppress(ProcessLookupError):
-            server.send_signal(signal.SIGTERM)
-        await asyncio.wait_for(server.communicate(), STOP_SECONDS_MAX)
-
-
-async def _announced(server: Process) -> str:
-    assert server.stdout is not None
-    while line := (await server.stdout.readline()).decode():
-        if line.startswith("gRPC"):
-            return line.split()[1]
-    raise RuntimeError("the service ended before it said where it listens")
 
 
 def _owner_url(directory: Path) -> URL:
