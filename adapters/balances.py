@@ -3,7 +3,6 @@ callback."""
 
 from __future__ import annotations
 
-import secrets
 from collections.abc import Callable, Mapping
 from datetime import datetime, timedelta
 from functools import partial
@@ -31,6 +30,7 @@ class BalanceWatch:
         engine: AsyncEngine,
         rails: Mapping[str, PayoutRail],
         ids: IdSource,
+        tokens: Callable[[], str],
         now: Callable[[], datetime],
         public_url: str,
         interval: timedelta,
@@ -38,6 +38,7 @@ class BalanceWatch:
         self._engine = engine
         self._rails = rails
         self._ids = ids
+        self._tokens = tokens
         self._now = now
         self._public_url = public_url
         self._interval = interval
@@ -46,7 +47,7 @@ class BalanceWatch:
         """Asks what is due; returns how many questions were asked. An unanswered question is simply asked again."""
         due = await run(self._engine, self._find_due)
         for ledger_id, provider, shortcode in due:
-            token = secrets.token_hex(32)
+            token = self._tokens()
             store = partial(self._store, ledger_id=ledger_id, provider=provider, shortcode=shortcode, token=token)
             await run(self._engine, store)
             urls = callback_urls(self._public_url, ledger_id=ledger_id, rail=provider, token=token)

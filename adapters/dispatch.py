@@ -94,12 +94,14 @@ class Dispatcher:
         engine: AsyncEngine,
         errands: Mapping[str, Errand],
         ids: IdSource,
+        tokens: Callable[[], str],
         now: Callable[[], datetime],
         settings: DispatchSettings,
     ) -> None:
         self._engine = engine
         self._errands = errands
         self._ids = ids
+        self._tokens = tokens
         self._now = now
         self._settings = settings
 
@@ -111,7 +113,8 @@ class Dispatcher:
         try:
             while pending:
                 finished, pending = await asyncio.wait(pending, return_when=asyncio.FIRST_COMPLETED)
-                await self._record_all([task.result() for task in finished], token)
+                results = [task.result() for task in finished]
+                await self._record_all(sorted(results, key=lambda result: result[0].claimed.id), token)
         finally:
             # A step that is itself cut off takes its calls with it: none goes out behind the back of the lease.
             for call in pending:
@@ -162,7 +165,7 @@ class Dispatcher:
     async def _start(self, session: Driver, ledger: Ledger, errand: Errand, claimed: Sequence[Claimed]) -> list[Call]:
         settings = self._settings
         started = await errand.start(session, ledger, claimed)
-        tokens = [secrets.token_hex(32) for _ in started]
+        tokens = [self._tokens() for _ in started]
         attempts = [(one, hash_token(token)) for (one, _, _), token in zip(started, tokens, strict=True)]
         await queue.start_attempts(session, ledger_id=ledger.id, attempts=attempts, now=self._now())
         return [
@@ -223,13 +226,18 @@ class Dispatcher:
             log.info("call.answered", kind=call.claimed.kind, payout_id=call.claimed.payout_id, answer=one.answer)
 
 
+def fresh_token() -> str:
+    """256 bits for a callback path, in hexadecimal: it cannot spell the words Daraja forbids in a URL ("exec", "sql",
+    ...), as base 64 in time would."""
+    return secrets.token_hex(32)
+
+
 def hash_token(token: str) -> bytes:
     """What is stored of a callback path's token."""
     return hashlib.sha256(token.encode()).digest()
 
 
 def callback_urls(public_url: str, *, ledger_id: int, rail: str, token: str) -> CallbackUrls:
-    """Where a provider is to answer one call. Hexadecimal tokens cannot spell the words Daraja forbids in a URL
-    ("exec", "sql", ...), as base 64 in time would."""
+    """Where a provider is to answer one call."""
     base = f"{public_url}/callbacks/{ledger_id}/{rail}"
     return CallbackUrls(f"{base}/result/{token}", f"{base}/timeout/{token}")

@@ -15,7 +15,7 @@ from collections.abc import Awaitable, Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from functools import partial
-from typing import TypeAlias
+from typing import Protocol, TypeAlias
 from urllib.parse import SplitResult, urlsplit
 
 import httpx
@@ -139,6 +139,16 @@ def is_public(address: IpAddress) -> bool:
     if address.scope_id is not None or address not in _PUBLIC_6:
         return False
     return not any(address in network for network in _NOT_PUBLIC_6)
+
+
+class WayOut(Protocol):
+    """How a webhook leaves: Egress, or what stands for it where the receivers are simulated."""
+
+    async def post(self, url: str, *, headers: Mapping[str, str], body: bytes) -> CallResult:
+        """Sends once. Never raises for what the URL, the network or the receiver does."""
+
+    async def close(self) -> None:
+        """Closes what is open."""
 
 
 class Egress:

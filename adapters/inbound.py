@@ -6,7 +6,6 @@ is posted at its figure. Whatever a provider sends can only park its own message
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Mapping, Sequence
-from dataclasses import dataclass
 from datetime import datetime, timedelta
 from functools import partial
 from itertools import groupby
@@ -19,34 +18,26 @@ from cryptography.exceptions import InvalidTag
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
 from adapters.dispatch import hash_token
-from adapters.provider import CallbackUnreadable, PayoutCallback, PayoutRail
+from adapters.judging import Judged, assertions_of, conclude, judge_callback, verdict_on
+from adapters.provider import CallbackUnreadable, DeclaredRail
 from ledger import floats
 from ledger.database import Driver, driver, run
 from ledger.errors import CommitUnknown, Overloaded
 from ledger.floats import Assertion
 from ledger.ids import IdSource
 from ledger.journal.books import Ledger, find_ledgers
-from ledger.journal.entry import Source
-from ledger.outbox import inbox, queue
+from ledger.outbox import inbox
 from ledger.outbox.inbox import Message, Verdict
-from ledger.outbox.instruction import Failed, OutcomeUnknown, Settled
-from ledger.outcomes import RACING_CONSTRAINTS, Applied, OutcomeRecorder, Recorded, Unchanged
+from ledger.outcomes import RACING_CONSTRAINTS, OutcomeRecorder
 from ledger.parties import PartyKeys, read_payees
-from ledger.payee import BusinessKind, BusinessPayee, Payee
 from ledger.payouts import reviews, writing
-from ledger.payouts.outcome import Report
-from ledger.payouts.payout import Standing
 from ledger.payouts.posting import OutcomeNotPostable
 from ledger.payouts.reviews import Case
-from ledger.payouts.writing import LockedPayout
 from ledger.sealing import Sealer
 
 log = structlog.get_logger(__name__)
 _Result = TypeVar("_Result")
 
-ACTOR = "daftari.inbound"
-# How rails name a balance among a success's facts: "utility_available_minor_units".
-BALANCE_FACT = "_available_minor_units"
 BODY_BYTES_MAX = 256 * 1024
 TRIES_MAX = 3
 RETRY_AFTER = timedelta(seconds=5)
@@ -69,15 +60,6 @@ WAIT_AFTER = timedelta(minutes=1)
 _RACING = frozenset({"inbox_pkey"})
 
 
-@dataclass(frozen=True, slots=True)
-class _Judged:
-    """A message and what it turned out to be; no verdict yet for one whose owner may still appear."""
-
-    message: Message
-    report: Report | None
-    verdict: Verdict | None
-
-
 class Inbound:
     """Stores and judges callbacks of the rails given."""
 
@@ -85,7 +67,7 @@ class Inbound:
         self,
         *,
         engine: AsyncEngine,
-        rails: Mapping[str, PayoutRail],
+        rails: Mapping[str, DeclaredRail],
         party_keys: PartyKeys,
         sealer: Sealer,
         recorder: OutcomeRecorder,
@@ -191,18 +173,23 @@ class Inbound:
         party_ids = [payout.party_id for payout in payouts.values()]
         payees = await read_payees(session, ledger_id=ledger.id, party_ids=party_ids, keys=self._party_keys)
         answers = await self._keep_balances(session, ledger, [m for m in messages if m.token_hash not in owners])
-        judged = [_Judged(message, None, verdict) for message, verdict in answers]
+        judged = [Judged(message, None, verdict) for message, verdict in answers]
         for message in [m for m in messages if m.id not in {answer.id for answer, _ in answers}]:
             payout_id, kind = owners.get(message.token_hash, (0, ""))
-            judged.append(self._judge(message, kind, payouts.get(payout_id), payees))
+            payout = payouts.get(payout_id)
+            if payout is not None and payout.rail == message.rail and message.rail in self._rails:
+                rail, payee = self._rails[message.rail], payees[payout.party_id]
+                judged.append(judge_callback(message, rail, kind, payout, payee))
+            else:
+                judged.append(_orphan(message))
         reports = [one.report for one in judged if one.report is not None]
         recorded = iter(await self._recorder.record(session, ledger=ledger, reports=reports, now=self._now()))
         verdicts = [
-            one.verdict if one.report is None else _conclude(one.verdict, next(recorded))
+            one.verdict if one.report is None else conclude(one.verdict, next(recorded))
             for one in judged
             if one.verdict is not None
         ]
-        told = [assertion for one in judged for assertion in _assertions_of(one, payouts)]
+        told = [assertion for one in judged for assertion in assertions_of(one, payouts)]
         await floats.write_assertions(session, ledger_id=ledger.id, assertions=told, ids=self._ids, now=self._now())
         await inbox.settle(session, verdicts=verdicts, now=self._now())
         waiting = [one.message for one in judged if one.verdict is None]
@@ -228,7 +215,7 @@ class Inbound:
             read = self._rails[provider].read_balance_callback(message.kind, message.raw)
             if isinstance(read, CallbackUnreadable):
                 # An unanswered question is simply asked again: nobody needs to look at it.
-                found.append((message, _verdict(message, "unanswered", read.reason, None)))
+                found.append((message, verdict_on(message, "unanswered", read.reason, None)))
                 continue
             told = [
                 Assertion(
@@ -243,31 +230,20 @@ class Inbound:
                 for balance in read.balances
             ]
             await floats.write_assertions(session, ledger_id=ledger.id, assertions=told, ids=self._ids, now=self._now())
-            found.append((message, _verdict(message, "applied", f"{len(told)} balances", None)))
+            await self._compare(session, ledger, message, provider, shortcode)
+            found.append((message, verdict_on(message, "applied", f"{len(told)} balances", None)))
         return found
 
-    def _judge(self, message: Message, kind: str, payout: LockedPayout | None, payees: Mapping[int, Payee]) -> _Judged:
-        if payout is None or payout.rail != message.rail or message.rail not in self._rails:
-            if message.tries < len(ORPHAN_RESTS):
-                return _Judged(message, None, None)
-            return _Judged(message, None, _verdict(message, "orphan", "no attempt of ours has this path", None))
-        # The path's token says what was asked, and so how the answer is to be read: never the message itself.
-        rail, is_query = self._rails[message.rail], kind == queue.QUERY
-        read = (rail.read_query_callback if is_query else rail.read_payout_callback)(message.kind, message.raw)
-        if isinstance(read, CallbackUnreadable):
-            return _Judged(message, None, _verdict(message, "unreadable", read.reason, payout.id))
-        mismatch = find_mismatch(read, payout, payees[payout.party_id])
-        outcome = (
-            read.outcome if mismatch is None else OutcomeUnknown(f"a callback contradicts the request: {mismatch}")
-        )
-        if is_query and isinstance(outcome, Failed) and not _names_a_payment(read):
-            outcome = OutcomeUnknown("a status answer tells of a failure without saying whose")
-        source = Source.QUERY if is_query else Source.CALLBACK
-        report = Report(payout_id=payout.id, outcome=outcome, source=source, actor=ACTOR)
-        word = "matched" if mismatch is None else "mismatch"
-        return _Judged(message, report, _verdict(message, word, mismatch, payout.id))
+    async def _compare(self, session: Driver, ledger: Ledger, message: Message, provider: str, shortcode: str) -> None:
+        """Money that left and that nothing in the books explains is a case: the known thief pays past the books."""
+        missing = await floats.find_unexplained(session, ledger_id=ledger.id, provider=provider, shortcode=shortcode)
+        for one in missing:
+            log.error("float.unexplained", ledger_id=ledger.id, account=one.account, missing=one.missing)
+        reason = "{} holds less than the books and everything in flight explain; see `daftari status`"
+        cases = [Case(None, reason.format(one.account), inbox_id=message.id) for one in missing]
+        await self._review(session, ledger.id, "unledgered-movement", cases)
 
-    async def _open_reviews(self, session: Driver, ledger: Ledger, judged: Sequence[_Judged]) -> None:
+    async def _open_reviews(self, session: Driver, ledger: Ledger, judged: Sequence[Judged]) -> None:
         queues = {"mismatch": "amount-mismatch", "unreadable": "poison-message", "orphan": "callback-orphan"}
         for verdict, name in queues.items():
             cases = [
@@ -283,79 +259,8 @@ class Inbound:
         )
 
 
-def find_mismatch(callback: PayoutCallback, payout: LockedPayout, payee: Payee) -> str | None:
-    """What in a callback contradicts the intent it is about; None where all it carries agrees. Pure.
-
-    `callback.reference` is None where the gateway put an id of its own (v1 of the B2C API, and documented v3 samples).
-    """
-    if callback.reference not in (None, payout.provider_reference):
-        return "it names another reference of ours"
-    if callback.amount is not None and callback.amount != payout.amount:
-        return f"it says {callback.amount}, we asked for {payout.amount}"
-    if not _may_be(payee, callback):
-        return "it names another payee"
-    if callback.shortcode is not None and callback.shortcode != payout.shortcode:
-        return "it names another shortcode"
-    if isinstance(callback.outcome, Settled) and callback.outcome.amount != payout.amount:
-        return f"it settles {callback.outcome.amount}, we asked for {payout.amount}"
-    return None
-
-
-def _may_be(payee: Payee, told: PayoutCallback) -> bool:
-    """A till's result may name its head office instead; a pay bill's names the pay bill."""
-    if told.msisdn is not None and told.msisdn != payee:
-        return False
-    if isinstance(payee, BusinessPayee) and payee.kind is BusinessKind.PAYBILL:
-        return told.receiver_shortcode in (None, payee.shortcode)
-    return True
-
-
-def _assertions_of(one: _Judged, payouts: Mapping[int, LockedPayout]) -> list[Assertion]:
-    """What a success says the provider's sub-accounts hold after it. Only matched messages are listened to."""
-    matched = one.verdict is not None and one.verdict.verdict == "matched"
-    if not matched or one.report is None or not isinstance(one.report.outcome, Settled):
-        return []
-    payout, outcome = payouts[one.report.payout_id], one.report.outcome
-    return [
-        Assertion(
-            provider=payout.rail,
-            shortcode=payout.shortcode,
-            sub_account=name.removesuffix(BALANCE_FACT),
-            available=int(value),
-            currency=payout.amount.currency,
-            asserted_at=outcome.completed_at,
-            source="payout",
-            payout_id=payout.id,
-        )
-        for name, value in outcome.facts.items()
-        if name.endswith(BALANCE_FACT)
-    ]
-
-
-def _names_a_payment(read: PayoutCallback) -> bool:
-    return read.reference is not None or read.amount is not None or read.msisdn is not None
-
-
-def _verdict(message: Message, verdict: str, detail: str | None, payout_id: int | None) -> Verdict:
-    return Verdict(message.ledger_id, message.id, verdict, detail, payout_id)
-
-
-def _conclude(verdict: Verdict, recorded: Recorded) -> Verdict:
-    """The verdict on a message once its outcome is recorded: what it did, or why it did nothing."""
-    if verdict.verdict != "matched":
-        return verdict
-    match recorded:
-        case Applied(state=state):
-            return Verdict(verdict.ledger_id, verdict.message_id, "applied", state.value, verdict.payout_id)
-        case Unchanged(standing=Standing.REPEATED):
-            return Verdict(
-                verdict.ledger_id, verdict.message_id, "repeated", recorded.standing.value, verdict.payout_id
-            )
-        case Unchanged(standing=Standing.OUTDATED):
-            return Verdict(
-                verdict.ledger_id, verdict.message_id, "outdated", recorded.standing.value, verdict.payout_id
-            )
-        case Unchanged():
-            return Verdict(
-                verdict.ledger_id, verdict.message_id, "conflict", recorded.standing.value, verdict.payout_id
-            )
+def _orphan(message: Message) -> Judged:
+    """Nobody's, unless there is time left for its attempt to appear."""
+    if message.tries < len(ORPHAN_RESTS):
+        return Judged(message, None, None)
+    return Judged(message, None, verdict_on(message, "orphan", "no attempt of ours has this path", None))

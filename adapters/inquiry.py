@@ -24,6 +24,7 @@ from ledger.payouts.payout import State
 from ledger.payouts.reviews import Case
 
 QUEUE = "submit-unknown"
+QUERIES_BEFORE_REPEAT = 2
 
 
 class Inquiry:
@@ -68,6 +69,7 @@ class Inquiry:
             now=self._now(),
         )
         asking = [one for one in open_ones if one not in exhausted]
+        await self._send_again(session, ledger, [payouts[one.payout_id] for one in asking if _is_silent(one)])
         references = await writing.find_references(
             session, ledger_id=ledger.id, payout_ids=[one.payout_id for one in asking]
         )
@@ -75,6 +77,19 @@ class Inquiry:
             (one, payouts[one.payout_id].rail, _inquiry(payouts[one.payout_id], references.get(one.payout_id, ())))
             for one in asking
         ]
+
+    async def _send_again(self, session: Driver, ledger: Ledger, silent: Sequence[writing.LockedPayout]) -> None:
+        """Once per payout, to a person, over a rail that refuses repeats: the queries brought no news of it."""
+        repeatable = {name for name, rail in self._rails.items() if rail.capabilities.refuses_repeats}
+        await queue.enqueue(
+            session,
+            ledger_id=ledger.id,
+            kind=queue.RESUBMIT,
+            payout_ids=[one.id for one in silent if one.rail in repeatable and not one.pays_business],
+            ids=self._ids,
+            now=self._now(),
+            due_at=self._now(),
+        )
 
     async def carry_out(self, call: Call) -> QueryAnswer:
         """One question to the rail. Another process may run a rail that this one does not: nothing was asked then."""
@@ -106,6 +121,10 @@ class Inquiry:
         if asked >= len(self._schedule):
             return self._now() + self._patience
         return self._now() + self._schedule[asked] - self._schedule[asked - 1]
+
+
+def _is_silent(claimed: Claimed) -> bool:
+    return claimed.attempt > QUERIES_BEFORE_REPEAT
 
 
 def _inquiry(payout: writing.LockedPayout, references: tuple[tuple[str, str], ...]) -> PayoutInquiry:

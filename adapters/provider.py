@@ -25,10 +25,13 @@ from ledger.payouts.limits import RailLimits
 
 @dataclass(frozen=True, slots=True)
 class Capabilities:
-    """What a rail can carry. `payout_limits` are per currency; amounts outside them are refused, never rounded."""
+    """What a rail can carry. `payout_limits` are per currency; amounts outside them are refused, never rounded.
+    `refuses_repeats`: a second submission to a person under the same reference is refused by the provider, so that
+    sending again after silence cannot pay twice."""
 
     rail: str
     payout_limits: dict[str, RailLimits]
+    refuses_repeats: bool = False
 
 
 @dataclass(frozen=True, slots=True)

@@ -20,6 +20,7 @@ from ledger.parties import PartyKeys, read_payees
 from ledger.payouts import reviews, writing
 from ledger.payouts.outcome import Report, Started
 from ledger.payouts.reviews import Case
+from ledger.payouts.writing import LockedPayout
 
 log = structlog.get_logger(__name__)
 
@@ -51,13 +52,15 @@ class Submission:
         """The payouts that may leave now; those that were lost are given up, those that moved on are completed."""
         await self._give_up_lost(session, ledger, [one for one in claimed if one.lost])
         fresh = [one for one in claimed if not one.lost]
-        recorded = await self._record(session, ledger, [_report(one.payout_id, Started()) for one in fresh])
+        recorded = await self._record(session, ledger, [report(one.payout_id, Started()) for one in fresh])
         started = [one for one, verdict in zip(fresh, recorded, strict=True) if isinstance(verdict, Applied)]
         needless = [
             one.payout_id for one, verdict in zip(fresh, recorded, strict=True) if not isinstance(verdict, Applied)
         ]
         await queue.complete(session, ledger_id=ledger.id, payout_ids=needless, now=self._now())
-        return await self._instructions(session, ledger, started)
+        ids = [one.payout_id for one in started]
+        payouts = await writing.lock_payouts(session, ledger_id=ledger.id, payout_ids=ids)
+        return await unsent_instructions(session, ledger, started, payouts=payouts, keys=self._party_keys)
 
     async def carry_out(self, call: Call) -> Answer:
         """One call to the rail. Another process may run a rail that this one does not: nothing was sent then."""
@@ -68,13 +71,13 @@ class Submission:
 
     async def finish(self, session: Driver, ledger: Ledger, results: Sequence[tuple[Call, Answer]]) -> list[Done]:
         """Records the answers; what provably was not sent is tried again, later and later."""
-        await self._record(session, ledger, [_report(call.claimed.payout_id, answer) for call, answer in results])
+        await self._record(session, ledger, [report(call.claimed.payout_id, answer) for call, answer in results])
         await self._tell_of_stuck(session, ledger, results)
         return [
             Done(
                 type(answer).__name__,
-                _describe(answer),
-                self._now() + _delay(call.claimed.attempt, answer) if isinstance(answer, NotSent) else None,
+                describe(answer),
+                self._now() + backoff(call.claimed.attempt, answer) if isinstance(answer, NotSent) else None,
             )
             for call, answer in results
         ]
@@ -105,45 +108,51 @@ class Submission:
         finished = [Finished(one.id, one.attempt - 1, "lost", _LOST.reason) for one in lost]
         await queue.finish_attempts(session, ledger_id=ledger.id, finished=finished, now=self._now())
         await queue.complete(session, ledger_id=ledger.id, payout_ids=[one.payout_id for one in lost], now=self._now())
-        await self._record(session, ledger, [_report(one.payout_id, _LOST) for one in lost])
-
-    async def _instructions(
-        self, session: Driver, ledger: Ledger, started: Sequence[Claimed]
-    ) -> list[tuple[Claimed, str, PayoutInstruction]]:
-        ids = [one.payout_id for one in started]
-        payouts = await writing.lock_payouts(session, ledger_id=ledger.id, payout_ids=ids)
-        payees = await read_payees(
-            session, ledger_id=ledger.id, party_ids=[one.party_id for one in payouts.values()], keys=self._party_keys
-        )
-        prepared = []
-        for one in started:
-            payout = payouts[one.payout_id]
-            instruction = PayoutInstruction(
-                provider_reference=payout.provider_reference,
-                rail=payout.rail,
-                shortcode=payout.shortcode,
-                payee=payees[payout.party_id],
-                amount=payout.amount,
-                purpose=payout.purpose,
-                remarks=payout.remarks,
-            )
-            prepared.append((one, payout.rail, instruction))
-        return prepared
+        await self._record(session, ledger, [report(one.payout_id, _LOST) for one in lost])
 
     async def _record(self, session: Driver, ledger: Ledger, reports: Sequence[Report]) -> list[Recorded]:
         return await self._recorder.record(session, ledger=ledger, reports=reports, now=self._now())
 
 
-def _report(payout_id: int, outcome: Started | Answer) -> Report:
+async def unsent_instructions(
+    session: Driver,
+    ledger: Ledger,
+    claimed: Sequence[Claimed],
+    *,
+    payouts: Mapping[int, LockedPayout],
+    keys: PartyKeys,
+) -> list[tuple[Claimed, str, PayoutInstruction]]:
+    """What each claimed payout asks of its rail: (claim, rail, instruction), the payee read for the call alone."""
+    party_ids = [payouts[one.payout_id].party_id for one in claimed]
+    payees = await read_payees(session, ledger_id=ledger.id, party_ids=party_ids, keys=keys)
+    prepared = []
+    for one in claimed:
+        payout = payouts[one.payout_id]
+        instruction = PayoutInstruction(
+            provider_reference=payout.provider_reference,
+            rail=payout.rail,
+            shortcode=payout.shortcode,
+            payee=payees[payout.party_id],
+            amount=payout.amount,
+            purpose=payout.purpose,
+            remarks=payout.remarks,
+        )
+        prepared.append((one, payout.rail, instruction))
+    return prepared
+
+
+def report(payout_id: int, outcome: Started | Answer) -> Report:
+    """What the outbound door tells of a payout."""
     return Report(payout_id=payout_id, outcome=outcome, source=Source.API, actor=ACTOR)
 
 
-def _delay(attempt: int, answer: NotSent) -> timedelta:
+def backoff(attempt: int, answer: NotSent) -> timedelta:
     """Back off from the provider's own figure, doubling with every try up to a quarter of an hour."""
     return timedelta(seconds=min(answer.retry_after_seconds * 2 ** min(attempt - 1, 10), RETRY_SECONDS_MAX))
 
 
-def _describe(answer: Answer) -> str:
+def describe(answer: Answer) -> str:
+    """Words for an attempt; they hold no secret."""
     match answer:
         case NotSent(reason=text) | OutcomeUnknown(reason=text):
             return text[:200]

@@ -15,7 +15,7 @@ import structlog
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 from standardwebhooks import Webhook
 
-from adapters.egress import Answered, CallResult, Egress
+from adapters.egress import Answered, CallResult, WayOut
 from ledger.database import driver, run
 from ledger.ids import IdSource
 from ledger.sealing import Sealer
@@ -44,7 +44,7 @@ class Deliverer:
         self,
         *,
         engine: AsyncEngine,
-        egress: Egress,
+        egress: WayOut,
         sealer: Sealer,
         retry: RetryPolicy,
         ids: IdSource,

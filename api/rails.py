@@ -45,6 +45,7 @@ def connect_rails(
         certificate=settings.daraja_certificate.read_bytes(),
         shortcode=settings.daraja_shortcode,
         api_version=settings.daraja_api_version,
+        resubmits=settings.daraja_resubmit,
     )
     opener = vault_opener(settings, secret=profile.secret)
     tokens = SharedTokens(

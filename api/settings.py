@@ -89,6 +89,11 @@ class Settings(BaseSettings):
     daraja_api_version: Literal["v3", "v1"] = Field(
         default="v3", description="B2C API version; v1 only where v3 is refused"
     )
+    daraja_resubmit: bool = Field(
+        default=False,
+        description="Whether a payout to a person, without news after two status queries, is sent again under the same "
+        "reference, which v3 refuses if it has seen it",
+    )
 
     clock_skew_seconds_max: float = Field(
         default=5, gt=0, description="How far a host's clock may be from the database's; further off it does not start"
@@ -112,7 +117,7 @@ class Settings(BaseSettings):
         default=600, gt=0, description="How long after the last question a person is asked"
     )
     balance_query_seconds: float = Field(
-        default=900, ge=0, description="How often providers are asked what they hold; 0 for never"
+        default=300, ge=0, description="How often providers are asked what they hold; 0 for never"
     )
     rail_timeout_seconds: float = Field(default=30, gt=0, description="How long one call to a rail may take")
     webhook_allow_loopback: bool = Field(

@@ -10,16 +10,18 @@ from collections.abc import AsyncIterator, Collection, Mapping
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
-from typing import Any, cast
+from typing import Any
 
 from sqlalchemy.ext.asyncio import AsyncEngine
 
 from adapters.balances import BalanceWatch
-from adapters.dispatch import Dispatcher, DispatchSettings, Errand
+from adapters.dispatch import Dispatcher, DispatchSettings, Errand, fresh_token
 from adapters.egress import Egress, EgressLimits, EgressRules, SystemResolver
 from adapters.inbound import Inbound
 from adapters.inquiry import Inquiry
 from adapters.provider import DeclaredRail, PayoutRail
+from adapters.resubmission import Resubmission
+from adapters.silence import SilenceWatch
 from adapters.submission import Submission
 from adapters.webhooks import Deliverer, DelivererSettings
 from api.clock_guard import ClockGuard
@@ -100,8 +102,7 @@ class Application:
         """The inbound door."""
         return Inbound(
             engine=self.engine,
-            # It reads and acknowledges callbacks, which every declared rail can.
-            rails=cast(Mapping[str, PayoutRail], self.rails),
+            rails=self.rails,
             party_keys=self.party_keys,
             sealer=self.sealer,
             recorder=self.recorder,
@@ -132,6 +133,9 @@ class WorkerApplication(Application):
             queue.SUBMIT: Submission(
                 rails=self.rails, party_keys=self.party_keys, recorder=self.recorder, now=self.now
             ),
+            queue.RESUBMIT: Resubmission(
+                rails=self.rails, party_keys=self.party_keys, recorder=self.recorder, now=self.now
+            ),
             queue.QUERY: Inquiry(
                 rails=self.rails,
                 recorder=self.recorder,
@@ -141,7 +145,14 @@ class WorkerApplication(Application):
                 patience=timedelta(seconds=self.settings.query_patience_seconds),
             ),
         }
-        return Dispatcher(engine=self.engine, errands=errands, ids=self.ids, now=self.now, settings=settings)
+        return Dispatcher(
+            engine=self.engine, errands=errands, ids=self.ids, tokens=fresh_token, now=self.now, settings=settings
+        )
+
+    def silence_watch(self) -> SilenceWatch:
+        """Calls silence unknown."""
+        patience = timedelta(seconds=self.settings.result_deadline_seconds)
+        return SilenceWatch(engine=self.engine, recorder=self.recorder, now=self.now, patience=patience)
 
     def balance_watch(self, *, public_url: str) -> BalanceWatch:
         """Asks providers what they hold."""
@@ -149,6 +160,7 @@ class WorkerApplication(Application):
             engine=self.engine,
             rails=self.rails,
             ids=self.ids,
+            tokens=fresh_token,
             now=self.now,
             public_url=public_url.rstrip("/"),
             interval=timedelta(seconds=self.settings.balance_query_seconds),

@@ -9,27 +9,17 @@ from __future__ import annotations
 import asyncio
 import contextlib
 from collections.abc import Awaitable, Callable
-from datetime import timedelta
 from functools import partial
 
 import structlog
-from sqlalchemy.ext.asyncio import AsyncConnection
 
 from api.failures import log_failure
 from api.wiring import WorkerApplication
-from ledger.database import driver, run
-from ledger.journal.books import find_ledgers
-from ledger.journal.entry import Source
-from ledger.outbox.instruction import OutcomeUnknown
-from ledger.outcomes import RACING_CONSTRAINTS
-from ledger.payouts import writing
-from ledger.payouts.outcome import Report
 
 log = structlog.get_logger(__name__)
 
 DISPATCH_LOOPS = 4
 JUDGED_PER_STEP_MAX = 256
-SILENT_PER_STEP_MAX = 256
 _ERROR_REST_SECONDS = 1.0
 _SILENCE_REST_SECONDS = 1.0
 _BALANCE_REST_SECONDS = 5.0
@@ -43,6 +33,7 @@ class Worker:
         self._dispatcher = application.dispatcher(public_url=public_url)
         self._inbound = application.inbound()
         self._balance_watch = application.balance_watch(public_url=public_url)
+        self._silence_watch = application.silence_watch()
         self._deliverer = application.deliverer()
         self._clock = application.clock_guard()
         self._stopping = asyncio.Event()
@@ -58,7 +49,7 @@ class Worker:
             *(self._loop("dispatch", partial(claiming, self._dispatcher.step), poll) for _ in range(DISPATCH_LOOPS)),
             self._loop("judge", partial(self._inbound.step, limit=JUDGED_PER_STEP_MAX), poll),
             self._loop("webhooks", partial(claiming, self._deliverer.step), poll),
-            self._loop("silence", partial(claiming, self.call_silence_unknown), max(poll, _SILENCE_REST_SECONDS)),
+            self._loop("silence", partial(claiming, self._silence_watch.step), max(poll, _SILENCE_REST_SECONDS)),
         )
         await self._deliverer.close()
 
@@ -81,23 +72,3 @@ class Worker:
             if rest:
                 with contextlib.suppress(TimeoutError):
                     await asyncio.wait_for(self._stopping.wait(), rest)
-
-    async def call_silence_unknown(self) -> int:
-        """Moves submitted payouts that had no result for too long to *unknown*; returns how many."""
-        engine = self._application.engine
-        return await run(engine, self._call_silence_unknown, again_on=RACING_CONSTRAINTS)
-
-    async def _call_silence_unknown(self, connection: AsyncConnection) -> int:
-        application = self._application
-        session = await driver(connection)
-        now = application.now()
-        patience = timedelta(seconds=application.settings.result_deadline_seconds)
-        silent = await writing.find_silent(session, before=now - patience, limit=SILENT_PER_STEP_MAX)
-        ledgers = await find_ledgers(connection, ids=set(silent))
-        reason = OutcomeUnknown(f"no result within {patience.total_seconds():.0f} seconds")
-        for ledger_id, payout_ids in silent.items():
-            reports = [
-                Report(payout_id=one, outcome=reason, source=Source.API, actor="daftari.worker") for one in payout_ids
-            ]
-            await application.recorder.record(session, ledger=ledgers[ledger_id], reports=reports, now=now)
-        return sum(len(payout_ids) for payout_ids in silent.values())

@@ -42,8 +42,15 @@ _CONTENTION = frozenset({_SERIALIZATION_FAILURE, _DEADLOCK_DETECTED, _LOCK_NOT_A
 _UNIQUE_VIOLATION = "23505"
 
 
-def connect(url: str | URL, *, pool_size: int, application_name: str) -> AsyncEngine:
-    """An engine of at most `pool_size` connections, opened as needed. `postgresql://` URLs are taken as they are."""
+def connect(
+    url: str | URL,
+    *,
+    pool_size: int,
+    application_name: str,
+    connector: type[psycopg.AsyncConnection[TupleRow]] = psycopg.AsyncConnection,
+) -> AsyncEngine:
+    """An engine of at most `pool_size` connections of the driver's class `connector`, opened as needed. `postgresql://`
+    URLs are taken as they are."""
     target = driver_url(url)
     settings = " ".join(f"-c {name}={value}" for name, value in _SESSION.items())
     given = " ".join(target.normalized_query.get("options", ()))
@@ -56,6 +63,7 @@ def connect(url: str | URL, *, pool_size: int, application_name: str) -> AsyncEn
         connect_args={
             "options": f"{settings} {given}".strip(),
             "application_name": application_name,
+            "async_creator_fn": connector.connect,
             "client_encoding": "utf8",
             "connect_timeout": 10,
         },

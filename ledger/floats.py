@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 
 from sqlalchemy.ext.asyncio import AsyncConnection
 
@@ -59,6 +59,14 @@ class Assertion:
     asserted_at: datetime
     source: str
     payout_id: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Unexplained:
+    """A float account that the provider says holds `missing` minor units less than anything in the books explains."""
+
+    account: str
+    missing: int
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -126,6 +134,32 @@ async def float_positions(connection: AsyncConnection, *, ledger_id: int) -> lis
     ]
 
 
+# What a provider holds less than the books, everything in flight and what came in since can explain. What left between
+# its word and now is in the books or in flight; what came in between is not yet in its word. Never alarms falsely: the
+# clocks may disagree by _CLOCK_DOUBT.
+_UNEXPLAINED = """
+SELECT a.path, b.debits - b.credits - late.debits - flight.balance - newest.available AS missing
+FROM accounts AS a JOIN account_balances AS b ON b.ledger_id = a.ledger_id AND b.account_id = a.id
+CROSS JOIN LATERAL (
+    SELECT f.available, f.asserted_at FROM float_assertions AS f
+    WHERE f.ledger_id = a.ledger_id AND f.provider = a.provider AND f.shortcode = a.wallet_ref
+      AND f.currency = a.currency AND f.sub_account = regexp_replace(a.path, '^.*[.]', '')
+    ORDER BY f.asserted_at DESC, f.id DESC LIMIT 1) AS newest
+CROSS JOIN LATERAL (
+    SELECT coalesce(sum(p.amount), 0) AS debits FROM postings AS p
+    JOIN journal_entries AS e ON e.ledger_id = p.ledger_id AND e.id = p.entry_id
+    WHERE p.ledger_id = a.ledger_id AND p.account_id = a.id AND p.side = 'D'
+      AND e.recorded_at > newest.asserted_at - %(doubt)s) AS late
+CROSS JOIN LATERAL (
+    SELECT coalesce(sum(w.credits - w.debits), 0) AS balance FROM accounts AS t
+    JOIN account_balances AS w ON w.ledger_id = t.ledger_id AND w.account_id = t.id
+    WHERE t.ledger_id = a.ledger_id AND t.provider = a.provider AND t.wallet_ref = a.wallet_ref
+      AND t.currency = a.currency AND t.role IN ('payout_in_transit', 'payout_unknown')) AS flight
+WHERE a.ledger_id = %(ledger)s AND a.provider = %(provider)s AND a.wallet_ref = %(shortcode)s
+  AND a.path LIKE 'asset.float.%%'
+"""
+_CLOCK_DOUBT = timedelta(minutes=5)
+
 _DUE = """
 SELECT a.ledger_id, a.provider, a.wallet_ref FROM accounts AS a
 WHERE a.role = 'payout_float' AND a.provider = ANY(%s) AND NOT EXISTS (SELECT FROM balance_queries AS q
@@ -136,6 +170,14 @@ _ASK = """
 INSERT INTO balance_queries (ledger_id, id, provider, shortcode, token_hash, asked_at) VALUES (%s, %s, %s, %s, %s, %s)
 """
 _ASKED = "SELECT token_hash, provider, shortcode FROM balance_queries WHERE ledger_id = %s AND token_hash = ANY(%s)"
+
+
+async def find_unexplained(driver: Driver, *, ledger_id: int, provider: str, shortcode: str) -> list[Unexplained]:
+    """The sub-accounts of a shortcode from which money left that no payout explains: somebody pays with our
+    credentials, or the provider took something that is not booked."""
+    parameters = {"ledger": ledger_id, "provider": provider, "shortcode": shortcode, "doubt": _CLOCK_DOUBT}
+    cursor = await driver.execute(_UNEXPLAINED, parameters)
+    return [Unexplained(path, int(missing)) for path, missing in await cursor.fetchall() if missing > 0]
 
 
 async def find_due(driver: Driver, *, providers: Sequence[str], asked_before: datetime) -> list[tuple[int, str, str]]:

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable
+from dataclasses import replace
 from functools import partial
 from typing import TypeVar
 
@@ -16,9 +17,9 @@ from adapters import transport
 from adapters.daraja import answers, b2b, b2c, credentials, oauth, queries
 from adapters.daraja.answers import TokenRefused
 from adapters.daraja.credentials import ConstantSecrets, DarajaAccess, DarajaSecrets, DarajaSettings, SecretsProvider
-from adapters.daraja.declared import DeclaredDaraja
+from adapters.daraja.declared import CAPABILITIES, DeclaredDaraja
 from adapters.daraja.request import Request
-from adapters.provider import BalanceAnswer, CallbackUrls
+from adapters.provider import BalanceAnswer, CallbackUrls, Capabilities
 from adapters.transport import (
     HttpAnswer,
     HttpLimits,
@@ -97,6 +98,11 @@ class DarajaRail(DeclaredDaraja):
         self._client = client
         self._limits = limits
         self._tokens = TokenCache(self._fetch_token, monotonic=monotonic, store=token_store)
+
+    @property
+    def capabilities(self) -> Capabilities:
+        """Whole shillings, KES 10 to 250,000; whether repeats are refused is for the operator to say."""
+        return replace(CAPABILITIES, refuses_repeats=self._access.resubmits)
 
     async def submit_payout(self, instruction: PayoutInstruction, callback_urls: CallbackUrls) -> Answer:
         """Sends the payment request once, and once more only if the gateway refused the token, which it does before the

@@ -26,7 +26,8 @@ TillIdentifierType: TypeAlias = Literal["2", "4"]
 class DarajaAccess:
     """Access to one shortcode, without its secrets. `certificate` is Safaricom's X.509 certificate for the environment
     of `base_url`, in PEM or DER. `api_version` v1 is for apps that v3 refuses with 403.002.1001; only v3 carries our
-    own reference. `till_identifier_type` is how a till is named as the receiver of a B2B payment."""
+    own reference. `till_identifier_type` is how a till is named as the receiver of a B2B payment. `resubmits` trusts v3
+    to refuse a reference it has seen, as its page says, so that silence may be answered by sending again."""
 
     base_url: str
     initiator_name: str
@@ -34,10 +35,13 @@ class DarajaAccess:
     shortcode: str
     api_version: ApiVersion = "v3"
     till_identifier_type: TillIdentifierType = "2"
+    resubmits: bool = False
 
     def __post_init__(self) -> None:
         if not self.base_url.startswith(("https://", "http://")):
             raise TextInvalid("Daraja's base URL starts with https://", field="base_url")
+        if self.resubmits and self.api_version != "v3":
+            raise TextInvalid("only v3 refuses a payment it has seen; with v1 nothing is sent again", field="resubmits")
 
 
 @dataclass(frozen=True, slots=True)

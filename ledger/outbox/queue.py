@@ -14,7 +14,7 @@ from datetime import datetime, timedelta
 from ledger.database import Driver
 from ledger.ids import IdSource
 
-SUBMIT, QUERY = "payout.submit", "payout.query"
+SUBMIT, QUERY, RESUBMIT = "payout.submit", "payout.query", "payout.resubmit"
 
 _ENQUEUE = """
 INSERT INTO instructions (ledger_id, id, kind, payout_id, due_at)
@@ -27,7 +27,7 @@ _CLAIM = """
 WITH due AS (
     SELECT i.ledger_id, i.id FROM instructions AS i
     JOIN payouts AS p ON p.ledger_id = i.ledger_id AND p.id = i.payout_id
-    WHERE i.done_at IS NULL AND i.due_at <= %(now)s AND (i.kind <> 'payout.submit' OR NOT EXISTS (
+    WHERE i.done_at IS NULL AND i.due_at <= %(now)s AND (i.kind = 'payout.query' OR NOT EXISTS (
         SELECT FROM rail_stops AS s WHERE s.ledger_id = p.ledger_id AND s.rail = p.rail AND s.resumed_at IS NULL
     ) AND NOT EXISTS (
         SELECT FROM partners AS w WHERE w.ledger_id = p.ledger_id AND w.id = p.partner_id AND w.suspended_at IS NOT NULL
@@ -74,6 +74,7 @@ _COMPLETE = """
 UPDATE instructions SET done_at = %s, lease_token = NULL
 WHERE ledger_id = %s AND payout_id = ANY(%s) AND done_at IS NULL
 """
+_COMPLETE_THESE = "UPDATE instructions SET done_at = %s, lease_token = NULL WHERE ledger_id = %s AND id = ANY(%s)"
 
 
 @dataclass(frozen=True, slots=True)
@@ -181,3 +182,9 @@ async def complete(driver: Driver, *, ledger_id: int, payout_ids: Sequence[int],
     """Ends the instructions of payouts that need no further submission."""
     if payout_ids:
         await driver.execute(_COMPLETE, (now, ledger_id, list(payout_ids)))
+
+
+async def complete_these(driver: Driver, *, ledger_id: int, ids: Sequence[int], now: datetime) -> None:
+    """Ends these instructions and no other of their payouts."""
+    if ids:
+        await driver.execute(_COMPLETE_THESE, (now, ledger_id, list(ids)))

@@ -32,14 +32,16 @@ QUEUES = (
     "kyc-party-changed",
 )
 
+# Of these one open case says it all, though no payout is named.
+_ALIKE = ("callback-orphan", "unledgered-movement")
 # What an open case of the payout says already is not opened again; anything else about it is a case of its own.
 _OPEN = """
 INSERT INTO reviews (ledger_id, id, queue, payout_id, inbox_id, reason, held_entry_id, opened_at)
-SELECT DISTINCT ON (coalesce(r.payout_id, CASE WHEN %(queue)s = 'callback-orphan' THEN 0 ELSE r.id END), r.reason)
+SELECT DISTINCT ON (coalesce(r.payout_id, CASE WHEN %(queue)s = ANY(%(alike)s) THEN 0 ELSE r.id END), r.reason)
     %(ledger)s, r.id, %(queue)s, r.payout_id, r.inbox_id, r.reason, r.held_entry_id, %(now)s
 FROM unnest(%(id)s::bigint[], %(payout)s::bigint[], %(inbox)s::bigint[], %(reason)s::text[], %(held)s::bigint[])
      AS r (id, payout_id, inbox_id, reason, held_entry_id)
-WHERE (r.payout_id IS NULL AND %(queue)s <> 'callback-orphan') OR NOT EXISTS (
+WHERE (r.payout_id IS NULL AND %(queue)s <> ALL(%(alike)s)) OR NOT EXISTS (
     SELECT FROM reviews AS earlier WHERE earlier.ledger_id = %(ledger)s
        AND earlier.payout_id IS NOT DISTINCT FROM r.payout_id
        AND earlier.queue = %(queue)s AND earlier.reason = r.reason
@@ -111,6 +113,7 @@ async def open_reviews(
     parameters = {
         "ledger": ledger_id,
         "queue": queue,
+        "alike": list(_ALIKE),
         "now": now,
         "id": [ids.next(now) for _ in cases],
         "payout": [one.payout_id for one in cases],

@@ -11,7 +11,7 @@ from typing import cast
 import pytest
 
 from adapters.balances import BalanceWatch
-from adapters.dispatch import hash_token
+from adapters.dispatch import fresh_token, hash_token
 from adapters.grants import current_grant
 from adapters.provider import BalanceAnswer, CallbackUrls, PayoutRail
 from ledger import floats
@@ -24,6 +24,7 @@ from ledger.vault import Grant
 from tests.adapters.daraja.examples import example
 from tests.journeys.messages import GARBAGE, result
 from tests.journeys.rig import Rig
+from tests.ledger.payouts.shop import FLOAT
 
 INTERVAL = timedelta(minutes=15)
 ANSWER = "account-balance-result.json"
@@ -63,6 +64,7 @@ def watch_of(rig: Rig, rail: AskedRail, *, name: str = "daraja") -> BalanceWatch
         engine=rig.engine,
         rails={name: cast(PayoutRail, rail)},
         ids=IdSource(random.Random(3)),
+        tokens=fresh_token,
         now=rig.now,
         public_url="http://127.0.0.1:9",
         interval=INTERVAL,
@@ -211,3 +213,20 @@ async def test_a_payouts_result_says_what_is_left_and_the_newest_word_wins(rig: 
     assert await rig.state(payout_id) == "SETTLED"
     assert utility.source == "payout"
     assert utility.balance == rig.float_opening - 150_000
+
+
+async def test_money_that_left_past_the_books_is_one_case_however_often_it_is_seen(rig: Rig) -> None:
+    """The documented thief sends payments straight to the provider, with our credentials."""
+    rig.clock.advance(seconds=3600)
+    stolen = example(ANSWER).replace(b"1204310.50|1204310.50", b"999000.00|999000.00")
+    stolen = stolen.replace(b"20260901101542", b"20260901111542")  # an hour later
+    for _ in range(3):
+        rail = AskedRail(rig)
+        await watch_of(rig, rail).step()
+        await rig.receive(rail.token(), stolen)
+        await rig.inbound.step(limit=10)
+        rig.clock.advance(seconds=900)
+
+    reasons = await rig.rows("SELECT queue, reason FROM reviews WHERE ledger_id = :ledger")
+    why = f"{FLOAT} holds less than the books and everything in flight explain; see `daftari status`"
+    assert [tuple(row) for row in reasons] == [("unledgered-movement", why)]

@@ -10,9 +10,9 @@ from typing import Any, cast
 
 import pytest
 
-from adapters.dispatch import Dispatcher, DispatchSettings, Errand
+from adapters.dispatch import Dispatcher, DispatchSettings, Errand, fresh_token
 from adapters.inquiry import Inquiry
-from adapters.provider import CallbackUrls, PayoutRail
+from adapters.provider import CallbackUrls, Capabilities, PayoutRail
 from api.settings import Settings
 from ledger.outbox import queue
 from ledger.outbox.instruction import (
@@ -30,7 +30,7 @@ from tests.adapters.daraja.examples import example
 from tests.journeys.messages import failure, result
 from tests.journeys.rig import Rig
 from tests.ledger.payouts.roads import FAILED, road_to, settled
-from tests.ledger.payouts.shop import UNKNOWN
+from tests.ledger.payouts.shop import LIMITS, UNKNOWN
 
 SCHEDULE = [timedelta(seconds=seconds) for seconds in Settings().query_schedule_seconds]
 PATIENCE = timedelta(seconds=Settings().query_patience_seconds)
@@ -41,6 +41,7 @@ QUERY_RESULT = "transaction-status-result-completed.json"
 class AnsweringRail:
     """A provider that answers questions at once, by script; the last answer is for all that follow."""
 
+    capabilities = Capabilities("daraja", LIMITS["daraja"])
     answers: list[QueryAnswer | Exception]
     asked: list[tuple[PayoutInquiry, CallbackUrls]] = field(default_factory=list)
 
@@ -67,7 +68,9 @@ def asker(rig: Rig, rail: AnsweringRail, *, name: str = "daraja") -> Dispatcher:
     settings = DispatchSettings(
         public_url="http://127.0.0.1:9", lease=timedelta(seconds=180), calls_max=8, rails=("daraja",)
     )
-    return Dispatcher(engine=rig.engine, errands=errands, ids=rig.ids, now=rig.now, settings=settings)
+    return Dispatcher(
+        engine=rig.engine, errands=errands, ids=rig.ids, tokens=fresh_token, now=rig.now, settings=settings
+    )
 
 
 async def unknown_payout(rig: Rig) -> int:

@@ -68,13 +68,13 @@ async def test_several_workers_share_the_work_and_send_nothing_twice(rig: Rig) -
 async def test_a_submitted_payout_without_news_becomes_unknown_at_its_deadline_and_not_before(rig: Rig) -> None:
     silent = await rig.request(msisdn=magic_msisdn("202"))
     await rig.work_until_quiet()
-    worker = Worker(rig.application, public_url=rig.public_url)
+    watch = rig.application.silence_watch()
 
     rig.clock.advance(seconds=RESULT_DEADLINE_SECONDS)
-    early = await worker.call_silence_unknown(), await rig.state(silent)
+    early = await watch.step(), await rig.state(silent)
     rig.clock.advance(seconds=1)
-    late = await worker.call_silence_unknown(), await rig.state(silent)
-    again = await worker.call_silence_unknown()
+    late = await watch.step(), await rig.state(silent)
+    again = await watch.step()
 
     assert (early, late, again) == ((0, "SUBMITTED"), (1, "UNKNOWN"), 0)
     assert (await rig.events(silent))[-1].detail == "no result within 900 seconds"
@@ -87,7 +87,7 @@ async def test_silence_is_nobodys_but_the_submitted_payouts(rig: Rig) -> None:
     before = [await rig.payout(one) for one in ids]
 
     rig.clock.advance(seconds=10 * RESULT_DEADLINE_SECONDS)
-    called = await Worker(rig.application, public_url=rig.public_url).call_silence_unknown()
+    called = await rig.application.silence_watch().step()
 
     assert called == 0
     assert [await rig.payout(one) for one in ids] == before
@@ -99,8 +99,8 @@ async def test_several_workers_call_the_same_silence_once(rig: Rig) -> None:
     await rig.work_until_quiet()
     rig.clock.advance(seconds=RESULT_DEADLINE_SECONDS + 1)
 
-    workers = [Worker(rig.application, public_url=rig.public_url) for _ in range(4)]
-    called = await asyncio.gather(*(one.call_silence_unknown() for one in workers))
+    watches = [rig.application.silence_watch() for _ in range(4)]
+    called = await asyncio.gather(*(one.step() for one in watches))
 
     assert sum(called) == 6
     assert [(await rig.entries(one)).count("payout.unknown") for one in ids] == [1] * 6
@@ -115,7 +115,7 @@ async def test_a_result_after_the_deadline_still_settles(rig: Rig) -> None:
     await step
     await rig.sandbox.idle()
     rig.clock.advance(seconds=RESULT_DEADLINE_SECONDS + 1)
-    await Worker(rig.application, public_url=rig.public_url).call_silence_unknown()
+    await rig.application.silence_watch().step()
     given_up = await rig.state(payout_id)
 
     await rig.inbound.step(limit=10)

@@ -8,7 +8,7 @@ import random
 import time
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from functools import cache
 from typing import cast
@@ -32,7 +32,6 @@ from api.profile import Profile
 from api.rails import shipped_tariffs
 from api.settings import Settings
 from api.wiring import WorkerApplication
-from api.worker import Worker
 from ledger.database import driver, run
 from ledger.parties import PartyKeys
 from ledger.payouts import switches
@@ -104,7 +103,7 @@ class Rig(Shop):
     async def fall_silent(self) -> None:
         """Lets the deadline of results pass and calls what was not heard of unknown."""
         self.clock.advance(seconds=RESULT_DEADLINE_SECONDS + 1)
-        await Worker(self.application, public_url=self.public_url).call_silence_unknown()
+        await self.application.silence_watch().step()
 
     async def urls(self, payout_id: int) -> CallbackUrls:
         """Where the provider was last told to call back about the payout."""
@@ -144,7 +143,9 @@ class Rig(Shop):
 
 
 @asynccontextmanager
-async def open_rig(engine: AsyncEngine, *, clock: Clock | None = None, read_seconds: float = 0.5) -> AsyncIterator[Rig]:
+async def open_rig(
+    engine: AsyncEngine, *, clock: Clock | None = None, read_seconds: float = 0.5, resubmits: bool = False
+) -> AsyncIterator[Rig]:
     """A rig in a ledger of its own, though the worker's queues span ledgers; prefunded with KES 100,000. Leaving it
     asserts that books and payouts agree."""
     clock = clock or Clock()
@@ -161,7 +162,8 @@ async def open_rig(engine: AsyncEngine, *, clock: Clock | None = None, read_seco
         base_url = await sandbox.start()
         stack.push_async_callback(sandbox.stop)
         limits = HttpLimits(read_seconds=read_seconds)
-        daraja = open_rail(sandbox_settings(base_url, sandbox), monotonic=time.monotonic, limits=limits)
+        access = replace(sandbox_settings(base_url, sandbox), resubmits=resubmits)
+        daraja = open_rail(access, monotonic=time.monotonic, limits=limits)
         stack.push_async_callback(daraja.close)
         rail = ObservedRail(daraja)
         application = _application(shop, rail)

@@ -14,7 +14,6 @@ import pytest
 
 from adapters.sandbox.magic import MAGIC, PAYMENT_ROWS, STATUS_ROWS, magic_msisdn
 from adapters.sandbox.world import Movement
-from api.worker import Worker
 from ledger.database import connect, transaction
 from ledger.journal.trial_balance import trial_balance
 from tests.fix_database import Postgres
@@ -93,7 +92,7 @@ async def live_through(rig: Rig) -> Aftermath:
     await rig.work_until_quiet()
     submitted = {suffix for suffix, payout_id in ids.items() if await rig.state(payout_id) == "SUBMITTED"}
     rig.clock.advance(seconds=RESULT_DEADLINE_SECONDS + 1)
-    await Worker(rig.application, public_url=rig.public_url).call_silence_unknown()
+    await rig.application.silence_watch().step()
     unasked = await take(rig, ids)
     for _ in range(QUARTERS):
         rig.clock.advance(seconds=900)

@@ -1,0 +1,122 @@
+"""What a callback means beside what we asked for: matched, contradicting, unreadable, or nobody's. Pure.
+
+A callback names its attempt by the token in its path; that alone says how its bytes are read, and what it says must
+match the stored intent before it counts.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+
+from adapters.provider import CallbackUnreadable, DeclaredRail, PayoutCallback
+from ledger.floats import Assertion
+from ledger.journal.entry import Source
+from ledger.outbox import queue
+from ledger.outbox.inbox import Message, Verdict
+from ledger.outbox.instruction import Failed, OutcomeUnknown, Settled
+from ledger.outcomes import Applied, Recorded, Unchanged
+from ledger.payee import BusinessKind, BusinessPayee, Payee
+from ledger.payouts.outcome import Report
+from ledger.payouts.payout import Standing
+from ledger.payouts.writing import LockedPayout
+
+ACTOR = "daftari.inbound"
+# How rails name a balance among a success's facts: "utility_available_minor_units".
+BALANCE_FACT = "_available_minor_units"
+_WORDS = {Standing.REPEATED: "repeated", Standing.OUTDATED: "outdated", Standing.CONFLICT: "conflict"}
+
+
+@dataclass(frozen=True, slots=True)
+class Judged:
+    """A message and what it turned out to be; no verdict yet for one whose owner may still appear."""
+
+    message: Message
+    report: Report | None
+    verdict: Verdict | None
+
+
+def judge_callback(message: Message, rail: DeclaredRail, kind: str, payout: LockedPayout, payee: Payee) -> Judged:
+    """The verdict on a message that came by a path of this payout, given out for an instruction of this kind."""
+    # The path's token says what was asked, and so how the answer is to be read: never the message itself.
+    is_query = kind == queue.QUERY
+    read = (rail.read_query_callback if is_query else rail.read_payout_callback)(message.kind, message.raw)
+    if isinstance(read, CallbackUnreadable):
+        return Judged(message, None, verdict_on(message, "unreadable", read.reason, payout.id))
+    mismatch = find_mismatch(read, payout, payee)
+    outcome = read.outcome if mismatch is None else OutcomeUnknown(f"a callback contradicts the request: {mismatch}")
+    if is_query and isinstance(outcome, Failed) and not _names_a_payment(read):
+        outcome = OutcomeUnknown("a status answer tells of a failure without saying whose")
+    source = Source.QUERY if is_query else Source.CALLBACK
+    report = Report(payout_id=payout.id, outcome=outcome, source=source, actor=ACTOR)
+    word = "matched" if mismatch is None else "mismatch"
+    return Judged(message, report, verdict_on(message, word, mismatch, payout.id))
+
+
+def find_mismatch(callback: PayoutCallback, payout: LockedPayout, payee: Payee) -> str | None:
+    """What in a callback contradicts the intent it is about; None where all it carries agrees.
+
+    `callback.reference` is None where the gateway put an id of its own (v1 of the B2C API, and documented v3 samples).
+    """
+    if callback.reference not in (None, payout.provider_reference):
+        return "it names another reference of ours"
+    if callback.amount is not None and callback.amount != payout.amount:
+        return f"it says {callback.amount}, we asked for {payout.amount}"
+    if not _may_be(payee, callback):
+        return "it names another payee"
+    if callback.shortcode is not None and callback.shortcode != payout.shortcode:
+        return "it names another shortcode"
+    if isinstance(callback.outcome, Settled) and callback.outcome.amount != payout.amount:
+        return f"it settles {callback.outcome.amount}, we asked for {payout.amount}"
+    return None
+
+
+def _may_be(payee: Payee, told: PayoutCallback) -> bool:
+    """A till's result may name its head office instead; a pay bill's names the pay bill."""
+    if told.msisdn is not None and told.msisdn != payee:
+        return False
+    if isinstance(payee, BusinessPayee) and payee.kind is BusinessKind.PAYBILL:
+        return told.receiver_shortcode in (None, payee.shortcode)
+    return True
+
+
+def _names_a_payment(read: PayoutCallback) -> bool:
+    return read.reference is not None or read.amount is not None or read.msisdn is not None
+
+
+def assertions_of(one: Judged, payouts: Mapping[int, LockedPayout]) -> list[Assertion]:
+    """What a success says the provider's sub-accounts hold after it. Only matched messages are listened to."""
+    matched = one.verdict is not None and one.verdict.verdict == "matched"
+    if not matched or one.report is None or not isinstance(one.report.outcome, Settled):
+        return []
+    payout, outcome = payouts[one.report.payout_id], one.report.outcome
+    return [
+        Assertion(
+            provider=payout.rail,
+            shortcode=payout.shortcode,
+            sub_account=name.removesuffix(BALANCE_FACT),
+            available=int(value),
+            currency=payout.amount.currency,
+            asserted_at=outcome.completed_at,
+            source="payout",
+            payout_id=payout.id,
+        )
+        for name, value in outcome.facts.items()
+        if name.endswith(BALANCE_FACT)
+    ]
+
+
+def verdict_on(message: Message, verdict: str, detail: str | None, payout_id: int | None) -> Verdict:
+    """A verdict on a message, in words that quote nothing of it."""
+    return Verdict(message.ledger_id, message.id, verdict, detail, payout_id)
+
+
+def conclude(verdict: Verdict, recorded: Recorded) -> Verdict:
+    """The verdict on a message once its outcome is recorded: what it did, or why it did nothing."""
+    if verdict.verdict != "matched":
+        return verdict
+    match recorded:
+        case Applied(state=state):
+            return replace(verdict, verdict="applied", detail=state.value)
+        case Unchanged(standing=standing):
+            return replace(verdict, verdict=_WORDS[standing], detail=standing.value)
