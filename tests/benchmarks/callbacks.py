@@ -33,6 +33,10 @@ CALL_SECONDS_MAX = 30.0
 FULL = Plan(rounds=7, seconds=5.0, warmup_seconds=1.0)
 QUICK = Plan(rounds=1, seconds=0.5, warmup_seconds=0.2)
 
+# For the worker alone, which has nothing to call for.
+_CREDENTIALS = {
+    f"daraja_{name}": "unused" for name in ("consumer_key", "consumer_secret", "initiator_name", "initiator_password")
+}
 _STORED = text("SELECT count(*), count(*) FILTER (WHERE judged_at IS NOT NULL) FROM inbox")
 
 
@@ -119,7 +123,7 @@ async def measure(plan: Plan, *, starting: Callable[[int], None], told: Callable
         shop = await stack.enter_async_context(open_shop(application.engine))
         given = _settings(directory)
         _, address = await stack.enter_async_context(serving("http", settings=given, told_by="callbacks"))
-        await stack.enter_async_context(serving("worker", settings=given, told_by="database"))
+        await stack.enter_async_context(serving("worker", settings=given | _CREDENTIALS, told_by="database"))
         limits = httpx.Limits(max_connections=None, max_keepalive_connections=None)
         http = await stack.enter_async_context(
             httpx.AsyncClient(base_url=address, trust_env=False, timeout=CALL_SECONDS_MAX, limits=limits)
@@ -147,10 +151,6 @@ def _settings(directory: Path) -> dict[str, str]:
         "daraja_base_url": "http://127.0.0.1:9",
         "daraja_certificate": str(certificate),
         "daraja_shortcode": SHORTCODE,
-        "daraja_consumer_key": "unused",
-        "daraja_consumer_secret": "unused",
-        "daraja_initiator_name": "unused",
-        "daraja_initiator_password": "unused",
         "balance_query_seconds": "0",
     }
 
