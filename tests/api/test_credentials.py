@@ -27,6 +27,11 @@ WITHOUT_WORKER = [{Role.GRPC}, {Role.HTTP}, {Role.GRPC, Role.HTTP}]
 WITH_WORKER = [{Role.WORKER}, {Role.WORKER, Role.HTTP}, ALL_ROLES]
 
 
+def names(roles: Collection[Role]) -> str:
+    """The same in every process, which the order of a set is not."""
+    return "-".join(sorted(role.value for role in roles))
+
+
 def settings(**given: Any) -> Settings:
     """Settings of the test alone."""
     return Settings(**({"database_url": None, "vault_public_key": ""} | given))
@@ -37,7 +42,7 @@ def value_of(name: str) -> SecretStr | Path:
     return Path(f"/run/{CANARY}") if name.endswith("_file") else SecretStr(CANARY)
 
 
-@pytest.mark.parametrize("roles", WITHOUT_WORKER, ids=str)
+@pytest.mark.parametrize("roles", WITHOUT_WORKER, ids=names)
 @pytest.mark.parametrize("name", WORKERS_ALONE)
 def test_a_process_without_the_worker_role_refuses_what_opens_or_pays(name: str, roles: Collection[Role]) -> None:
     with pytest.raises(TextInvalid) as caught:
@@ -55,12 +60,12 @@ def test_all_that_is_too_much_is_named_at_once() -> None:
         check_roles(given, roles={Role.GRPC})
 
 
-@pytest.mark.parametrize("roles", WITH_WORKER, ids=str)
+@pytest.mark.parametrize("roles", WITH_WORKER, ids=names)
 def test_a_worker_holds_all_of_it(roles: Collection[Role]) -> None:
     check_roles(settings(**{name: value_of(name) for name in WORKERS_ALONE}), roles=roles)
 
 
-@pytest.mark.parametrize("roles", WITHOUT_WORKER, ids=str)
+@pytest.mark.parametrize("roles", WITHOUT_WORKER, ids=names)
 def test_what_is_set_to_nothing_is_not_given(roles: Collection[Role]) -> None:
     nothing = {name: SecretStr("") for name in WORKERS_ALONE if not name.endswith("_file")}
 
