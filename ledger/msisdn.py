@@ -20,7 +20,7 @@ class Msisdn:
         plain = self.digits.isascii() and self.digits.isdigit() and 8 <= len(self.digits) <= 15
         if not plain or self.digits.startswith("0"):  # no country code begins with zero
             raise MsisdnInvalid(
-                "an MSISDN is 8 to 15 digits in international form, such as 254712345678", field="msisdn"
+                "an MSISDN is 8 to 15 digits in international form, such as 2547XXXXXXXX", field="msisdn"
             )
 
     @property
@@ -41,7 +41,7 @@ def parse_msisdn(text: str) -> Msisdn:
     compact = "".join(character for character in text if character not in " -()\u00a0")
     digits = compact.removeprefix("+").removeprefix("00")
     if not (digits.isascii() and digits.isdigit() and 8 <= len(digits) <= 15):
-        raise MsisdnInvalid("write the MSISDN in international form, such as 254712345678", field="msisdn")
+        raise MsisdnInvalid("write the MSISDN in international form, such as 2547XXXXXXXX", field="msisdn")
     try:
         number = phonenumbers.parse("+" + digits, None)
     except phonenumbers.NumberParseException:

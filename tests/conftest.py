@@ -2,4 +2,4 @@
 
 from __future__ import annotations
 
-pytest_plugins = ["tests.fix_api", "tests.fix_database", "tests.fix_embedded"]
+pytest_plugins = ["tests.fix_canary", "tests.fix_api", "tests.fix_database", "tests.fix_embedded"]

@@ -32,6 +32,7 @@ from ledger import migrate, provision
 from ledger.database import connect, conninfo
 from ledger.embedded import EmbeddedServer
 from ledger.embedded_directory import Address
+from tests.fix_canary import WATCH, fail_on_leaks
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,9 +77,12 @@ class Postgres:
         return self.database(name)
 
     def drop(self, name: str) -> None:
-        """Drops a database whoever is connected to it."""
-        with psycopg.connect(conninfo(self.admin), autocommit=True) as admin:
-            admin.execute(sql.SQL("DROP DATABASE {} WITH (FORCE)").format(sql.Identifier(name)))
+        """Drops a database whoever is connected to it. Fails if anything in it leaked."""
+        try:
+            fail_on_leaks(self.admin.set(database=name))
+        finally:
+            with psycopg.connect(conninfo(self.admin), autocommit=True) as admin:
+                admin.execute(sql.SQL("DROP DATABASE {} WITH (FORCE)").format(sql.Identifier(name)))
 
     def database(self, name: str) -> Database:
         """The URLs of a database of this server."""
@@ -112,6 +116,7 @@ def postgres_admin() -> Iterator[URL]:
     asyncio.run(server.start())
     yield server.url()
     asyncio.run(server.stop())
+    WATCH.hear("log of PostgreSQL", (directory / "server.log").read_text(errors="replace"))
     shutil.rmtree(directory)
 
 

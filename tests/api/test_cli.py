@@ -23,6 +23,7 @@ from daftari.v1 import journal_pb2, payouts_pb2
 from daftari.v1.journal_pb2_grpc import JournalCommandServiceStub, JournalQueryServiceStub
 from daftari.v1.payouts_pb2_grpc import PayoutCommandServiceStub, PayoutQueryServiceStub
 from psycopg.rows import TupleRow
+from sqlalchemy import URL
 
 from adapters.sandbox.settings import SandboxSettings
 from api.profile import DATABASE
@@ -31,6 +32,7 @@ from ledger.database import conninfo
 from ledger.embedded import EmbeddedServer
 from ledger.embedded_directory import SUPERUSER, running_address
 from tests.fix_api import WithKey
+from tests.fix_canary import fail_on_leaks
 from tests.fix_database import Database, Postgres
 from tests.fix_embedded import new_directory
 from tests.journeys.processes import SECONDS_MAX, Ended, LongRunning, daftari, free_address, running
@@ -69,12 +71,17 @@ class Installation:
         """A channel whose calls carry the key."""
         return grpc.aio.insecure_channel(self.address, interceptors=[WithKey(key)])
 
+    @property
+    def url(self) -> URL:
+        """Its database, as the superuser."""
+        address = running_address(Path(self.settings["data_directory"]) / "postgres")
+        assert address is not None
+        return address.url(role=SUPERUSER, database=DATABASE)
+
     @contextmanager
     def superuser(self) -> Iterator[psycopg.Connection[TupleRow]]:
         """A session on its database that no guard binds."""
-        address = running_address(Path(self.settings["data_directory"]) / "postgres")
-        assert address is not None
-        with psycopg.connect(conninfo(address.url(role=SUPERUSER, database=DATABASE)), autocommit=True) as session:
+        with psycopg.connect(conninfo(self.url), autocommit=True) as session:
             session.execute("SET session_replication_role = replica")
             yield session
 
@@ -92,7 +99,9 @@ def installation() -> Iterator[Installation]:
             "serve", "--role", "grpc", settings=settings, log=place / "serve.log", first_line="database"
         )
         asyncio.run(service.start())
-        yield Installation(settings, opened)
+        made = Installation(settings, opened)
+        yield made
+        fail_on_leaks(made.url)
         assert asyncio.run(service.stop()) == 0
 
 

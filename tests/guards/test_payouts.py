@@ -59,7 +59,7 @@ def scene(app: Connection, stage: Stage) -> Scene:
         "provider": "mpesa",
         "kind": "result",
         "token_hash": TOKEN,
-        "raw": b"{}",
+        "raw": TOKEN,
         "received_at": NOW,
         "due_at": NOW,
     }

@@ -17,6 +17,8 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
+from tests.fix_canary import WATCH
+
 SECONDS_MAX = 120
 COMMAND = (sys.executable, "-m", "api.cli")
 
@@ -47,6 +49,7 @@ def daftari(*arguments: str, settings: Mapping[str, str], typed: str = "") -> En
         timeout=SECONDS_MAX,
         check=False,
     )
+    WATCH.hear_command(arguments, out=done.stdout, err=done.stderr)
     return Ended(done.returncode, done.stdout, done.stderr)
 
 
@@ -119,7 +122,9 @@ class LongRunning:
         """The next line of its standard output; "" once it has ended."""
         assert self.process.stdout is not None
         async with asyncio.timeout(SECONDS_MAX):
-            return await asyncio.to_thread(self.process.stdout.readline)
+            line = await asyncio.to_thread(self.process.stdout.readline)
+        WATCH.hear_command(self._arguments, out=line, err="")
+        return line
 
     async def kill(self) -> None:
         """kill -9, and the end of it awaited."""
@@ -140,6 +145,7 @@ class LongRunning:
         code = await asyncio.to_thread(self.process.wait, SECONDS_MAX)
         assert self.process.stdout is not None
         self.process.stdout.close()
+        WATCH.hear_command(self._arguments, out="", err=self._log.read_text())
         return code
 
     def abandon(self) -> None:
@@ -149,6 +155,7 @@ class LongRunning:
                 process.kill()
                 with process:  # closes its pipes and waits
                     pass
+        WATCH.hear_command(self._arguments, out="", err=self._log.read_text() if self._log.exists() else "")
 
 
 @asynccontextmanager
