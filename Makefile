@@ -9,6 +9,8 @@ RUN := .venv/bin/python
 ARGS ?=
 # What to measure: `make bench BENCH=webhooks`.
 BENCH ?= posting callbacks webhooks
+# How many histories `make simulate` lives through.
+SEEDS ?= 1000
 # Processes that share the tests between them, file by file, each with a PostgreSQL of its own; `make test JOBS=0` for one.
 JOBS ?= auto
 
@@ -17,7 +19,7 @@ STUBS := build/protos/daftari/v1/__init__.py
 PROTOS := $(wildcard protos/daftari/v1/*.proto) protos/hatch_build.py
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo serve test test-postgres lint lint-style lint-types lint-imports format bench protos clean
+.PHONY: help setup demo serve test test-postgres simulate simulate-long lint lint-style lint-types lint-imports format bench protos clean
 
 help: ## List the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-14s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -52,6 +54,15 @@ lint-imports: setup
 format: setup ## Write the format that lint checks
 	@$(RUN) -m ruff check --fix
 	@$(RUN) -m ruff format
+
+simulate: setup ## Live SEEDS histories of a world that tries to lose money, in JOBS processes
+	@$(RUN) -m tests.simulation --seeds $(SEEDS) --jobs $(if $(filter auto,$(JOBS)),2,$(JOBS)) $(ARGS)
+
+simulate-long: setup ## 10,000 histories, 2,000 calm ones, all planted bugs: the tables of docs/simulation
+	@mkdir -p docs/simulation
+	@$(RUN) -m tests.simulation --seeds 10000 --report docs/simulation/stormy.md
+	@$(RUN) -m tests.simulation --seeds 2000 --calm --report docs/simulation/calm.md
+	@$(RUN) -m tests.simulation --bugs --seeds 500 --report docs/simulation/planted-bugs.md
 
 bench: setup ## Measure posting, callbacks and webhooks on this machine; BENCH=webhooks for one of them
 	@for which in $(BENCH); do $(RUN) -m tests.benchmarks $$which || exit 1; done

@@ -18,7 +18,16 @@ from cryptography.exceptions import InvalidTag
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
 from adapters.dispatch import hash_token
-from adapters.judging import Judged, assertions_of, conclude, judge_callback, verdict_on
+from adapters.judging import (
+    CONVERSATION_KIND,
+    RESTS,
+    Intent,
+    Judged,
+    assertions_of,
+    conclude,
+    judge_callback,
+    verdict_on,
+)
 from adapters.provider import CallbackUnreadable, DeclaredRail
 from ledger import floats
 from ledger.database import Driver, driver, run
@@ -41,9 +50,6 @@ _Result = TypeVar("_Result")
 BODY_BYTES_MAX = 256 * 1024
 TRIES_MAX = 3
 RETRY_AFTER = timedelta(seconds=5)
-# A path that no attempt of ours has may be one whose commit is seen late, after a failover say: looked up again after
-# each of these, and then a person's matter.
-ORPHAN_RESTS = (timedelta(seconds=5), timedelta(minutes=1), timedelta(minutes=5))
 # What goes wrong with these is not the message's fault: it waits this long, as often as it takes.
 WAITING = (
     OutcomeNotPostable,
@@ -172,14 +178,16 @@ class Inbound:
         payouts = await writing.lock_payouts(session, ledger_id=ledger.id, payout_ids=payout_ids)
         party_ids = [payout.party_id for payout in payouts.values()]
         payees = await read_payees(session, ledger_id=ledger.id, party_ids=party_ids, keys=self._party_keys)
+        known = await writing.find_references(session, ledger_id=ledger.id, payout_ids=payout_ids)
         answers = await self._keep_balances(session, ledger, [m for m in messages if m.token_hash not in owners])
         judged = [Judged(message, None, verdict) for message, verdict in answers]
         for message in [m for m in messages if m.id not in {answer.id for answer, _ in answers}]:
             payout_id, kind = owners.get(message.token_hash, (0, ""))
             payout = payouts.get(payout_id)
             if payout is not None and payout.rail == message.rail and message.rail in self._rails:
-                rail, payee = self._rails[message.rail], payees[payout.party_id]
-                judged.append(judge_callback(message, rail, kind, payout, payee))
+                conversations = frozenset(v for k, v in known.get(payout_id, ()) if k.endswith(CONVERSATION_KIND))
+                intent = Intent(payout, payees[payout.party_id], conversations)
+                judged.append(judge_callback(message, self._rails[message.rail], kind, intent))
             else:
                 judged.append(_orphan(message))
         reports = [one.report for one in judged if one.report is not None]
@@ -193,7 +201,7 @@ class Inbound:
         await floats.write_assertions(session, ledger_id=ledger.id, assertions=told, ids=self._ids, now=self._now())
         await inbox.settle(session, verdicts=verdicts, now=self._now())
         waiting = [one.message for one in judged if one.verdict is None]
-        await inbox.let_rest(session, rests=[(one, self._now() + ORPHAN_RESTS[one.tries]) for one in waiting])
+        await inbox.let_rest(session, rests=[(one, self._now() + RESTS[one.tries]) for one in waiting])
         await self._open_reviews(session, ledger, judged)
         for verdict in verdicts:
             log.info(
@@ -261,6 +269,6 @@ class Inbound:
 
 def _orphan(message: Message) -> Judged:
     """Nobody's, unless there is time left for its attempt to appear."""
-    if message.tries < len(ORPHAN_RESTS):
+    if message.tries < len(RESTS):
         return Judged(message, None, None)
     return Judged(message, None, verdict_on(message, "orphan", "no attempt of ours has this path", None))

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
+from datetime import timedelta
 
 from adapters.provider import CallbackUnreadable, DeclaredRail, PayoutCallback
 from ledger.floats import Assertion
@@ -22,28 +23,49 @@ from ledger.payouts.payout import Standing
 from ledger.payouts.writing import LockedPayout
 
 ACTOR = "daftari.inbound"
+# A message that cannot be judged yet is looked at again after each of these. One on a path of nobody's may answer an
+# attempt whose commit is seen late, after a failover say; one without our reference, a call whose answer is on its way.
+RESTS = (timedelta(seconds=5), timedelta(minutes=1), timedelta(minutes=5))
 # How rails name a balance among a success's facts: "utility_available_minor_units".
+# How they name their own id of a payment taken in: "daraja.conversation_id", and not "daraja.query_conversation_id".
+CONVERSATION_KIND = ".conversation_id"
 BALANCE_FACT = "_available_minor_units"
 _WORDS = {Standing.REPEATED: "repeated", Standing.OUTDATED: "outdated", Standing.CONFLICT: "conflict"}
 
 
 @dataclass(frozen=True, slots=True)
 class Judged:
-    """A message and what it turned out to be; no verdict yet for one whose owner may still appear."""
+    """A message and what it turned out to be; no verdict yet for one that cannot be judged yet."""
 
     message: Message
     report: Report | None
     verdict: Verdict | None
 
 
-def judge_callback(message: Message, rail: DeclaredRail, kind: str, payout: LockedPayout, payee: Payee) -> Judged:
+@dataclass(frozen=True, slots=True)
+class Intent:
+    """What we asked for: the payout and its payee, and the conversations that the provider said it was taken in under.
+    """
+
+    payout: LockedPayout
+    payee: Payee
+    conversations: frozenset[str]
+
+
+def judge_callback(message: Message, rail: DeclaredRail, kind: str, intent: Intent) -> Judged:
     """The verdict on a message that came by a path of this payout, given out for an instruction of this kind."""
+    payout = intent.payout
     # The path's token says what was asked, and so how the answer is to be read: never the message itself.
     is_query = kind == queue.QUERY
     read = (rail.read_query_callback if is_query else rail.read_payout_callback)(message.kind, message.raw)
     if isinstance(read, CallbackUnreadable):
         return Judged(message, None, verdict_on(message, "unreadable", read.reason, payout.id))
-    mismatch = find_mismatch(read, payout, payee)
+    if not is_query and read.reference is None and not intent.conversations:
+        # The provider's answer to our request names its conversation. It may still be on its way, or was lost.
+        if message.tries < len(RESTS):
+            return Judged(message, None, None)
+        read = replace(read, outcome=OutcomeUnknown("nothing in a callback says whose it is", _ids_to_ask_by(read)))
+    mismatch = find_mismatch(read, intent)
     outcome = read.outcome if mismatch is None else OutcomeUnknown(f"a callback contradicts the request: {mismatch}")
     if is_query and isinstance(outcome, Failed) and not _names_a_payment(read):
         outcome = OutcomeUnknown("a status answer tells of a failure without saying whose")
@@ -53,22 +75,35 @@ def judge_callback(message: Message, rail: DeclaredRail, kind: str, payout: Lock
     return Judged(message, report, verdict_on(message, word, mismatch, payout.id))
 
 
-def find_mismatch(callback: PayoutCallback, payout: LockedPayout, payee: Payee) -> str | None:
+def find_mismatch(callback: PayoutCallback, intent: Intent) -> str | None:
     """What in a callback contradicts the intent it is about; None where all it carries agrees.
 
     `callback.reference` is None where the gateway put an id of its own (v1 of the B2C API, and documented v3 samples).
     """
-    if callback.reference not in (None, payout.provider_reference):
-        return "it names another reference of ours"
-    if callback.amount is not None and callback.amount != payout.amount:
-        return f"it says {callback.amount}, we asked for {payout.amount}"
-    if not _may_be(payee, callback):
-        return "it names another payee"
-    if callback.shortcode is not None and callback.shortcode != payout.shortcode:
-        return "it names another shortcode"
-    if isinstance(callback.outcome, Settled) and callback.outcome.amount != payout.amount:
-        return f"it settles {callback.outcome.amount}, we asked for {payout.amount}"
-    return None
+    payout, outcome = intent.payout, callback.outcome
+    settles_otherwise = isinstance(outcome, Settled) and outcome.amount != payout.amount
+    contradictions = (
+        (callback.reference not in (None, payout.provider_reference), "it names another reference of ours"),
+        (
+            callback.reference is None and _is_another(callback.conversation_id, intent.conversations),
+            "it names another conversation",
+        ),
+        (callback.amount not in (None, payout.amount), f"it says {callback.amount}, we asked for {payout.amount}"),
+        (not _may_be(intent.payee, callback), "it names another payee"),
+        (callback.shortcode not in (None, payout.shortcode), "it names another shortcode"),
+        (settles_otherwise, f"it settles {getattr(outcome, 'amount', None)}, we asked for {payout.amount}"),
+    )
+    return next((words for contradicts, words in contradictions if contradicts), None)
+
+
+def _ids_to_ask_by(read: PayoutCallback) -> tuple[tuple[str, str], ...]:
+    """What the provider may be asked by. Not the conversation: by that later messages would be believed."""
+    return tuple((kind, value) for kind, value in read.outcome.references if not kind.endswith(CONVERSATION_KIND))
+
+
+def _is_another(conversation: str | None, known: frozenset[str]) -> bool:
+    """Without our reference it is the provider's own id that says which payment is meant, once we were told it."""
+    return conversation is not None and bool(known) and conversation not in known
 
 
 def _may_be(payee: Payee, told: PayoutCallback) -> bool:

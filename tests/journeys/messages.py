@@ -41,14 +41,20 @@ def result(
     return json.dumps({"Result": envelope | changes}).encode()
 
 
-def failure(reference: str, *, code: int | str = 2040, text: str = "not registered") -> bytes:
+def failure(
+    reference: str,
+    *,
+    code: int | str = 2040,
+    text: str = "not registered",
+    conversation: str = "AG_20260901_00000000000000000002",
+) -> bytes:
     """A result that tells of a failure."""
     envelope = {
         "ResultType": 0,
         "ResultCode": code,
         "ResultDesc": text,
         "OriginatorConversationID": reference,
-        "ConversationID": "AG_20260901_00000000000000000002",
+        "ConversationID": conversation,
         "TransactionID": "UI10000000",
     }
     return json.dumps({"Result": envelope}).encode()

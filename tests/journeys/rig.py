@@ -19,7 +19,8 @@ from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 from adapters.daraja.client import open_rail
 from adapters.daraja.credentials import DarajaSettings
 from adapters.dispatch import Dispatcher
-from adapters.inbound import ORPHAN_RESTS, Inbound
+from adapters.inbound import Inbound
+from adapters.judging import RESTS
 from adapters.listener import Listener
 from adapters.provider import CallbackUrls, PayoutRail
 from adapters.sandbox.credentials import Certificate, make_certificate
@@ -83,22 +84,30 @@ class Rig(Shop):
 
     async def judge_for_good(self) -> None:
         """Judges what is stored, over and over while the clock runs past every rest that a message may be put to."""
-        for rest in (timedelta(0), *ORPHAN_RESTS):
+        for rest in (timedelta(0), *RESTS):
             self.clock.advance(seconds=rest.total_seconds())
             while await self.inbound.step(limit=256):
                 pass
 
-    async def resume(self) -> None:
+    async def resume(self) -> bool:
         """An operator mends our access to the rail, if it was stopped for that, and lets it go on."""
 
-        async def command(connection: AsyncConnection) -> None:
+        async def command(connection: AsyncConnection) -> bool:
             session = await driver(connection)
-            if await switches.stopped_rails(session, ledger_id=self.ledger.id):
+            stopped = bool(await switches.stopped_rails(session, ledger_id=self.ledger.id))
+            if stopped:
                 await switches.resume_rail(
                     session, ledger_id=self.ledger.id, rail="daraja", actor="amina", now=self.now()
                 )
+            return stopped
 
-        await run(self.engine, command)
+        return await run(self.engine, command)
+
+    async def work_through(self) -> None:
+        """Works until quiet, with an operator who resumes the rail whenever the provider refused our access."""
+        await self.work_until_quiet()
+        while await self.resume():
+            await self.work_until_quiet()
 
     async def fall_silent(self) -> None:
         """Lets the deadline of results pass and calls what was not heard of unknown."""
@@ -108,6 +117,15 @@ class Rig(Shop):
     async def urls(self, payout_id: int) -> CallbackUrls:
         """Where the provider was last told to call back about the payout."""
         return self.rail.urls[(await self.payout(payout_id)).provider_reference][-1]
+
+    async def conversation(self, payout_id: int) -> str:
+        """What the provider calls the payout it took in."""
+        found = await self.rows(
+            "SELECT value FROM provider_references WHERE ledger_id = :ledger AND payout_id = :payout "
+            "AND kind = 'daraja.conversation_id'",
+            payout=payout_id,
+        )
+        return str(found[0][0])
 
     async def call_back(self, payout_id: int, body: bytes, *, kind: str = "result") -> None:
         """Stores a callback on the payout's own path, as the edge would."""

@@ -33,8 +33,6 @@ DECLINED_BY_CALLBACK = {suffix for suffix in PAYMENT_ROWS if suffix[0] == "1"} -
 SILENT = {"201", "202", "414"} | set(STATUS_ROWS) - {"507", "508"}
 UNCLEAR_ANSWERS = {"302", "303", "305", "307", "308", "311", "315", "316"}
 LATE_SUCCESS = {"409"}
-# Each stops the rail until an operator resumes.
-ACCESS_REFUSED = {"141", "186"}
 # The rail paid, told of a definite failure, and says no more unless it is asked: only its statement gives it away.
 LIED_ABOUT = {"508"}
 SETTLED = set(MAGIC) - NOT_SENT - DECLINED_AT_ONCE - UNCLEAR_CALLBACKS - DECLINED_BY_CALLBACK - SILENT
@@ -86,10 +84,7 @@ class Aftermath:
 async def live_through(rig: Rig) -> Aftermath:
     """One payout to each number, then silence, then every question that the schedule knows."""
     ids = {suffix: await rig.request(msisdn=magic_msisdn(suffix), shillings=SHILLINGS) for suffix in MAGIC}
-    for _ in ACCESS_REFUSED:
-        await rig.work_until_quiet()
-        await rig.resume()
-    await rig.work_until_quiet()
+    await rig.work_through()
     submitted = {suffix for suffix, payout_id in ids.items() if await rig.state(payout_id) == "SUBMITTED"}
     rig.clock.advance(seconds=RESULT_DEADLINE_SECONDS + 1)
     await rig.application.silence_watch().step()

@@ -65,7 +65,7 @@ def logged() -> Iterator[Callable[[], list[str]]]:
 async def live(rig: Rig) -> None:
     """A payout of each kind, an adapter that breaks, forged and broken callbacks, silence, and questions."""
     await rig.request_all(*(rig.draft(msisdn=magic_msisdn(suffix), shillings=1000) for suffix in MAGIC))
-    await rig.work_until_quiet()
+    await rig.work_through()
     broken = await rig.request(msisdn=PAYEE)
 
     async def break_down() -> None:

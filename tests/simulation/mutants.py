@@ -1,0 +1,64 @@
+"""Planted bugs: each a small change of the product that loses, doubles or hides money. Every one must be caught.
+
+A simulation proves only what its world can do; these are the measure of what it can. Each is named by what it gets
+wrong and stands in the module of its part of the product: planted_in_*.py.
+"""
+
+from __future__ import annotations
+
+import importlib
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import Any, TypeAlias
+
+Change: TypeAlias = Callable[[Any, Any, Any], None]
+Plant: TypeAlias = Callable[[Change], None]
+PLANTED: dict[str, Plant] = {}
+
+
+def planted(plant: Plant) -> Plant:
+    """Keeps a bug under the name of its function."""
+    PLANTED[plant.__name__.replace("_", "-")] = plant
+    return plant
+
+
+def part(name: str) -> Any:
+    """A module of the product, to be changed: what it holds is nobody's business but the bug's."""
+    return importlib.import_module(name)
+
+
+def sow_all() -> None:
+    """Makes every bug known."""
+    from tests.simulation import (
+        planted_in_judging,
+        planted_in_requests_and_webhooks,
+        planted_in_sending,
+        planted_in_states_and_booking,
+    )
+
+    parts = (planted_in_judging, planted_in_requests_and_webhooks, planted_in_sending, planted_in_states_and_booking)
+    assert all(parts), "importing them makes their bugs known"
+
+
+@contextmanager
+def sown(name: str) -> Iterator[None]:
+    """The product with one bug in it."""
+    before: list[tuple[Any, Any, Any]] = []
+
+    def change(place: Any, key: Any, value: Any) -> None:
+        if isinstance(place, dict):
+            before.append((place, key, place[key]))
+            place[key] = value
+        else:
+            before.append((place, key, place.__dict__[key]))
+            setattr(place, key, value)
+
+    PLANTED[name](change)
+    try:
+        yield
+    finally:
+        for place, key, value in reversed(before):
+            if isinstance(place, dict):
+                place[key] = value
+            else:
+                setattr(place, key, value)

@@ -1,0 +1,96 @@
+"""What a seed expands into: which troubles its history has, and how often each comes. Printed with every failure.
+
+Swarm testing: each seed turns whole classes of trouble off at random, so that rare combinations are met as well. A
+crash is in every history.
+"""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Iterable
+from dataclasses import dataclass, field, fields, replace
+
+# Every class of trouble. A seed has about half of them; a shrunk failure as few as it needs.
+TROUBLES = (
+    "request-lost",  # it left us and never arrived
+    "answer-lost",  # it arrived, and we never heard
+    "error-after",  # HTTP 500 or 503, though it was taken in
+    "error-before",  # HTTP 500 or 503, and it was not
+    "throttled",  # refused for the rate, before the core
+    "callback-lost",
+    "callback-twice",
+    "callback-late",  # minutes to hours
+    "callback-early",  # before the answer to the request
+    "false-failure",  # a failure is told of what was paid; the success is told as well
+    "wrong-figure",  # a success is told over another amount
+    "timeout-notice",  # a queue timeout is told first, or alone
+    "declined",  # the provider refuses for good, by callback
+    "access-refused",  # the provider says that our credential is wrong
+    "token",  # tokens end early and all at once
+    "query-silent",  # a status query is never answered
+    "query-pending",  # or says that the payment is still pending
+    "query-blind",  # or does not find it
+    "commit-lost",  # the connection breaks before COMMIT arrives
+    "commit-unheard",  # or after it was carried out
+    "crash",  # a process dies, anywhere
+    "pause",  # a process stops for longer than its lease
+    "clock",  # clocks disagree by seconds, and jump back
+    "receiver-down",  # a partner's receiver is away for hours or days
+    "receiver-forgets",  # it processes, and answers 500
+    "forger",  # sends callbacks on paths it made up
+    "replayer",  # sends true callbacks again, on their own and on others' paths
+    "stranger",  # another partner asks for what is not its own
+    "thief",  # pays past the books with our credentials
+    "repeater",  # clients send requests twice, changed, after every doubt
+    "canceller",  # clients take payouts back
+    "operator",  # a person decides cases, by what the provider's portal shows
+)
+# The recovery paths that an ablation takes away.
+PATHS = ("queries", "callbacks", "webhook-retries")
+
+
+@dataclass(frozen=True, slots=True)
+class Options:
+    """One history. Shares are probabilities per occasion; a trouble that is off has share 0."""
+
+    seed: int
+    troubles: frozenset[str]
+    storm: float
+    payouts: int
+    partners: int
+    refuses_repeats: bool
+    calls_max: int
+    steps: int
+    without: frozenset[str] = field(default=frozenset())
+
+    def share(self, trouble: str, of_occasions: float) -> float:
+        """How often a trouble comes: its usual share, scaled by the storm; 0 where it is off."""
+        return min(of_occasions * self.storm, 0.9) if trouble in self.troubles else 0.0
+
+    def lacking(self, troubles: Iterable[str]) -> Options:
+        """The same history with fewer troubles."""
+        return replace(self, troubles=self.troubles - frozenset(troubles))
+
+    def __str__(self) -> str:
+        told = {one.name: getattr(self, one.name) for one in fields(self)}
+        told["troubles"] = ",".join(sorted(self.troubles))
+        told["without"] = ",".join(sorted(self.without))
+        return " ".join(f"{name}={value}" for name, value in told.items())
+
+
+def expand(seed: int, *, calm: bool = False, without: Iterable[str] = ()) -> Options:
+    """The options of a seed. `calm` histories have every trouble, each in about one occasion of a hundred."""
+    chance = random.Random(f"options {seed}")
+    drawn = {one for one in TROUBLES if chance.random() < 0.55}
+    troubles = frozenset(TROUBLES) if calm else frozenset({*drawn, "crash"})
+    return Options(
+        seed=seed,
+        troubles=troubles,
+        storm=0.08 if calm else chance.choice([0.5, 1.0, 1.0, 1.0, 2.0]),
+        payouts=chance.randint(3, 7),
+        partners=chance.randint(1, 2),
+        refuses_repeats=chance.random() < 0.6,
+        calls_max=chance.choice([1, 1, 3]),
+        steps=chance.randint(50, 110),
+        without=frozenset(without),
+    )

@@ -1,0 +1,53 @@
+"""Histories in which much goes wrong: no invariant breaks, and every place where a process may die was died at."""
+
+from __future__ import annotations
+
+from collections import Counter
+from pathlib import Path
+
+import pytest
+
+from tests.simulation.conftest import Lived
+from tests.simulation.history import Outcome
+from tests.simulation.options import TROUBLES, expand
+from tests.simulation.run import timeline
+
+HISTORIES = 125
+# Seeds that once found a bug of the product, each with what it found; lived again for ever.
+KEPT = Path(__file__).parent / "kept_seeds.txt"
+KEPT_SEEDS = [int(line.partition(" ")[0]) for line in KEPT.read_text().splitlines() if line[:1].isdigit()]
+
+
+@pytest.fixture(scope="module")
+def outcomes(lived: Lived) -> list[Outcome]:
+    return lived((expand(seed) for seed in range(HISTORIES)), "")
+
+
+def test_no_invariant_breaks(outcomes: list[Outcome]) -> None:
+    broken = [one for one in outcomes if one.violations]
+
+    assert [(one.options.seed, one.violations) for one in broken] == [], "\n".join(timeline(broken[0]))
+
+
+def test_every_history_had_a_crash_and_every_trouble_came(outcomes: list[Outcome]) -> None:
+    came: Counter[str] = sum((one.troubles for one in outcomes), Counter())
+
+    assert all(one.deaths for one in outcomes)
+    assert [trouble for trouble in TROUBLES if not came[trouble]] == []
+
+
+def test_every_place_where_a_process_may_die_was_died_at(outcomes: list[Outcome]) -> None:
+    passed: Counter[str] = sum((one.passed for one in outcomes), Counter())
+    died: Counter[str] = sum((one.deaths for one in outcomes), Counter())
+    # Rare works have few points to die at: those that many a history passes are asked of.
+    often = [place for place, times in passed.items() if times > 100]
+
+    assert len(often) > 20
+    assert [place for place in often if not died[place]] == []
+
+
+@pytest.mark.parametrize("seed", KEPT_SEEDS)
+def test_what_once_found_a_bug_finds_none(lived: Lived, seed: int) -> None:
+    (outcome,) = lived([expand(seed)], "")
+
+    assert outcome.violations == []
