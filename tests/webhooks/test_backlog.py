@@ -18,7 +18,7 @@ from tests.webhooks.receiver import Arrival, Receiver, answering
 # A claim looks at so many deliveries of an endpoint by each of two indexes, asks what is before each, and changes each.
 ROWS_READ_MAX = 2 * 3 * LOOKED_AT_MAX
 # Large enough that the planner does not rather read the whole table, as it does of a small one.
-BACKLOGS = (20_000, 40_000)
+BACKLOG = 15_000
 _BEHIND = "SELECT version FROM webhook_deliveries WHERE payout_id = %s AND behind ORDER BY version"
 # As a worker of the version before this one ends a delivery, which knows of no mark.
 _END = "UPDATE webhook_deliveries SET state = 'DEAD' WHERE payout_id = %s AND version = %s"
@@ -30,8 +30,8 @@ async def test_a_claim_reads_as_few_rows_however_much_waits_at_a_failing_endpoin
 ) -> None:
     failing = await desk.endpoint(receiver.url)
     rows_read = []
-    for size in BACKLOGS:
-        await pile_up(fresh_database, endpoint=failing.endpoint, shape=shape, size=size, now=desk.clock())
+    for _ in range(2):
+        await pile_up(fresh_database, endpoint=failing.endpoint, shape=shape, size=BACKLOG, now=desk.clock())
         rows_read += [(await claim(desk)).rows_read for _ in range(3)]
         desk.clock.advance(seconds=100)
 
