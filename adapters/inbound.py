@@ -67,7 +67,8 @@ _RACING = frozenset({"inbox_pkey"})
 
 
 class Inbound:
-    """Stores and judges callbacks of the rails given."""
+    """Stores and judges callbacks of the rails given. A payout over more than `confirm_above` minor units is settled by
+    the answer to a status query alone, which comes by a path of its own; None for never."""
 
     def __init__(
         self,
@@ -79,12 +80,14 @@ class Inbound:
         recorder: OutcomeRecorder,
         ids: IdSource,
         now: Callable[[], datetime],
+        confirm_above: int | None = None,
     ) -> None:
         self._engine = engine
         self._rails = rails
         self._party_keys = party_keys
         self._sealer = sealer
         self._recorder = recorder
+        self._confirm_above = confirm_above
         self._ids = ids
         self._now = now
 
@@ -187,7 +190,8 @@ class Inbound:
             if payout is not None and payout.rail == message.rail and message.rail in self._rails:
                 conversations = frozenset(v for k, v in known.get(payout_id, ()) if k.endswith(CONVERSATION_KIND))
                 intent = Intent(payout, payees[payout.party_id], conversations)
-                judged.append(judge_callback(message, self._rails[message.rail], kind, intent))
+                rail = self._rails[message.rail]
+                judged.append(judge_callback(message, rail, kind, intent, confirm_above=self._confirm_above))
             else:
                 judged.append(_orphan(message))
         reports = [one.report for one in judged if one.report is not None]

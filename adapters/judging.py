@@ -19,7 +19,7 @@ from ledger.outbox.instruction import Failed, OutcomeUnknown, Settled
 from ledger.outcomes import Applied, Recorded, Unchanged
 from ledger.payee import BusinessKind, BusinessPayee, Payee
 from ledger.payouts.outcome import Report
-from ledger.payouts.payout import Standing
+from ledger.payouts.payout import OPEN_STATES, Standing
 from ledger.payouts.writing import LockedPayout
 
 ACTOR = "daftari.inbound"
@@ -52,8 +52,11 @@ class Intent:
     conversations: frozenset[str]
 
 
-def judge_callback(message: Message, rail: DeclaredRail, kind: str, intent: Intent) -> Judged:
-    """The verdict on a message that came by a path of this payout, given out for an instruction of this kind."""
+def judge_callback(
+    message: Message, rail: DeclaredRail, kind: str, intent: Intent, *, confirm_above: int | None
+) -> Judged:
+    """The verdict on a message that came by a path of this payout, given out for an instruction of this kind. A success
+    over more than `confirm_above` minor units is asked about before it is booked."""
     payout = intent.payout
     # The path's token says what was asked, and so how the answer is to be read: never the message itself.
     is_query = kind == queue.QUERY
@@ -65,6 +68,10 @@ def judge_callback(message: Message, rail: DeclaredRail, kind: str, intent: Inte
         if message.tries < len(RESTS):
             return Judged(message, None, None)
         read = replace(read, outcome=OutcomeUnknown("nothing in a callback says whose it is", _ids_to_ask_by(read)))
+    if not is_query and _needs_confirmation(read.outcome, payout, confirm_above):
+        read = replace(
+            read, outcome=OutcomeUnknown("a success of this size is asked about first", _ids_to_ask_by(read))
+        )
     mismatch = find_mismatch(read, intent)
     outcome = read.outcome if mismatch is None else OutcomeUnknown(f"a callback contradicts the request: {mismatch}")
     if is_query and isinstance(outcome, Failed) and not _names_a_payment(read):
@@ -94,6 +101,14 @@ def find_mismatch(callback: PayoutCallback, intent: Intent) -> str | None:
         (settles_otherwise, f"it settles {getattr(outcome, 'amount', None)}, we asked for {payout.amount}"),
     )
     return next((words for contradicts, words in contradictions if contradicts), None)
+
+
+def _needs_confirmation(
+    outcome: Settled | Failed | OutcomeUnknown, payout: LockedPayout, confirm_above: int | None
+) -> bool:
+    """What comes after the money went back awaits a person anyway."""
+    large = confirm_above is not None and payout.amount.minor_units > confirm_above
+    return large and isinstance(outcome, Settled) and payout.state in OPEN_STATES
 
 
 def _ids_to_ask_by(read: PayoutCallback) -> tuple[tuple[str, str], ...]:

@@ -113,6 +113,12 @@ class Settings(BaseSettings):
         min_length=1,
         description="When to ask the rail about a payout of unknown outcome, counted from when it became unknown",
     )
+    confirm_above_minor_units: int | None = Field(
+        default=None,
+        ge=0,
+        description="Payouts over more are settled only once a status query confirms what a callback says; empty for "
+        "none",
+    )
     query_patience_seconds: float = Field(
         default=600, gt=0, description="How long after the last question a person is asked"
     )

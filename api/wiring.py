@@ -108,6 +108,7 @@ class Application:
             recorder=self.recorder,
             ids=self.ids,
             now=self.now,
+            confirm_above=self.settings.confirm_above_minor_units,
         )
 
 

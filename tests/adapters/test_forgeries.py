@@ -12,6 +12,7 @@ from sqlalchemy import text
 
 from adapters.dispatch import hash_token
 from adapters.judging import RESTS
+from adapters.sandbox.magic import magic_msisdn
 from ledger.database import transaction
 from ledger.errors import LedgerNotFound
 from tests.adapters.test_inbound import footprint, reference_of, submitted
@@ -120,6 +121,28 @@ async def test_a_path_of_another_ledger_or_rail_is_an_orphan(rig: Rig) -> None:
 
     assert await rig.verdicts() == [("orphan", None)]
     assert await rig.state(payout_id) == "SUBMITTED"
+
+
+async def test_a_large_success_is_booked_once_a_status_query_confirms_it(rig: Rig) -> None:
+    """Whoever learned the path of a payout cannot settle it: the query's answer comes by another."""
+    true, forged = await rig.request(), await rig.request(msisdn=magic_msisdn("202"))
+    careful = replace(rig.application, settings=rig.application.settings.model_copy(
+        update={"confirm_above_minor_units": 149_999})).inbound()  # fmt: skip
+    await rig.dispatcher.step()
+    await rig.sandbox.idle()
+    await rig.call_back(forged, result(await reference_of(rig, forged), receipt="UI1FORGED1"))
+    await careful.step(limit=10)
+    at_once = [await rig.state(one) for one in (true, forged)]
+
+    for _ in range(12):
+        rig.clock.advance(seconds=900)
+        await rig.dispatcher.step()
+        await rig.sandbox.idle()
+        await careful.step(limit=10)
+
+    assert at_once == ["UNKNOWN", "UNKNOWN"]
+    assert [await rig.state(one) for one in (true, forged)] == ["SETTLED", "UNKNOWN"]
+    assert ("submit-unknown", forged) in await rig.reviews()
 
 
 async def test_without_our_reference_the_providers_own_id_says_which_payment_is_meant(rig: Rig) -> None:

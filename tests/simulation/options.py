@@ -61,6 +61,7 @@ class Options:
     refuses_repeats: bool
     calls_max: int
     steps: int
+    confirms: bool
     without: frozenset[str] = field(default=frozenset())
 
     def share(self, trouble: str, of_occasions: float) -> float:
@@ -92,5 +93,6 @@ def expand(seed: int, *, calm: bool = False, without: Iterable[str] = ()) -> Opt
         refuses_repeats=chance.random() < 0.6,
         calls_max=chance.choice([1, 1, 3]),
         steps=chance.randint(50, 110),
+        confirms=chance.random() < 0.3,
         without=frozenset(without),
     )

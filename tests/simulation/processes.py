@@ -49,6 +49,7 @@ SCHEDULE = [timedelta(seconds=seconds) for seconds in (60, 300, 1_800, 7_200)]
 PATIENCE = timedelta(minutes=10)
 BALANCE_INTERVAL = timedelta(minutes=5)
 WEBHOOK_RESTS = tuple(timedelta(seconds=s) for s in (5, 60, 300, 1800, 7200, 18000, 36000, 50400, 72000, 86400))
+CONFIRM_ABOVE = 200_000
 LIMITS = {"daraja": {"KES": RailLimits(step=100, minimum=1_000, maximum=25_000_000)}}
 PUBLIC_URL = "https://edge.example.com"
 _CERTIFICATE = make_certificate(START)
@@ -112,7 +113,14 @@ class Process:
         keys, sealer = PartyKeys(SECRET), Sealer(SECRET, purpose="inbox messages")
         return {
             "dispatcher": self._dispatcher(rails, keys, shared),
-            "inbound": Inbound(rails=rails, party_keys=keys, sealer=sealer, recorder=self.recorder, **shared),
+            "inbound": Inbound(
+                rails=rails,
+                party_keys=keys,
+                sealer=sealer,
+                recorder=self.recorder,
+                confirm_above=CONFIRM_ABOVE if self.surroundings.options.confirms else None,
+                **shared,
+            ),
             "silence": SilenceWatch(
                 engine=self.engine, recorder=self.recorder, now=self.clock.now, patience=RESULT_DEADLINE
             ),
