@@ -55,7 +55,9 @@ class Inquiry:
         ids = [one.payout_id for one in claimed]
         payouts = await writing.lock_payouts(session, ledger_id=ledger.id, payout_ids=ids)
         open_ones = [one for one in claimed if payouts[one.payout_id].state is State.UNKNOWN]
-        exhausted = [one for one in open_ones if one.attempt > len(self._schedule)]
+        learned = await writing.find_learned(session, ledger_id=ledger.id, payout_ids=ids)
+        # By an id that was not known when it was last asked about, it is asked about once more.
+        exhausted = [one for one in open_ones if one.attempt > len(self._schedule) and one.payout_id not in learned]
         over = [one.payout_id for one in claimed if one not in open_ones or one in exhausted]
         await queue.complete(session, ledger_id=ledger.id, payout_ids=over, now=self._now())
         await reviews.open_reviews(

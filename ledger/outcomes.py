@@ -108,8 +108,11 @@ async def record(
     Reports of one payout are applied one after another; those of different payouts together, as one set.
     """
     results: dict[int, Recorded] = {}
+    learned: set[int] = set()
     for wave in _waves(reports):
-        results |= await _record_wave(driver, ledger, wave, directory, ids, now)
+        recorded, told = await _record_wave(driver, ledger, wave, directory, ids, now)
+        results |= recorded
+        learned |= told
     unknown = sorted({r.payout_id for i, r in enumerate(reports) if _became(results[i], State.UNKNOWN)})
     await queue.enqueue(
         driver,
@@ -120,6 +123,8 @@ async def record(
         now=now,
         due_at=now + query_after,
     )
+    still = sorted({r.payout_id for i, r in enumerate(reports) if results[i].state is State.UNKNOWN} & learned)
+    await queue.reopen(driver, ledger_id=ledger.id, kind=queue.QUERY, payout_ids=still, due_at=now + query_after)
     return [results[index] for index in range(len(reports))]
 
 
@@ -146,7 +151,8 @@ async def _record_wave(
     directory: AccountDirectory,
     ids: IdSource,
     now: datetime,
-) -> dict[int, Recorded]:
+) -> tuple[dict[int, Recorded], frozenset[int]]:
+    """What became of each, and the payouts of which the provider's ids are newly known."""
     reports = [report for _, report in wave]
     locked = await writing.lock_payouts(driver, ledger_id=ledger.id, payout_ids=[one.payout_id for one in reports])
     known = await _find_known(driver, ledger, reports, locked, now)
@@ -167,11 +173,13 @@ async def _record_wave(
     await reviews.open_reviews(
         driver, ledger_id=ledger.id, queue="provider-conflict", cases=conflicts, ids=ids, now=now
     )
-    await writing.add_references(driver, ledger_id=ledger.id, references=_references(reports, locked), now=now)
+    learned = await writing.add_references(
+        driver, ledger_id=ledger.id, references=_references(reports, locked), now=now
+    )
     told = [step.payout.id for step in steps.values() if _state_after(step) in announcing.EVENTS and _moves(step)]
     await announcing.announce(driver, ledger_id=ledger.id, payout_ids=told, ids=ids, now=now)
     await _break_circuit(driver, ledger, steps.values(), ids, now)
-    return results | {index: Applied(_state_after(step), step.entry_id) for index, step in steps.items()}
+    return results | {index: Applied(_state_after(step), step.entry_id) for index, step in steps.items()}, learned
 
 
 @dataclass(frozen=True, slots=True)

@@ -74,6 +74,10 @@ _COMPLETE = """
 UPDATE instructions SET done_at = %s, lease_token = NULL
 WHERE ledger_id = %s AND payout_id = ANY(%s) AND done_at IS NULL
 """
+_REOPEN = """
+UPDATE instructions SET done_at = NULL, due_at = %s
+WHERE ledger_id = %s AND kind = %s AND payout_id = ANY(%s) AND done_at IS NOT NULL
+"""
 _COMPLETE_THESE = "UPDATE instructions SET done_at = %s, lease_token = NULL WHERE ledger_id = %s AND id = ANY(%s)"
 
 
@@ -188,3 +192,9 @@ async def complete_these(driver: Driver, *, ledger_id: int, ids: Sequence[int], 
     """Ends these instructions and no other of their payouts."""
     if ids:
         await driver.execute(_COMPLETE_THESE, (now, ledger_id, list(ids)))
+
+
+async def reopen(driver: Driver, *, ledger_id: int, kind: str, payout_ids: Sequence[int], due_at: datetime) -> None:
+    """Makes the ended instructions of a kind due once more: something is known that was not."""
+    if payout_ids:
+        await driver.execute(_REOPEN, (due_at, ledger_id, kind, list(payout_ids)))

@@ -53,6 +53,14 @@ SELECT payout_id, kind, value FROM provider_references WHERE ledger_id = %s AND 
 _REFERENCES = """
 INSERT INTO provider_references (ledger_id, provider, kind, value, payout_id, created_at)
 SELECT %s, r.*, %s FROM unnest(%s::text[], %s::text[], %s::text[], %s::bigint[]) AS r ON CONFLICT DO NOTHING
+RETURNING payout_id
+"""
+_LEARNED = """
+SELECT DISTINCT r.payout_id FROM provider_references AS r
+WHERE r.ledger_id = %s AND r.payout_id = ANY(%s) AND r.created_at > (
+    SELECT max(a.started_at) FROM instructions AS i
+    JOIN attempts AS a ON a.ledger_id = i.ledger_id AND a.instruction_id = i.id
+    WHERE i.ledger_id = r.ledger_id AND i.payout_id = r.payout_id AND i.kind = 'payout.query')
 """
 _SUSPENDED = """
 SELECT subject_id, id FROM journal_entries
@@ -180,12 +188,20 @@ async def find_references(
 
 async def add_references(
     driver: Driver, *, ledger_id: int, references: Sequence[tuple[str, str, str, int]], now: datetime
-) -> None:
-    """Stores what the provider calls payouts: (rail, kind, value, payout id); known ones stay with their first
-    payout."""
-    if references:
-        columns = [list(column) for column in zip(*sorted(set(references)), strict=True)]
-        await driver.execute(_REFERENCES, (ledger_id, now, *columns))
+) -> frozenset[int]:
+    """Stores what the provider calls payouts: (rail, kind, value, payout id); known ones stay with their first payout.
+    Returns the payouts that something new is known of."""
+    if not references:
+        return frozenset()
+    columns = [list(column) for column in zip(*sorted(set(references)), strict=True)]
+    cursor = await driver.execute(_REFERENCES, (ledger_id, now, *columns))
+    return frozenset(payout_id for (payout_id,) in await cursor.fetchall())
+
+
+async def find_learned(driver: Driver, *, ledger_id: int, payout_ids: Sequence[int]) -> frozenset[int]:
+    """The payouts of which the provider's ids became known after they were last asked about."""
+    cursor = await driver.execute(_LEARNED, (ledger_id, list(payout_ids)))
+    return frozenset(payout_id for (payout_id,) in await cursor.fetchall())
 
 
 async def find_suspended(driver: Driver, *, ledger_id: int, subjects: Sequence[Subject]) -> frozenset[str]:

@@ -298,3 +298,24 @@ async def test_a_question_with_result_zero_about_a_payment_that_is_pending_leave
 
 def test_the_schedule_is_the_promised_one() -> None:
     assert [timedelta(minutes=minutes) for minutes in (1, 5, 30, 120)] == SCHEDULE
+
+
+async def test_an_id_learned_after_the_last_question_is_asked_by_once_more(rig: Rig) -> None:
+    rail, payout_id = AnsweringRail([Acknowledged()]), await unknown_payout(rig)
+    dispatcher = asker(rig, rail)
+    await watch(rig, dispatcher, rail, minutes=180)
+    asked_before, cases = len(rail.asked), await open_cases(rig)
+
+    await rig.record(
+        (payout_id, OutcomeUnknown("it says an id", (("daraja.originator_conversation_id", "29115-1-1"),)))
+    )
+    await watch(rig, dispatcher, rail, minutes=180)
+    asked_after = len(rail.asked)
+    await rig.record((payout_id, OutcomeUnknown("and again", (("daraja.originator_conversation_id", "29115-1-1"),))))
+    await watch(rig, dispatcher, rail, minutes=180)
+
+    assert asked_before == len(SCHEDULE)
+    assert cases == [("submit-unknown", payout_id)]
+    assert asked_after == asked_before + 1 == len(rail.asked)
+    assert ("daraja.originator_conversation_id", "29115-1-1") in rail.asked[-1][0].references
+    assert await open_cases(rig) == cases

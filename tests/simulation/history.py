@@ -32,7 +32,7 @@ from tests.simulation.processes import WORKS, Process, Surroundings
 
 WORKERS, API, EDGE = ("worker-1", "worker-2"), "api", "edge"
 # Liveness: when the troubles have stopped, everything must have ended within this.
-HEALING = timedelta(hours=4)
+HEALING = timedelta(hours=5)
 # What a step may raise because of the troubles; anything else is a bug.
 EXPECTED = (CommitUnknown, DatabaseUnavailable, Overloaded, psycopg.OperationalError, OperationalError)
 
