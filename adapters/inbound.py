@@ -67,7 +67,7 @@ _RACING = frozenset({"inbox_pkey"})
 
 
 class Inbound:
-    """Stores and judges callbacks of the rails given. A payout over more than `confirm_above` minor units is settled by
+    """Stores and judges callbacks of the rails given. A payout over more than `confirm_above` minor units ends by
     the answer to a status query alone, which comes by a path of its own; None for never."""
 
     def __init__(

@@ -55,7 +55,7 @@ class Intent:
 def judge_callback(
     message: Message, rail: DeclaredRail, kind: str, intent: Intent, *, confirm_above: int | None
 ) -> Judged:
-    """The verdict on a message that came by a path of this payout, given out for an instruction of this kind. A success
+    """The verdict on a message that came by a path of this payout, given out for an instruction of this kind. A result
     over more than `confirm_above` minor units is asked about before it is booked."""
     payout = intent.payout
     # The path's token says what was asked, and so how the answer is to be read: never the message itself.
@@ -69,9 +69,7 @@ def judge_callback(
             return Judged(message, None, None)
         read = replace(read, outcome=OutcomeUnknown("nothing in a callback says whose it is", _ids_to_ask_by(read)))
     if not is_query and _needs_confirmation(read.outcome, payout, confirm_above):
-        read = replace(
-            read, outcome=OutcomeUnknown("a success of this size is asked about first", _ids_to_ask_by(read))
-        )
+        read = replace(read, outcome=OutcomeUnknown("a result of this size is asked about first", _ids_to_ask_by(read)))
     mismatch = find_mismatch(read, intent)
     outcome = read.outcome if mismatch is None else OutcomeUnknown(f"a callback contradicts the request: {mismatch}")
     if is_query and isinstance(outcome, Failed) and not _names_a_payment(read):
@@ -106,9 +104,10 @@ def find_mismatch(callback: PayoutCallback, intent: Intent) -> str | None:
 def _needs_confirmation(
     outcome: Settled | Failed | OutcomeUnknown, payout: LockedPayout, confirm_above: int | None
 ) -> bool:
-    """What comes after the money went back awaits a person anyway."""
+    """Success and failure alike: a failure that is believed gives the money back, and it is paid again. What comes
+    after the money went back awaits a person anyway."""
     large = confirm_above is not None and payout.amount.minor_units > confirm_above
-    return large and isinstance(outcome, Settled) and payout.state in OPEN_STATES
+    return large and isinstance(outcome, Settled | Failed) and payout.state in OPEN_STATES
 
 
 def _ids_to_ask_by(read: PayoutCallback) -> tuple[tuple[str, str], ...]:

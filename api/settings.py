@@ -116,8 +116,7 @@ class Settings(BaseSettings):
     confirm_above_minor_units: int | None = Field(
         default=None,
         ge=0,
-        description="Payouts over more are settled only once a status query confirms what a callback says; empty for "
-        "none",
+        description="Payouts over more end only as a status query says, not as a callback alone does; empty for none",
     )
     query_patience_seconds: float = Field(
         default=600, gt=0, description="How long after the last question a person is asked"

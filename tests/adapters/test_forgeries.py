@@ -123,7 +123,7 @@ async def test_a_path_of_another_ledger_or_rail_is_an_orphan(rig: Rig) -> None:
     assert await rig.state(payout_id) == "SUBMITTED"
 
 
-async def test_a_large_success_is_booked_once_a_status_query_confirms_it(rig: Rig) -> None:
+async def test_a_large_result_is_booked_once_a_status_query_confirms_it(rig: Rig) -> None:
     """Whoever learned the path of a payout cannot settle it: the query's answer comes by another."""
     true, forged = await rig.request(), await rig.request(msisdn=magic_msisdn("202"))
     careful = replace(rig.application, settings=rig.application.settings.model_copy(
