@@ -158,7 +158,9 @@ async def create_operator_key(
 
 def application_of(shop: Shop, **settings: Any) -> ClockedApplication:
     """The shop's composition root, listening on ports of its own."""
-    chosen = Settings(grpc_listen="127.0.0.1:0", http_listen="127.0.0.1:0", **settings)
+    # As with a database of our own, wherever the tests' is: the keys come from the shop's secret.
+    own: dict[str, Any] = {"database_url": None, "grpc_listen": "127.0.0.1:0", "http_listen": "127.0.0.1:0"}
+    chosen = Settings(**(own | settings))
     profile = Profile(shop.engine, "tests", SECRET)
     return ClockedApplication(
         settings=chosen,
