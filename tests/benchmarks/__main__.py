@@ -16,6 +16,7 @@ from api import logs
 from api.tables import console
 from tests.benchmarks import callbacks, measuring, posting, webhooks
 from tests.benchmarks.callbacks_report import callbacks_report
+from tests.benchmarks.plot import svg
 from tests.benchmarks.posting_report import posting_report
 from tests.benchmarks.reporting import Report, markdown, print_report
 from tests.benchmarks.webhooks_report import webhooks_report
@@ -51,6 +52,8 @@ def main(
     if target is not None:
         target.parent.mkdir(parents=True, exist_ok=True)
         target.write_text(markdown(report))
+        for chart in report.charts:
+            (target.parent / f"{chart.name}.svg").write_text(svg(chart))
     if not report.sound:
         raise typer.Exit(1)
 

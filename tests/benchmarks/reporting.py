@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from rich.console import Console
 
 from api.tables import RIGHT, table
+from tests.benchmarks.plot import Chart
 
 
 @dataclass(frozen=True, slots=True)
@@ -22,7 +23,8 @@ class Section:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Report:
-    """Everything one benchmark found. `sound` is whether the books agreed with their postings afterwards."""
+    """Everything one benchmark found. `sound` is whether the books agreed with their postings afterwards. Charts are
+    files beside the Markdown."""
 
     title: str
     command: str
@@ -31,6 +33,7 @@ class Report:
     sections: Sequence[Section]
     verdict: str
     sound: bool
+    charts: Sequence[Chart] = ()
 
 
 def yes_or_no(answer: object) -> str:
@@ -58,6 +61,7 @@ def markdown(report: Report) -> str:
         parts.append(_markdown_table(section))
         if section.note:
             parts.append(section.note)
+    parts += [f"![{chart.title}]({chart.name}.svg)" for chart in report.charts]
     parts.append("## Where it ran")
     parts.append("\n".join(f"- {name}: {value}" for name, value in report.facts.items()))
     parts.append(report.verdict)
