@@ -56,8 +56,8 @@ class ReversalCallback:
 
 @dataclass(frozen=True, slots=True)
 class Registration:
-    """Where the provider is to tell of money that comes in unasked, and whether it takes money when we leave the question
-    before it unanswered. Both addresses hold a secret token and are never logged."""
+    """Where the provider is to tell of money that comes in unasked, and whether it takes money if the question before
+    it stays unanswered. Both addresses hold a secret token and are never logged."""
 
     shortcode: str
     confirmation_url: str = field(repr=False)
