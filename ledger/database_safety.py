@@ -17,6 +17,7 @@ VERSION_MIN = 15
 _FACTS = text("""
 SELECT current_setting('fsync') AS fsync, current_setting('full_page_writes') AS full_page_writes,
        current_setting('synchronous_commit') AS synchronous_commit, current_setting('server_encoding') AS encoding,
+       current_setting('synchronous_standby_names') AS standby_names, pg_is_in_recovery() AS in_recovery,
        current_setting('server_version_num')::int / 10000 AS version,
        s.rolname AS role, s.rolsuper AS is_superuser, s.rolbypassrls AS bypasses_row_security,
        (SELECT min(o.rolname) FROM pg_roles o WHERE pg_has_role(session_user, o.oid, 'MEMBER') AND (
@@ -24,6 +25,10 @@ SELECT current_setting('fsync') AS fsync, current_setting('full_page_writes') AS
             OR o.oid IN (SELECT relowner FROM pg_class WHERE relnamespace = 'public'::regnamespace))) AS owner
 FROM pg_roles s WHERE s.rolname = session_user
 """)
+
+# From PostgreSQL 16 on; null where the server asked for no proof of who we are. Before, nothing tells.
+_AUTHENTICATED = text("SELECT SYSTEM_USER IS NOT NULL")
+_AUTHENTICATED_SINCE = 16
 
 _CONSEQUENCES = {
     "fsync": "a crash of the machine would lose or corrupt committed entries",
@@ -39,9 +44,12 @@ class Facts:
     fsync: str
     full_page_writes: str
     synchronous_commit: str
+    standby_names: str
+    in_recovery: bool
     encoding: str
     version: int
     role: str
+    is_authenticated: bool
     is_superuser: bool
     bypasses_row_security: bool
     owner: str | None
@@ -54,7 +62,9 @@ async def check_safety(connection: AsyncConnection, *, migration_head: str) -> N
     `connection` is one of the application's own engine, `migration_head` is migrate.head().
     """
     row = (await connection.execute(_FACTS)).one()
-    judge(Facts(**row._mapping, migration=await _migration(connection)), migration_head=migration_head)
+    is_authenticated = row.version < _AUTHENTICATED_SINCE or (await connection.execute(_AUTHENTICATED)).scalar_one()
+    facts = Facts(**row._mapping, is_authenticated=is_authenticated, migration=await _migration(connection))
+    judge(facts, migration_head=migration_head)
 
 
 def judge(facts: Facts, *, migration_head: str) -> None:
@@ -77,6 +87,16 @@ def _judge_server(facts: Facts) -> None:
                 "set it off, then start again",
                 setting=name,
             )
+    if facts.standby_names and facts.synchronous_commit == "local":
+        raise UnsafeDatabase(
+            "synchronous_commit is local and synchronous_standby_names is set: a failover would lose entries whose "
+            "callers were told that they are booked. Set synchronous_commit on, then start again",
+            setting="synchronous_commit",
+        )
+    if facts.in_recovery:
+        raise UnsafeDatabase(
+            "the server is a standby, which takes no entries: connect to the primary", setting="in_recovery"
+        )
     if facts.version < VERSION_MIN:
         raise UnsafeDatabase(f"the server is PostgreSQL {facts.version}: use {VERSION_MIN} or later", setting="version")
     if facts.encoding != "UTF8":
@@ -88,6 +108,12 @@ def _judge_server(facts: Facts) -> None:
 
 def _judge_role(facts: Facts) -> None:
     advice = "connect as daftari_app, which provisioning creates"
+    if not facts.is_authenticated:
+        raise UnsafeDatabase(
+            f"the server takes role {facts.role} at its word (trust): have pg_hba.conf ask for scram-sha-256, then "
+            "start again",
+            setting="trust",
+        )
     if facts.is_superuser:
         raise UnsafeDatabase(f"role {facts.role} is a superuser, whom no guard binds: {advice}", setting="superuser")
     if facts.bypasses_row_security:

@@ -83,11 +83,11 @@ def trial_balance_command(
 def entries_command(
     code: Annotated[str, typer.Argument(help="Ledger")],
     account: Annotated[str, typer.Option(help="Only entries on this account path")] = "",
-    subject: Annotated[str, typer.Option(help="Only entries about this, as KIND:ID")] = "",
+    subject: Annotated[str, typer.Option(help="Only entries about this, as KIND:ID, or KIND:")] = "",
     limit: Annotated[int, typer.Option(min=1, max=500)] = 20,
 ) -> None:
     """Prints the newest journal entries as a journal."""
-    kind, _, subject_id = subject.partition(":")
+    kind, subject_id = parse_subject(subject) if subject else ("", "")
 
     async def command(application: Application) -> None:
         async with transaction(application.engine) as connection:
@@ -102,6 +102,14 @@ def entries_command(
         console().print(entries_table("Journal, newest first", page.entries, zone=ledger.zone))
 
     run(command)
+
+
+def parse_subject(text: str) -> tuple[str, str]:
+    """("payout", "pay_...") from "payout:pay_...", and ("payout", "") from "payout:". Raises TextInvalid."""
+    kind, colon, subject_id = text.partition(":")
+    if not kind or not colon:
+        raise TextInvalid("write a subject as KIND:ID, or as KIND: for all of a kind", field="subject")
+    return kind, subject_id
 
 
 def parse_shortcode(text: str) -> tuple[str, str]:

@@ -19,6 +19,8 @@ from ledger.money import exponent_of
 from ledger.text import check_text
 
 _CODE = re.compile(r"[a-z][a-z0-9-]{1,31}", re.ASCII)
+# Names that mean another zone on every machine, so that two processes would date one entry differently.
+_NO_ZONES = frozenset({"localtime", "Factory"})
 _columns = tables.ledgers.c
 
 
@@ -43,7 +45,7 @@ async def create_ledger(
         raise TextInvalid("a ledger's code is 2 to 32 of a-z, 0-9 and dash, starting with a letter", field="code")
     check_text(name, field="name", length_max=200)
     exponent_of(base_currency)
-    if time_zone not in available_timezones():
+    if time_zone in _NO_ZONES or time_zone not in available_timezones():
         raise ZoneInvalid("name an IANA time zone, such as Africa/Nairobi", field="time_zone")
     values = {"code": code, "name": name, "base_currency": base_currency, "time_zone": time_zone, "created_at": now}
     await connection.execute(postgresql_insert(tables.ledgers).values(values).on_conflict_do_nothing())

@@ -248,6 +248,8 @@ BAD_INPUT = {
     ("books", "open", "kenya", "--currency", "UGX"): "LEDGER_EXISTS",
     ("books", "trial-balance", "never"): "LEDGER_NOT_FOUND",
     ("books", "entries", "kenya", "--account", "asset.never"): "ACCOUNT_NOT_FOUND",
+    ("books", "entries", "kenya", "--subject", "foo"): "TEXT_INVALID",
+    ("books", "entries", "kenya", "--subject", ":foo"): "TEXT_INVALID",
     ("partner", "create", "stall", "--ledger", "kenya", "--fee", "1.005"): "AMOUNT_INVALID",
     ("key", "create", "clerk", "--ledger", "kenya", "--partner", "stall"): "PARTNER_NOT_FOUND",
     ("key", "revoke", "dft_x"): "KEY_NOT_FOUND",

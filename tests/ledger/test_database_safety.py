@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from dataclasses import replace
 from pathlib import Path
 
@@ -20,9 +21,12 @@ SAFE = Facts(
     fsync="on",
     full_page_writes="on",
     synchronous_commit="on",
+    standby_names="",
+    in_recovery=False,
     encoding="UTF8",
     version=15,
     role="daftari_app",
+    is_authenticated=True,
     is_superuser=False,
     bypasses_row_security=False,
     owner=None,
@@ -67,6 +71,39 @@ async def test_a_server_that_does_not_write_through_is_refused(server_data: Path
     await server.stop()
 
     assert caught.value.facts == {"setting": setting}
+
+
+async def test_commits_that_do_not_wait_for_the_standby_are_refused(server_data: Path) -> None:
+    """The standby that takes over would lack what the primary acknowledged (scenario 15)."""
+    settings = {"synchronous_standby_names": "standby", "synchronous_commit": "local"}
+    server = EmbeddedServer(server_data, settings=settings)
+    await server.start()
+
+    with pytest.raises(UnsafeDatabase, match=r"a failover would lose entries .* Set synchronous_commit on"):
+        await check(server.url())
+    await server.stop()
+
+
+async def test_a_standby_is_refused(server_data: Path) -> None:
+    marker = server_data / "cluster" / "standby.signal"
+    marker.touch()
+    shutil.chown(marker, (server_data / "cluster").stat().st_uid)
+    server = EmbeddedServer(server_data)
+    await server.start()
+
+    with pytest.raises(UnsafeDatabase, match="is a standby, which takes no entries"):
+        await check(server.url())
+    await server.stop()
+
+
+async def test_a_server_that_asks_for_no_password_is_refused(server_data: Path) -> None:
+    (server_data / "cluster" / "pg_hba.conf").write_text("local all all trust\n")
+    server = EmbeddedServer(server_data)
+    await server.start()
+
+    with pytest.raises(UnsafeDatabase, match=r"at its word \(trust\): have pg_hba.conf ask for scram-sha-256"):
+        await check(server.url())
+    await server.stop()
 
 
 async def test_a_superuser_is_refused(database: Database) -> None:

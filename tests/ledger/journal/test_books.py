@@ -85,6 +85,8 @@ async def test_racing_creations_agree_on_one_ledger(engine: AsyncEngine) -> None
         ({"time_zone": "Nairobi"}, ZoneInvalid),
         ({"time_zone": "../../etc/passwd"}, ZoneInvalid),
         ({"time_zone": "africa/nairobi"}, ZoneInvalid),
+        ({"time_zone": "localtime"}, ZoneInvalid),
+        ({"time_zone": "Factory"}, ZoneInvalid),
     ],
 )
 async def test_refuses_wrong_properties_and_opens_nothing(
