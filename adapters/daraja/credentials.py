@@ -46,11 +46,13 @@ class DarajaAccess:
 
 @dataclass(frozen=True, slots=True)
 class DarajaSecrets:
-    """The app's consumer key and secret, and the API operator's password."""
+    """The app's consumer key and secret, the API operator's password, and the passkey that prompts are made with, None
+    where payers are not prompted."""
 
     consumer_key: Secret
     consumer_secret: Secret
     initiator_password: Secret
+    passkey: Secret | None = None
 
 
 class SecretsProvider(Protocol):
@@ -79,11 +81,12 @@ class DarajaSettings(DarajaAccess):
     consumer_key: Secret
     consumer_secret: Secret
     initiator_password: Secret
+    passkey: Secret | None = None
 
     @property
     def secrets(self) -> DarajaSecrets:
         """The secrets alone."""
-        return DarajaSecrets(self.consumer_key, self.consumer_secret, self.initiator_password)
+        return DarajaSecrets(self.consumer_key, self.consumer_secret, self.initiator_password, self.passkey)
 
 
 def security_credential(password: Secret, key: rsa.RSAPublicKey) -> Secret:

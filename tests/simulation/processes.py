@@ -18,6 +18,7 @@ from sqlalchemy.ext.asyncio import AsyncEngine
 from adapters.balances import BalanceWatch
 from adapters.daraja.client import DarajaRail
 from adapters.daraja.credentials import ConstantSecrets, DarajaAccess, DarajaSecrets
+from adapters.daraja.session import DarajaSession
 from adapters.dispatch import Dispatcher, DispatchSettings, Errand
 from adapters.inbound import Inbound
 from adapters.inquiry import Inquiry
@@ -142,7 +143,9 @@ class Process:
         )
         secrets = DarajaSecrets(Secret("key"), Secret("secret"), Secret("Password#1"))
         client = httpx.AsyncClient(transport=self.surroundings.provider, base_url=access.base_url)
-        return DarajaRail(access, secrets=ConstantSecrets(secrets), client=client, monotonic=self.clock.monotonic)
+        return DarajaRail(
+            DarajaSession(access, secrets=ConstantSecrets(secrets), client=client, monotonic=self.clock.monotonic)
+        )
 
     def _dispatcher(self, rails: dict[str, PayoutRail], keys: PartyKeys, shared: dict[str, Any]) -> Dispatcher:
         inquiry = Inquiry(
