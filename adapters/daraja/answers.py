@@ -19,6 +19,8 @@ class TokenRefused:
     """The gateway refused the access token before the core saw the request: with a fresh one it may be sent again."""
 
 
+# What an error answer to something submitted may prove.
+ErrorAnswer: TypeAlias = Rejected | NotSent | OutcomeUnknown | TokenRefused
 SubmissionAnswer: TypeAlias = Answer | TokenRefused
 QuestionAnswer: TypeAlias = Acknowledged | NotSent | OutcomeUnknown | TokenRefused
 
@@ -28,17 +30,22 @@ _REFUSED_QUESTION_SECONDS = 300.0
 
 def read_payout_answer(status: int, body: bytes, *, sent_under: str | None) -> SubmissionAnswer:
     """What the answer to a payment request proves; `sent_under` as in adapters.daraja.request."""
-    document = _read(status, body)
+    document = read_document(status, body)
     if isinstance(document, OutcomeUnknown):
         return document
     if 200 <= status < 300:
         return _read_acceptance(document, references.references_of(document, provider_reference=sent_under))
+    return read_submission_error(status, document)
+
+
+def read_submission_error(status: int, document: dict[str, object]) -> ErrorAnswer:
+    """What an error answer proves of something submitted that must not be done twice."""
     return _judge_payout_error(gateway.read_error(status, document))
 
 
 def read_question_answer(status: int, body: bytes) -> QuestionAnswer:
     """What the answer to a status or balance query proves: whether the question was taken in, and nothing else."""
-    document = _read(status, body)
+    document = read_document(status, body)
     if isinstance(document, OutcomeUnknown):
         return document
     if 200 <= status < 300:
@@ -46,7 +53,8 @@ def read_question_answer(status: int, body: bytes) -> QuestionAnswer:
     return _judge_question_error(gateway.read_error(status, document))
 
 
-def _read(status: int, body: bytes) -> dict[str, object] | OutcomeUnknown:
+def read_document(status: int, body: bytes) -> dict[str, object] | OutcomeUnknown:
+    """The document of an answer, whatever its status; a body that is none proves nothing."""
     try:
         return wire.parse_document(body)
     except wire.Unreadable as error:
@@ -55,15 +63,17 @@ def _read(status: int, body: bytes) -> dict[str, object] | OutcomeUnknown:
 
 def _read_acceptance(document: dict[str, object], ids: tuple[tuple[str, str], ...]) -> Acknowledged | OutcomeUnknown:
     response_code = wire.text(document.get("ResponseCode"))
-    if response_code == "0":
-        return Acknowledged(ids)
-    # No other ResponseCode is documented, and an answer of 2xx has passed the gateway, so the core may hold the
-    # request: a code that nobody explains proves nothing.
-    told = "no ResponseCode" if response_code is None else f"ResponseCode {response_code}"
+    return Acknowledged(ids) if response_code == "0" else accepted_oddly(response_code, ids)
+
+
+def accepted_oddly(code: str | None, ids: tuple[tuple[str, str], ...] = ()) -> OutcomeUnknown:
+    """An answer of 2xx has passed the gateway, so the core may hold the request: a code that nobody explains proves
+    nothing."""
+    told = "no ResponseCode" if code is None else f"ResponseCode {code}"
     return OutcomeUnknown(transport.redact(f"accepted with {told}"), ids)
 
 
-def _judge_payout_error(error: GatewayError) -> SubmissionAnswer:
+def _judge_payout_error(error: GatewayError) -> ErrorAnswer:
     match error.meaning:
         case Meaning.ACCESS_REFUSED:
             return TokenRefused()

@@ -84,20 +84,25 @@ def read_judged(document: dict[str, object]) -> Envelope:
     return envelope
 
 
-def _parameters(holder: object) -> Parameters:
-    """A list, a single object, or missing."""
-    inner = holder.get("ResultParameter", holder) if isinstance(holder, dict) else holder
+def read_parameters(items: object, *, named: str) -> Parameters:
+    """What a list of items tells, or a single one; nothing where there are none. `named` is the member that holds the
+    key of each: "Key", or "Name" for what comes of prompts."""
     told: dict[str, dict[str, None]] = {}
-    for item in inner if isinstance(inner, list) else [inner]:
-        key, value = _key_and_value(item)
+    for item in items if isinstance(items, list) else [items]:
+        key, value = _key_and_value(item, named=named)
         if key is not None and value is not None:
             told.setdefault(key, {})[value] = None
     return Parameters({key: tuple(values) for key, values in told.items()})
 
 
-def _key_and_value(item: object) -> tuple[str | None, str | None]:
+def _parameters(holder: object) -> Parameters:
+    """A list, a single object, or missing."""
+    return read_parameters(holder.get("ResultParameter", holder) if isinstance(holder, dict) else holder, named="Key")
+
+
+def _key_and_value(item: object, *, named: str) -> tuple[str | None, str | None]:
     # An item may lack its Value altogether, and a key of 2017 may be spaced: "Conversation ID".
     if not isinstance(item, dict):
         return None, None
-    key = wire.text(item.get("Key"))
+    key = wire.text(item.get(named))
     return None if key is None else key.replace(" ", ""), wire.text(item.get("Value"))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 from adapters.daraja import wire
@@ -25,17 +26,17 @@ class Request:
     id and refuses it a second time; None where nothing at Daraja would notice a second payment."""
 
     path: str
-    document: dict[str, str]
+    document: Mapping[str, str | int]
     sent_under: str | None
 
 
-def whole_shillings(amount: Money) -> str:
+def whole_shillings(amount: Money, *, limits: Mapping[str, RailLimits] = PAYOUT_LIMITS) -> str:
     """The amount as Daraja takes it. Raises AmountNotPayable rather than round."""
-    limits = PAYOUT_LIMITS.get(amount.currency)
-    if limits is None:
+    of_currency = limits.get(amount.currency)
+    if of_currency is None:
         raise AmountNotPayable(f"{RAIL} pays {wire.CURRENCY} only", field="amount", rail=RAIL)
-    check_payable(amount, limits, rail=RAIL)
-    return str(amount.minor_units // limits.step)
+    check_payable(amount, of_currency, rail=RAIL)
+    return str(amount.minor_units // of_currency.step)
 
 
 def fit_remarks(remarks: str) -> str:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import json
+from typing import Any
 
 import pytest
 from hypothesis import given
@@ -29,8 +30,8 @@ def request(payout: PayoutInstruction, access: DarajaAccess = ACCESS) -> Request
     return b2c.payment(payout, payout.payee, access=access, security_credential=Secret("Y3JlZA=="), callback_urls=URLS)
 
 
-def build(payout: PayoutInstruction, access: DarajaAccess = ACCESS) -> dict[str, str]:
-    return request(payout, access).document
+def build(payout: PayoutInstruction, access: DarajaAccess = ACCESS) -> dict[str, Any]:
+    return dict(request(payout, access).document)
 
 
 @pytest.mark.parametrize(
