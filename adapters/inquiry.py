@@ -76,7 +76,7 @@ class Inquiry:
             session, ledger_id=ledger.id, payout_ids=[one.payout_id for one in asking]
         )
         return [
-            (one, payouts[one.payout_id].rail, _inquiry(payouts[one.payout_id], references.get(one.payout_id, ())))
+            (one, payouts[one.payout_id].rail, _inquiry(one, payouts[one.payout_id], references.get(one.payout_id, ())))
             for one in asking
         ]
 
@@ -129,8 +129,11 @@ def _is_silent(claimed: Claimed) -> bool:
     return claimed.attempt > QUERIES_BEFORE_REPEAT
 
 
-def _inquiry(payout: writing.LockedPayout, references: tuple[tuple[str, str], ...]) -> PayoutInquiry:
+def _inquiry(
+    claimed: Claimed, payout: writing.LockedPayout, references: tuple[tuple[str, str], ...]
+) -> PayoutInquiry:
     return PayoutInquiry(
+        asked_before=claimed.attempt - 1,
         provider_reference=payout.provider_reference,
         rail=payout.rail,
         shortcode=payout.shortcode,

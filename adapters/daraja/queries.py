@@ -20,10 +20,12 @@ def status_query(
     inquiry: PayoutInquiry, *, access: DarajaAccess, security_credential: Secret, callback_urls: CallbackUrls
 ) -> Request:
     """Asks by the receipt where one is known, else by the id the gateway gave the payment (B2B and v1 of B2C), else by
-    our reference, which v3 of B2C knows as a payment's id."""
-    gateways_own = dict(inquiry.references).get(references.ORIGINATOR_CONVERSATION_ID)
+    our reference, which v3 of B2C knows as a payment's id. Messages may have named several such ids, and not all of
+    them need be this payment's: each question asks by the next."""
+    ids = [value for kind, value in inquiry.references if kind == references.ORIGINATOR_CONVERSATION_ID]
+    ids = ids or [inquiry.provider_reference]
     asked = (
-        {"OriginalConversationID": gateways_own or inquiry.provider_reference}
+        {"OriginalConversationID": ids[inquiry.asked_before % len(ids)]}
         if inquiry.receipt is None
         else {"TransactionID": inquiry.receipt}
     )

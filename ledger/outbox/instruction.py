@@ -30,8 +30,8 @@ class PayoutInstruction:
 
 @dataclass(frozen=True, slots=True)
 class PayoutInquiry:
-    """What became of the payout with this reference? `receipt` is the provider's, where one is known;
-    `references` are its ids for the payout, by kind."""
+    """What became of the payout with this reference? `receipt` is the provider's, where one is known; `references` are
+    what may be its ids for the payout, by kind; `asked_before` counts the questions so far, so that each is asked by."""
 
     provider_reference: str
     rail: str
@@ -39,6 +39,7 @@ class PayoutInquiry:
     amount: Money
     receipt: str | None
     references: tuple[tuple[str, str], ...] = ()
+    asked_before: int = 0
 
 
 class Blame(enum.Enum):

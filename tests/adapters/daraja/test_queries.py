@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 
 import pytest
 
@@ -40,6 +41,19 @@ def test_a_payment_is_asked_about_by_receipt_where_one_is_known_and_else_by_our_
     ours = {"SecurityCredential": "Y3JlZA==", "Remarks": "Status query", "Occasion": REFERENCE}
     assert list(request.document.items()) == expected(name, ours)
     assert request.path == "/mpesa/transactionstatus/v1/query"
+
+
+def test_several_ids_that_messages_named_are_asked_by_in_turn() -> None:
+    ids = (("daraja.originator_conversation_id", "29115-2-1"), ("daraja.originator_conversation_id", "29115-5-1"))
+    questions = [replace(inquiry(receipt=None), references=ids, asked_before=count) for count in range(3)]
+
+    requests = [
+        queries.status_query(one, access=ACCESS, security_credential=CREDENTIAL, callback_urls=urls_of("ts"))
+        for one in questions
+    ]
+
+    asked = [request.document["OriginalConversationID"] for request in requests]
+    assert asked == ["29115-2-1", "29115-5-1", "29115-2-1"]
 
 
 def test_balances_are_asked_for_as_documented() -> None:
