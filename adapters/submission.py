@@ -13,7 +13,7 @@ from ledger.database import Driver
 from ledger.journal.books import Ledger
 from ledger.journal.entry import Source
 from ledger.outbox import queue
-from ledger.outbox.instruction import Answer, NotSent, OutcomeUnknown, PayoutInstruction
+from ledger.outbox.instruction import Answer, NotSent, OutcomeUnknown, PayoutInstruction, Rejected
 from ledger.outbox.queue import Claimed, Finished
 from ledger.outcomes import NOT_SENT_QUEUE, Applied, OutcomeRecorder, Recorded
 from ledger.parties import PartyKeys, read_payees
@@ -28,6 +28,7 @@ RETRY_SECONDS_MAX = 900.0
 # With the rests between them, about an hour: what was not sent by then waits for a person as well as for its next try.
 TRIES_BEFORE_REVIEW = 8
 _LOST = OutcomeUnknown("the submission was interrupted before its answer was stored")
+_REFUSED_ONCE = OutcomeUnknown("the first try was refused after the payout had been sent again")
 
 
 class Submission:
@@ -71,8 +72,16 @@ class Submission:
 
     async def finish(self, session: Driver, ledger: Ledger, results: Sequence[tuple[Call, Answer]]) -> list[Done]:
         """Records the answers; what provably was not sent is tried again, later and later."""
-        await self._record(session, ledger, [report(call.claimed.payout_id, answer) for call, answer in results])
-        await self._tell_of_stuck(session, ledger, results)
+        results = await self._doubt_refusals(session, ledger, results)
+        recorded = await self._record(
+            session, ledger, [report(call.claimed.payout_id, answer) for call, answer in results]
+        )
+        waiting = [
+            call.claimed
+            for (call, answer), verdict in zip(results, recorded, strict=True)
+            if isinstance(answer, NotSent) and isinstance(verdict, Applied)
+        ]
+        await self._tell_of_stuck(session, ledger, waiting)
         return [
             Done(
                 type(answer).__name__,
@@ -86,12 +95,26 @@ class Submission:
         """A bug of the adapter: the payout may have left."""
         return OutcomeUnknown(f"the adapter failed with {type(error).__name__}")
 
-    async def _tell_of_stuck(self, session: Driver, ledger: Ledger, results: Sequence[tuple[Call, Answer]]) -> None:
-        stuck = [
-            call.claimed.payout_id
+    async def _doubt_refusals(
+        self, session: Driver, ledger: Ledger, results: Sequence[tuple[Call, Answer]]
+    ) -> list[tuple[Call, Answer]]:
+        """The answers; but a refusal that comes so late that the payout was sent again meanwhile gives nothing back: it
+        says nothing of that other try."""
+        ids = sorted(call.claimed.payout_id for call, _ in results)
+        refused = [call.claimed.payout_id for call, answer in results if isinstance(answer, Rejected)]
+        if not refused:
+            return list(results)
+        # Under the locks that a claim needs, so that no second try begins behind this look.
+        await writing.lock_payouts(session, ledger_id=ledger.id, payout_ids=ids)
+        again = await queue.find_begun(session, ledger_id=ledger.id, kind=queue.RESUBMIT, payout_ids=refused)
+        return [
+            (call, _REFUSED_ONCE if isinstance(answer, Rejected) and call.claimed.payout_id in again else answer)
             for call, answer in results
-            if isinstance(answer, NotSent) and call.claimed.attempt >= TRIES_BEFORE_REVIEW
         ]
+
+    async def _tell_of_stuck(self, session: Driver, ledger: Ledger, waiting: Sequence[Claimed]) -> None:
+        """Of those that wait for their next try, and of no payout that moved on while it was called about."""
+        stuck = [one.payout_id for one in waiting if one.attempt >= TRIES_BEFORE_REVIEW]
         await reviews.open_reviews(
             session,
             ledger_id=ledger.id,

@@ -78,6 +78,9 @@ _REOPEN = """
 UPDATE instructions SET done_at = NULL, due_at = %s
 WHERE ledger_id = %s AND kind = %s AND payout_id = ANY(%s) AND done_at IS NOT NULL
 """
+_BEGUN = """
+SELECT payout_id FROM instructions WHERE ledger_id = %s AND kind = %s AND payout_id = ANY(%s) AND attempts > 0
+"""
 _COMPLETE_THESE = "UPDATE instructions SET done_at = %s, lease_token = NULL WHERE ledger_id = %s AND id = ANY(%s)"
 
 
@@ -198,3 +201,9 @@ async def reopen(driver: Driver, *, ledger_id: int, kind: str, payout_ids: Seque
     """Makes the ended instructions of a kind due once more: something is known that was not."""
     if payout_ids:
         await driver.execute(_REOPEN, (due_at, ledger_id, kind, list(payout_ids)))
+
+
+async def find_begun(driver: Driver, *, ledger_id: int, kind: str, payout_ids: Sequence[int]) -> frozenset[int]:
+    """The payouts, among these, whose instruction of a kind was ever claimed."""
+    cursor = await driver.execute(_BEGUN, (ledger_id, kind, list(payout_ids)))
+    return frozenset(payout_id for (payout_id,) in await cursor.fetchall())
