@@ -4,7 +4,8 @@ LedgerError
 ├── InvalidInput            (INVALID)        the request itself is wrong; a field is named
 │   ├── AmountInvalid, CurrencyUnknown, CurrencyMismatch, MsisdnInvalid, PathInvalid, ZoneInvalid, TextInvalid,
 │   ├── TimeInvalid, PageTokenInvalid, CursorInvalid, ReversalInvalid, SetTooLarge, ChartInvalid, ChoiceInvalid
-│   └── EntryTooShort, EntryTooLong, EntryDoesNotBalance, KindReserved, AmountNotPayable, UrlRefused
+│   ├── EntryTooShort, EntryTooLong, EntryDoesNotBalance, KindReserved, AmountNotPayable, UrlRefused
+│   └── LoanTermsInvalid, LoanAmountRefused
 ├── NotFound                (NOT_FOUND)
 │   ├── LedgerNotFound, AccountNotFound, EntryNotFound, PayoutNotFound, PartnerNotFound, KeyNotFound
 │   └── RailNotFound, ReviewNotFound, SecretNotFound, WebhookNotFound
@@ -156,6 +157,14 @@ class ReversalInvalid(InvalidInput):
 
 class UrlRefused(InvalidInput):
     """Not a URL that may be called from here: not https, not a public address, or not plainly written."""
+
+
+class LoanTermsInvalid(InvalidInput):
+    """The terms of a loan product contradict one another, or make a schedule that pays nothing back."""
+
+
+class LoanAmountRefused(InvalidInput):
+    """The product lends no such amount."""
 
 
 class NotFound(LedgerError):

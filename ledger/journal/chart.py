@@ -1,8 +1,8 @@
 """The shipped mobile-money chart of accounts, as data, and opening it. Numbers and paths follow one scheme throughout.
 
-Three kinds of template: `COMMON` is opened once per ledger, `PER_SHORTCODE` once per provider's shortcode,
-`PER_PARTNER` once per partner. Accounts of wallets, banks, loans and promotion batches are opened by whoever needs
-them."""
+`COMMON` is opened once per ledger, `PER_SHORTCODE` once per provider's shortcode, `PER_PARTNER` once per partner,
+`PER_CUSTOMER` once per customer, `PER_LOAN` once per loan of our own and `PER_AGENT_LOAN` once per loan between others,
+`PER_LOAN_OF_ANY_MODE` for both. Accounts of banks and promotion batches are opened by whoever needs them."""
 
 from __future__ import annotations
 
@@ -20,7 +20,8 @@ _DEBIT, _CREDIT = Side.DEBIT, Side.CREDIT
 
 @dataclass(frozen=True, slots=True)
 class Template:
-    """One row of the chart. The path holds {provider}, {shortcode} or {partner} where it is opened per such a thing."""
+    """One row of the chart. The path holds {provider}, {shortcode}, {partner}, {customer} or {loan} where it is opened
+    per such a thing."""
 
     number: str
     path: str
@@ -35,6 +36,8 @@ COMMON = (
     Template("1160", "asset.transit.to_bank", "Withdrawals on their way to the bank", _ASSET, _DEBIT),
     Template("1170", "asset.transit.to_provider", "Top-ups on their way to the provider", _ASSET, _DEBIT),
     Template("1210", "asset.bank.main", "Bank", _ASSET, _DEBIT),
+    Template("1350", "asset.loans.disbursing", "Payouts of loans not born yet", _ASSET, _DEBIT, None, 0),
+    Template("1390", "asset.loans.ecl_allowance", "Allowance for expected credit losses", _ASSET, _CREDIT),
     Template(
         "1410",
         "asset.receivable.customer_clawback",
@@ -55,6 +58,10 @@ COMMON = (
     Template("2510", "liab.deferred_fee", "Fees for services not complete", _LIABILITY, _CREDIT, "deferred_fee", 0),
     Template("3100", "equity.opening", "Opening balances", _EQUITY, _CREDIT),
     Template("3900", "equity.retained", "Retained earnings", _EQUITY, _CREDIT),
+    Template("4110", "income.interest", "Interest", _INCOME, _CREDIT),
+    Template("4120", "income.loan_fees", "Loan fees", _INCOME, _CREDIT),
+    Template("4130", "income.penalties", "Penalties", _INCOME, _CREDIT),
+    Template("4140", "income.recoveries", "Recovered of loans written off", _INCOME, _CREDIT),
     Template("4210", "income.payout_fees", "Payout fees", _INCOME, _CREDIT, "payout_fee_income"),
     Template("4320", "income.unclaimed", "Unclaimed money released by law", _INCOME, _CREDIT),
     Template("4900", "income.recon", "Small reconciliation gains", _INCOME, _CREDIT),
@@ -64,8 +71,11 @@ COMMON = (
     Template("5120", "expense.bank_charges", "Bank charges", _EXPENSE, _DEBIT),
     Template("5130", "expense.sms_ussd", "SMS and USSD", _EXPENSE, _DEBIT),
     Template("5210", "revenue_reduction.promo", "Promotions, against revenue", _EXPENSE, _DEBIT),
+    Template("5310", "expense.impairment", "Loans written off", _EXPENSE, _DEBIT),
     Template("5320", "expense.fraud_loss", "Losses to fraud", _EXPENSE, _DEBIT),
     Template("5900", "expense.recon", "Small reconciliation losses", _EXPENSE, _DEBIT),
+    Template("9319", "memo.p2p_loans_contra", "Loans between others, contra", _MEMO, _CREDIT),
+    Template("9419", "memo.written_off_contra", "Loans written off and pursued, contra", _MEMO, _CREDIT),
 )
 
 _FLOAT, _FLIGHT = "asset.float.{provider}.{shortcode}", "{provider}.{shortcode}"
@@ -92,9 +102,48 @@ PER_PARTNER = (
     Template("2120", "liab.partner_prefund.{partner}", "Prefunded by partner {partner}", _LIABILITY, _CREDIT, None, 0),
 )
 
+PER_CUSTOMER = (
+    Template("2110", "liab.wallet.{customer}", "Wallet of {customer}", _LIABILITY, _CREDIT, None, 0),
+    Template("2220", "liab.overpayment.{customer}", "Paid too much by {customer}", _LIABILITY, _CREDIT, None, 0),
+)
+
+PER_LOAN = (
+    Template("1310", "asset.loans.principal.{loan}", "Principal of {loan}", _ASSET, _DEBIT, None, 0),
+    Template("1320", "asset.loans.interest_receivable.{loan}", "Interest due of {loan}", _ASSET, _DEBIT, None, 0),
+    Template("1330", "asset.loans.fees_receivable.{loan}", "Fees due of {loan}", _ASSET, _DEBIT, None, 0),
+    Template("1340", "asset.loans.penalty_receivable.{loan}", "Penalties due of {loan}", _ASSET, _DEBIT, None, 0),
+    Template("2520", "liab.deferred_loan_fee.{loan}", "Upfront fee of {loan}, unearned", _LIABILITY, _CREDIT, None, 0),
+)
+
+# What a borrower owes a lender is no asset of ours: kept count of, beside the books.
+PER_AGENT_LOAN = (
+    Template("9310", "memo.p2p_loans.principal.{loan}", "Principal of {loan}", _MEMO, _DEBIT, None, 0),
+    Template("9311", "memo.p2p_loans.interest.{loan}", "Interest due of {loan}", _MEMO, _DEBIT, None, 0),
+    Template("9312", "memo.p2p_loans.fees.{loan}", "Fees due of {loan}", _MEMO, _DEBIT, None, 0),
+    Template("9313", "memo.p2p_loans.penalty.{loan}", "Penalties due of {loan}", _MEMO, _DEBIT, None, 0),
+)
+
+PER_LOAN_OF_ANY_MODE = (
+    Template("9410", "memo.written_off.{loan}", "Written off of {loan} and pursued", _MEMO, _DEBIT, None, 0),
+)
+
+_TEMPLATES = (
+    *COMMON,
+    *PER_SHORTCODE,
+    *PER_PARTNER,
+    *PER_CUSTOMER,
+    *PER_LOAN,
+    *PER_AGENT_LOAN,
+    *PER_LOAN_OF_ANY_MODE,
+)
+
+# Whom an account belongs to, where it is opened for somebody or something.
+_OWNERS = ("partner", "customer", "loan")
+
 # The accounts that must come back to zero once nothing is under way; the ageing of what they hold is watched.
 CLEARING_PREFIXES = (
     "asset.transit.",
+    "asset.loans.disbursing",
     "asset.recon.",
     "liab.payout.",
     "liab.receipts.",
@@ -120,6 +169,28 @@ def partner_account(*, partner: str, currency: str) -> AccountSpec:
     return _spec(template, currency, {"partner": partner})
 
 
+def customer_accounts(*, customer: str, currency: str) -> list[AccountSpec]:
+    """What a borrower or a lender needs: a wallet, and where a loan's overpayment waits; neither goes below zero."""
+    return [_spec(template, currency, {"customer": customer}) for template in PER_CUSTOMER]
+
+
+def loan_accounts(*, loan: str, currency: str) -> list[AccountSpec]:
+    """What a loan of our own needs; none goes below zero, so nothing is collected that is not due. `loan` is its
+    public id in lower case, as paths are."""
+    return [_spec(template, currency, {"loan": loan}) for template in (*PER_LOAN, *PER_LOAN_OF_ANY_MODE)]
+
+
+def agent_loan_accounts(*, loan: str, currency: str) -> list[AccountSpec]:
+    """What a loan between a lender and a borrower needs: memorandum accounts alone."""
+    return [_spec(template, currency, {"loan": loan}) for template in (*PER_AGENT_LOAN, *PER_LOAN_OF_ANY_MODE)]
+
+
+def path_of(number: str, **values: str) -> str:
+    """The path of the account that has this number in the chart: path_of("1310", loan="loan_0c8q")."""
+    (template,) = (one for one in _TEMPLATES if one.number == number)
+    return template.path.format_map(values)
+
+
 def is_clearing(path: str) -> bool:
     """Whether the account holds money only while something is under way."""
     return path.startswith(CLEARING_PREFIXES)
@@ -127,11 +198,12 @@ def is_clearing(path: str) -> bool:
 
 def templates() -> Iterable[Template]:
     """Every row of the shipped chart, by number."""
-    return sorted((*COMMON, *PER_SHORTCODE, *PER_PARTNER), key=lambda template: template.number)
+    return sorted(_TEMPLATES, key=lambda template: template.number)
 
 
 def _spec(template: Template, currency: str, values: Mapping[str, str]) -> AccountSpec:
     values = MappingProxyType(values)
+    owner = next((kind for kind in _OWNERS if kind in values), None)
     return AccountSpec(
         path=template.path.format_map(values),
         name=template.name.format_map(values),
@@ -143,6 +215,6 @@ def _spec(template: Template, currency: str, values: Mapping[str, str]) -> Accou
         role=template.role,
         provider=values.get("provider"),
         wallet_ref=values.get("shortcode"),
-        owner_kind="partner" if "partner" in values else None,
-        owner_ref=values.get("partner"),
+        owner_kind=owner,
+        owner_ref=values[owner] if owner else None,
     )

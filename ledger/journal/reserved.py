@@ -9,7 +9,19 @@ from ledger.errors import KindReserved
 from ledger.journal.entry import Subject
 
 RESERVED_SUBJECT_KINDS = frozenset(
-    {"payout", "payout_receipt", "collection", "loan", "promotion", "reversal", "reconciliation"}
+    {
+        "payout",
+        "payout_receipt",
+        "collection",
+        "loan",
+        "loan_payout",
+        "loan_day",
+        "loan_charge",
+        "loan_repayment",
+        "promotion",
+        "reversal",
+        "reconciliation",
+    }
 )
 
 # The kind of every entry that reverses another. It is not "reversal.<something>": the original says what is undone.

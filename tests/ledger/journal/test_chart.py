@@ -24,15 +24,20 @@ SCHEME = {
     AccountClass.EXPENSE: ("5", {"expense", "revenue_reduction"}, Side.DEBIT),
     AccountClass.MEMO: ("9", {"memo"}, Side.DEBIT),
 }
+# Accounts that stand against others of their class, on the other side.
+CONTRA = {"1390", "9319", "9419"}
 
 
 def whole_chart(currency: str = "KES") -> list[AccountSpec]:
-    """Everything of a ledger with two shortcodes and two partners."""
+    """Everything of a ledger with two shortcodes, two partners, a customer, and a loan of each mode."""
     return [
         *chart.common_accounts(currency=currency),
         *chart.shortcode_accounts(provider="mpesa", shortcode="600100", currency=currency),
         *chart.shortcode_accounts(provider="mpesa", shortcode="600200", currency=currency),
         *(chart.partner_account(partner=partner, currency=currency) for partner in ("acme", "shop-2")),
+        *chart.customer_accounts(customer="customer_1", currency=currency),
+        *chart.loan_accounts(loan="loan_1", currency=currency),
+        *chart.agent_loan_accounts(loan="loan_2", currency=currency),
     ]
 
 
@@ -43,7 +48,7 @@ def test_number_path_class_and_side_follow_one_scheme(template: chart.Template) 
     assert template.number.startswith(digit)
     assert (len(template.number), template.number.isdigit()) == (4, True)
     assert template.path.partition(".")[0] in first_words
-    assert template.normal_side is side
+    assert template.normal_side is (side.opposite if template.number in CONTRA else side)
     assert template.floor in (None, 0)
 
 
@@ -56,10 +61,28 @@ def test_no_number_path_or_role_stands_twice() -> None:
     assert [one.number for one in templates] == sorted(one.number for one in templates)
 
 
-def test_only_clearing_accounts_and_partners_are_held_above_zero() -> None:
+def test_only_clearing_accounts_and_those_of_somebody_or_a_loan_are_held_above_zero() -> None:
+    owned = ("{partner}", "{customer}", "{loan}")
+
     for template in chart.templates():
         if template.floor is not None:
-            assert chart.is_clearing(template.path) or "{partner}" in template.path, template
+            assert chart.is_clearing(template.path) or template.path.endswith(owned), template
+
+
+def test_accounts_of_loans_and_customers_say_whose_they_are() -> None:
+    specs = [
+        *chart.loan_accounts(loan="loan_1", currency="KES"),
+        *chart.agent_loan_accounts(loan="loan_1", currency="KES"),
+        *chart.customer_accounts(customer="customer_1", currency="KES"),
+    ]
+
+    owners = {(spec.owner_kind, spec.owner_ref) for spec in specs}
+
+    assert owners == {("loan", "loan_1"), ("customer", "customer_1")}
+    assert {spec.path for spec in specs} == {
+        chart.path_of(spec.number, loan="loan_1", customer="customer_1") for spec in specs
+    }
+    assert {spec.floor for spec in specs} == {0}
 
 
 @pytest.mark.parametrize(
@@ -70,6 +93,9 @@ def test_only_clearing_accounts_and_partners_are_held_above_zero() -> None:
         ("liab.payout.unknown.mpesa.600100", True),
         ("liab.receipts.suspense", True),
         ("liab.deferred_fee", True),
+        ("asset.loans.disbursing", True),
+        ("asset.loans.principal.loan_1", False),
+        ("liab.deferred_loan_fee.loan_1", False),
         ("asset.float.mpesa.600100.utility", False),
         ("asset.bank.main", False),
         ("liab.partner_prefund.acme", False),
@@ -100,6 +126,9 @@ def test_refuses_to_name_an_account_after_what_is_no_word(word: str) -> None:
     for build in (
         lambda: chart.shortcode_accounts(provider="mpesa", shortcode=word, currency="KES"),
         lambda: chart.partner_account(partner=word, currency="KES"),
+        lambda: chart.customer_accounts(customer=word, currency="KES"),
+        lambda: chart.loan_accounts(loan=word, currency="KES"),
+        lambda: chart.agent_loan_accounts(loan=word, currency="KES"),
     ):
         with pytest.raises(PathInvalid):
             build()
