@@ -74,8 +74,8 @@ class Registered:
 
 @dataclass(frozen=True, slots=True)
 class Page:
-    """Some of what came in within a span of time, oldest first; `next_offset` is None on the last page. `unreadable`
-    counts rows that say nothing that could be booked."""
+    """Some of what came in within a span of time, oldest first; pages come in the provider's order. `next_offset` is
+    None on the last one. `unreadable` counts rows that say nothing that could be booked."""
 
     received: tuple[Received, ...]
     next_offset: int | None

@@ -26,6 +26,8 @@ from ledger.vault import RACING_CONSTRAINTS, open_secrets
 from ledger.vault_keys import Opener
 
 DARAJA_NAMES = ("consumer_key", "consumer_secret", "initiator_password")
+# Prompts need it, and nothing else does.
+DARAJA_OPTIONAL_NAMES = ("passkey",)
 # A session waits its lock_timeout of five seconds for a lock; this often is longer than any provider takes for a token.
 LOCK_TRIES_MAX = 12
 _LOCK = text("SELECT pg_advisory_lock(hashtextextended(:name, 0))")
@@ -43,22 +45,23 @@ class VaultedDaraja:
         self, *, engine: AsyncEngine, shortcode: str, opener: Opener, ids: IdSource, now: Callable[[], datetime]
     ) -> None:
         self._engine = engine
-        self._names = {name: f"daraja/{shortcode}/{name}" for name in DARAJA_NAMES}
+        self._names = {name: f"daraja/{shortcode}/{name}" for name in DARAJA_NAMES + DARAJA_OPTIONAL_NAMES}
         self._opener = opener
         self._ids = ids
         self._now = now
 
     async def daraja_secrets(self) -> DarajaSecrets:
-        """Raises VaultSealed, SecretNotFound, DatabaseUnavailable."""
+        """Raises VaultSealed, SecretNotFound for one that is needed, DatabaseUnavailable."""
         with _refusing():
             opened = await run(self._engine, self._open, again_on=RACING_CONSTRAINTS)
-        return DarajaSecrets(**{name: Secret(opened[place]) for name, place in self._names.items()})
+        return DarajaSecrets(**{name: Secret(opened[place]) for name, place in self._names.items() if place in opened})
 
     async def _open(self, connection: AsyncConnection) -> dict[str, str]:
         return await open_secrets(
             await driver(connection),
             grant=current_grant(),
-            names=list(self._names.values()),
+            names=[self._names[name] for name in DARAJA_NAMES],
+            optional=[self._names[name] for name in DARAJA_OPTIONAL_NAMES],
             opener=self._opener,
             ids=self._ids,
             now=self._now(),

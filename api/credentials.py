@@ -23,6 +23,7 @@ WORKERS_ALONE = (
     "daraja_consumer_key",
     "daraja_consumer_secret",
     "daraja_initiator_password",
+    "daraja_passkey",
 )
 
 

@@ -76,12 +76,15 @@ class Settings(BaseSettings):
         default="", description="Daraja's host; empty leaves the rail off. https://api.safaricom.co.ke in production"
     )
     daraja_secrets: Literal["environment", "vault"] = Field(
-        default="environment", description="Where the rail's three secrets are: below, or in the vault of the ledger"
+        default="environment", description="Where the rail's secrets are: below, or in the vault of the ledger"
     )
     daraja_consumer_key: SecretStr = Field(default=SecretStr(""), description="OAuth consumer key")
     daraja_consumer_secret: SecretStr = Field(default=SecretStr(""), description="OAuth consumer secret")
     daraja_initiator_name: str = Field(default="", description="API operator's user name")
     daraja_initiator_password: SecretStr = Field(default=SecretStr(""), description="API operator's password")
+    daraja_passkey: SecretStr = Field(
+        default=SecretStr(""), description="Passkey of M-Pesa Express; empty where no payer is prompted"
+    )
     daraja_certificate: Path | None = Field(
         default=None, description="Safaricom's certificate for the SecurityCredential, PEM or DER"
     )

@@ -228,7 +228,7 @@ async def _application(
     }
     if Role.WORKER not in roles:
         return Application(rails=declared_rails(settings), **shared)
-    rails = connect_rails(settings, profile, ids=shared["ids"], now=Application.now)
+    rails = connect_rails(settings, profile, ids=shared["ids"], now=Application.now).payouts
     for rail in rails.values():
         stack.push_async_callback(rail.close)
     return WorkerApplication(rails=rails, **shared)

@@ -190,9 +190,17 @@ async def list_secrets(driver: Driver, *, ledger_id: int, after: str, limit: int
 
 
 async def open_secrets(
-    driver: Driver, *, grant: Grant, names: Sequence[str], opener: Opener, ids: IdSource, now: datetime
+    driver: Driver,
+    *,
+    grant: Grant,
+    names: Sequence[str],
+    opener: Opener,
+    ids: IdSource,
+    now: datetime,
+    optional: Sequence[str] = (),
 ) -> dict[str, str]:
-    """The newest version of each named secret, for the call that the grant is bound to, and a record of it.
+    """The newest version of each named secret, for the call that the grant is bound to, and a record of it; of the
+    `optional` ones those that were ever written.
 
     Raises VaultSealed where no such call is committed and under way or the opener's keys do not fit, SecretNotFound
     where a secret was never written."""
@@ -200,7 +208,7 @@ async def open_secrets(
     row = await (await driver.execute(_IS_UNDER_WAY, parameters)).fetchone()
     if row is None or not row[0]:
         raise VaultSealed("secrets are opened for a committed attempt under way and for nothing else")
-    rows = await (await driver.execute(_READ, (grant.ledger_id, list(names)))).fetchall()
+    rows = await (await driver.execute(_READ, (grant.ledger_id, [*names, *optional]))).fetchall()
     opened = {}
     for name, version, sealed, wrapped, fingerprint in rows:
         place = _place(grant.ledger_id, name, version)

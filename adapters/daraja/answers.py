@@ -19,13 +19,14 @@ class TokenRefused:
     """The gateway refused the access token before the core saw the request: with a fresh one it may be sent again."""
 
 
-# What an error answer to something submitted may prove.
+# What an error answer may prove, to something submitted and to a question.
 ErrorAnswer: TypeAlias = Rejected | NotSent | OutcomeUnknown | TokenRefused
+QuestionErrorAnswer: TypeAlias = NotSent | OutcomeUnknown | TokenRefused
 SubmissionAnswer: TypeAlias = Answer | TokenRefused
 QuestionAnswer: TypeAlias = Acknowledged | NotSent | OutcomeUnknown | TokenRefused
 
 # A refused question is refused alike until somebody changes the set-up.
-_REFUSED_QUESTION_SECONDS = 300.0
+REFUSED_QUESTION_SECONDS = 300.0
 
 
 def read_payout_answer(status: int, body: bytes, *, sent_under: str | None) -> SubmissionAnswer:
@@ -50,6 +51,11 @@ def read_question_answer(status: int, body: bytes) -> QuestionAnswer:
         return document
     if 200 <= status < 300:
         return _read_acceptance(document, references.query_references_of(document))
+    return read_question_error(status, document)
+
+
+def read_question_error(status: int, document: dict[str, object]) -> QuestionErrorAnswer:
+    """What an error answer proves of a question, which may be asked again."""
     return _judge_question_error(gateway.read_error(status, document))
 
 
@@ -89,13 +95,13 @@ def _judge_payout_error(error: GatewayError) -> ErrorAnswer:
             return OutcomeUnknown(str(error))
 
 
-def _judge_question_error(error: GatewayError) -> QuestionAnswer:
+def _judge_question_error(error: GatewayError) -> QuestionErrorAnswer:
     match error.meaning:
         case Meaning.ACCESS_REFUSED:
             return TokenRefused()
         case Meaning.THROTTLED | Meaning.BUSY:
             return NotSent(str(error), error.retry_after_seconds)
         case Meaning.REFUSED:
-            return NotSent(f"the question was refused: {error}", _REFUSED_QUESTION_SECONDS)
+            return NotSent(f"the question was refused: {error}", REFUSED_QUESTION_SECONDS)
         case Meaning.DUPLICATE | Meaning.UNPROVEN:
             return OutcomeUnknown(str(error))

@@ -11,7 +11,7 @@ from functools import partial
 
 from adapters import transport
 from adapters.daraja import answers, b2b, b2c, queries, session
-from adapters.daraja.credentials import DarajaAccess, DarajaSettings, SecretsProvider
+from adapters.daraja.credentials import DarajaSettings
 from adapters.daraja.declared import CAPABILITIES, DeclaredDaraja
 from adapters.daraja.request import Request
 from adapters.daraja.session import DarajaSession
@@ -31,21 +31,6 @@ def open_rail(
 ) -> DarajaRail:
     """A rail whose secrets are in its settings. Raises TextInvalid for a certificate or password of no use."""
     return DarajaRail(session.open_session(settings, monotonic=monotonic, limits=limits, token_store=token_store))
-
-
-def connect_rail(
-    access: DarajaAccess,
-    *,
-    secrets: SecretsProvider,
-    monotonic: Callable[[], float],
-    limits: HttpLimits = transport.DEFAULT_LIMITS,
-    token_store: TokenStore | None = None,
-) -> DarajaRail:
-    """A rail with an HTTP client of its own that asks for its secrets at each call. Raises TextInvalid for a
-    certificate of no use."""
-    return DarajaRail(
-        session.connect_session(access, secrets=secrets, monotonic=monotonic, limits=limits, token_store=token_store)
-    )
 
 
 class DarajaRail(DeclaredDaraja):

@@ -39,7 +39,7 @@ def whole_shillings(amount: Money, *, limits: Mapping[str, RailLimits] = PAYOUT_
     return str(amount.minor_units // of_currency.step)
 
 
-def fit_remarks(remarks: str) -> str:
+def fit_remarks(remarks: str, *, when_too_short: str = _REMARKS_WHEN_TOO_SHORT) -> str:
     """Required, 2 to 100 characters; words for a person, so they are fitted rather than refused."""
-    printable = "".join(character if character.isprintable() else " " for character in remarks).strip()
-    return printable[:_REMARKS_LENGTH_MAX] if len(printable) >= 2 else _REMARKS_WHEN_TOO_SHORT
+    printable = wire.printable(remarks)
+    return printable[:_REMARKS_LENGTH_MAX] if len(printable) >= 2 else when_too_short

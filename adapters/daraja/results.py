@@ -8,7 +8,7 @@ from __future__ import annotations
 from adapters.daraja import b2b, b2b_results, envelope, references, result_codes, wire
 from adapters.daraja.envelope import Envelope, Parameters
 from adapters.provider import CallbackUnreadable, PayoutCallback
-from ledger.outbox.instruction import Blame, Failed, OutcomeUnknown, Settled
+from ledger.outbox.instruction import Failed, OutcomeUnknown, Settled
 
 _RECEIPT = "TransactionReceipt"
 
@@ -56,8 +56,7 @@ def _judge(result: Envelope, ids: tuple[tuple[str, str], ...]) -> Settled | Fail
         return _judge_success(result.parameters, ids)
     # A failure that names a receipt contradicts itself.
     if result.code in result_codes.DEFINITE_FAILURES and _RECEIPT not in result.parameters:
-        blame = Blame.ACCESS if result.code in result_codes.ACCESS_REFUSED else Blame.PAYMENT
-        return Failed(result.code, result.description, ids, blame)
+        return Failed(result.code, result.description, ids, result_codes.blame_for_payment(result.code))
     return OutcomeUnknown(result.told, ids)
 
 

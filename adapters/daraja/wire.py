@@ -11,7 +11,7 @@ from datetime import UTC, datetime, timedelta, timezone
 from decimal import Decimal
 from typing import Any, NoReturn
 
-from ledger.errors import AmountInvalid, CurrencyUnknown
+from ledger.errors import AmountInvalid, CurrencyUnknown, MsisdnInvalid
 from ledger.money import Money, parse_decimal
 from ledger.msisdn import Msisdn
 
@@ -30,6 +30,7 @@ _TIMESTAMP = re.compile(r"([0-9]{4})([0-9]{2})([0-9]{2})([0-9]{2})([0-9]{2})([0-
 # What Java prints of such a number as a double.
 _TIMESTAMP_AS_DOUBLE = re.compile(r"[0-9]\.[0-9]{1,13}[eE]\+?13")
 _PARTY = re.compile(r"\s*\+?([0-9]{8,15})(?=\s|[-\u2013]|$)")
+_SHORTCODE = re.compile(r"[0-9]{3,10}")
 # Daraja's shortcodes have five to seven digits; eight or more are a telephone number.
 _SHORTCODE_PARTY = re.compile(r"\s*([0-9]{3,7})(?=\s|[-\u2013]|$)")
 _LOCAL_MSISDN = re.compile(r"0([17][0-9]{8})")
@@ -70,6 +71,11 @@ def parse_document(body: bytes) -> dict[str, object]:
 def text(value: object) -> str | None:
     """A JSON string, or a number as it was written; None for anything else."""
     return value if isinstance(value, str) else None
+
+
+def printable(words: str) -> str:
+    """Words for a person, in one line: whatever cannot be printed is a space, and none is left at the ends."""
+    return "".join(character if character.isprintable() else " " for character in words).strip()
 
 
 def identifier(value: object) -> str | None:
@@ -116,6 +122,11 @@ def timestamp(value: object) -> datetime | None:
     return None if match is None else _east_africa(*match.groups())
 
 
+def shortcode(value: object) -> str | None:
+    """A shortcode or till, string or number; None for anything else."""
+    return value if isinstance(value, str) and _SHORTCODE.fullmatch(value) else None
+
+
 def party_shortcode(value: object) -> str | None:
     """The shortcode of "600977 - NAME"; None if there is none, or a telephone number stands there."""
     match = _SHORTCODE_PARTY.match(value) if isinstance(value, str) else None
@@ -123,14 +134,17 @@ def party_shortcode(value: object) -> str | None:
 
 
 def party_msisdn(value: object) -> Msisdn | None:
-    """The number of "254700000017 - NAME", also in Kenya's local form (0700...); None if it is masked or missing. The
-    name is a person's and is dropped here."""
+    """The number of "254700000017 - NAME", also in Kenya's local form (0700...); None if it is masked, missing or no
+    number of any country. The name is a person's and is dropped here."""
     match = _PARTY.match(value) if isinstance(value, str) else None
     if match is None:
         return None
     digits = match.group(1)
     local = _LOCAL_MSISDN.fullmatch(digits)
-    return Msisdn(f"254{local.group(1)}" if local else digits)
+    try:
+        return Msisdn(f"254{local.group(1)}" if local else digits)
+    except MsisdnInvalid:
+        return None
 
 
 def _east_africa(*parts: str) -> datetime | None:

@@ -45,8 +45,9 @@ class Channel(enum.Enum):
 
 @dataclass(frozen=True, slots=True)
 class Received:
-    """Money that the provider took in for one of our shortcodes. `receipt` is unique at the provider; `completed_at` is
-    the provider's time, UTC; `reference` is what the payer typed as the account, "" for none: free text, often a phone
+    """Money that the provider took in for one of our shortcodes. `receipt` is unique at the provider; `shortcode` is ""
+    where the message names none, as the answer to a prompt, which is for the prompt's own; `completed_at` is the
+    provider's time, UTC; `reference` is what the payer typed as the account, "" for none: free text, often a phone
     number. `balance_after` is what the provider says that the shortcode held then, where it does."""
 
     receipt: str

@@ -341,6 +341,14 @@ def test_nothing_but_our_own_request_is_taken_for_the_echo_of_one(name: str) -> 
     assert isinstance(read_payout_callback("timeout", example(name)), CallbackUnreadable)
 
 
+@pytest.mark.parametrize("party", ["00000000 - SAFI", "012345678", "000254700000017"])
+def test_digits_that_are_no_number_of_anyone_name_no_payee(party: str) -> None:
+    callback = result(json.dumps(with_parameter("ReceiverPartyPublicName", party)).encode())
+
+    assert callback.msisdn is None
+    assert isinstance(callback.outcome, Settled)
+
+
 @pytest.mark.parametrize("kind", ["", "results", "validation"])
 def test_an_unknown_kind_of_callback_is_unreadable(kind: str) -> None:
     assert isinstance(read_payout_callback(kind, example("b2c-result-success.json")), CallbackUnreadable)

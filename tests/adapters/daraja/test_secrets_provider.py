@@ -10,8 +10,9 @@ from collections.abc import AsyncIterator
 import pytest
 from cryptography.hazmat.primitives.asymmetric import padding, rsa
 
-from adapters.daraja.client import DarajaRail, connect_rail
+from adapters.daraja.client import DarajaRail
 from adapters.daraja.credentials import DarajaAccess, DarajaSecrets
+from adapters.daraja.session import connect_session
 from adapters.transport import Secret
 from ledger.errors import DatabaseUnavailable
 from ledger.outbox.instruction import Acknowledged, NotSent
@@ -50,7 +51,7 @@ async def rail(server: ScriptedServer, base_url: str, certificate_pem: bytes, sa
     access = DarajaAccess(
         base_url=base_url, initiator_name="daftari_api", certificate=certificate_pem, shortcode="600584"
     )
-    rail = connect_rail(access, secrets=safe, monotonic=time.monotonic)
+    rail = DarajaRail(connect_session(access, secrets=safe, monotonic=time.monotonic))
     yield rail
     await rail.close()
 
