@@ -268,6 +268,8 @@ def _contradiction(outcome: Outcome, payout: LockedPayout) -> str:
     told = event_of(outcome).value
     if isinstance(outcome, Settled):
         told = f"{told} with {outcome.amount} under receipt {outcome.receipt}"
+    elif isinstance(outcome, Failed | Rejected):
+        told = f"{told} with code {outcome.code}"
     return f"{told} while {payout.state.value}"
 
 

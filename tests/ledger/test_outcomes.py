@@ -176,6 +176,8 @@ async def test_a_failure_after_the_settlement_changes_nothing_and_awaits_a_perso
     assert verdict == Unchanged(State.SETTLED, Standing.CONFLICT)
     assert await shop.balance(FLOAT) == shop.float_opening - AMOUNT
     assert await shop.reviews() == [("provider-conflict", payout_id)]
+    told = await shop.rows("SELECT reason FROM reviews WHERE ledger_id = :ledger")
+    assert told == [("failed with code 2040 while SETTLED",)]
 
 
 @pytest.mark.parametrize("state", [State.SETTLED, State.CONFLICTED])
