@@ -102,7 +102,7 @@ def make_schedule(terms: LoanTerms, *, principal: Money, starts_on: date, is_bus
     days = nominal_dates(terms, starts_on)
     rates = [_rate(terms, start, end) for start, end in pairwise(days)]
     shares = _flat(terms, rates) if terms.method is InterestMethod.FLAT else _reducing(terms, rates)
-    principals, interests = _rounded(shares, principal.minor_units // terms.step, terms.step)
+    principals, interests = _rounded(terms, shares, principal.minor_units)
     instalments = [
         Instalment(number, days[number - 1], days[number], _rolled(days[number], is_business_day), share, interest)
         for number, (share, interest) in enumerate(zip(principals, interests, strict=True), start=1)
@@ -185,18 +185,24 @@ def _reducing(terms: LoanTerms, rates: Sequence[int]) -> _Shares:
     return _Shares(principal, interest, one * whole)
 
 
-def _rounded(shares: _Shares, principal: int, step: int) -> tuple[list[int], list[int]]:
-    """Principal and interest parts in minor units, for a principal in steps. What an instalment comes to is rounded,
-    and its interest; principal is the difference: so instalments that should be equal differ by one step at most."""
-    whole = shares.denominator
-    interest_exact = [share * principal for share in shares.interest]
-    exact = [share * principal + part for share, part in zip(shares.principal, interest_exact, strict=True)]
-    interest = (2 * sum(interest_exact) + whole) // (2 * whole)
-    totals = _largest_remainder(exact, whole, principal + interest, [principal + interest] * len(exact))
-    interests = _largest_remainder(interest_exact, whole, interest, totals)
-    return [(total - part) * step for total, part in zip(totals, interests, strict=True)], [
-        part * step for part in interests
-    ]
+def _rounded(terms: LoanTerms, shares: _Shares, principal: int) -> tuple[list[int], list[int]]:
+    """Principal and interest parts in minor units. What an instalment comes to is rounded, and its interest; principal
+    is the difference: so instalments that should be equal differ by one step at most."""
+    idle, step, whole, steps = terms.interest_only, terms.step, shares.denominator, principal // terms.step
+    exact = [part * steps for part in shares.interest]
+    totals = [share * steps + part for share, part in zip(shares.principal, exact, strict=True)]
+    interest_idle = _nearest(sum(exact[:idle]), whole)
+    interest = _nearest(sum(exact), whole) - interest_idle
+    before = _largest_remainder(exact[:idle], whole, interest_idle, [interest_idle] * idle)
+    whole_parts = [steps + interest] * (len(exact) - idle)
+    after = _largest_remainder(totals[idle:], whole, steps + interest, whole_parts)
+    interests = before + _largest_remainder(exact[idle:], whole, interest, after)
+    principals = [total - part for total, part in zip(before + after, interests, strict=True)]
+    return [part * step for part in principals], [part * step for part in interests]
+
+
+def _nearest(numerator: int, whole: int) -> int:
+    return (2 * numerator + whole) // (2 * whole)
 
 
 def _largest_remainder(exact: Sequence[int], whole: int, total: int, ceilings: Sequence[int]) -> list[int]:
