@@ -214,7 +214,8 @@ async def test_no_transaction_is_open_while_a_call_is_under_way(rig: Rig) -> Non
     async def look() -> None:
         (row,) = await rig.rows(
             "SELECT count(*) AS open FROM pg_stat_activity "
-            "WHERE datname = current_database() AND pid <> pg_backend_pid() AND xact_start IS NOT NULL"
+            "WHERE datname = current_database() AND pid <> pg_backend_pid() AND xact_start IS NOT NULL "
+            "AND backend_type = 'client backend'"
         )
         open_transactions.append(row.open)
 
