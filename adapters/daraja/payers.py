@@ -12,8 +12,8 @@ from adapters.daraja import wire
 from ledger.outbox.collecting import Payer, PayerForm
 
 _PLAIN = re.compile(r"\+?[0-9]{8,15}")
-# What Java prints of such a number as a double.
-_PLAIN_AS_DOUBLE = re.compile(r"[0-9]\.[0-9]{1,14}[eE]\+?1[0-4]")
+# What is printed of such a number as a double.
+_PLAIN_AS_DOUBLE = re.compile(r"[0-9]\.[0-9]{1,14}[eE]\+?1[0-4]|[0-9]{8,15}\.0")
 # Both documented forms, 2547 ***** 126 and 25470****149.
 _MASKED = re.compile(r"(?=.*[0-9])(?=.*[*xX])\+?[0-9*xX ]{4,30}")
 _HASHED = re.compile(r"[0-9a-fA-F]{64}")
@@ -34,16 +34,12 @@ def _number(value: object) -> tuple[PayerForm, str]:
     told = (wire.text(value) or "").strip()
     if _PLAIN_AS_DOUBLE.fullmatch(told):
         told = format(Decimal(told), "f").removesuffix(".0")
-    if _PLAIN.fullmatch(told):
-        return PayerForm.PLAIN, _international(told)
+    plain = wire.party_msisdn(told) if _PLAIN.fullmatch(told) else None
+    if plain is not None:
+        return PayerForm.PLAIN, plain.digits
     if _HASHED.fullmatch(told):
         return PayerForm.HASHED, told.lower()
     return PayerForm.MASKED, told if _MASKED.fullmatch(told) else ""
-
-
-def _international(told: str) -> str:
-    found = wire.party_msisdn(told)
-    return "" if found is None else found.digits
 
 
 def _name(parts: tuple[object, ...]) -> str:
