@@ -6,10 +6,10 @@ import asyncio
 from collections.abc import Awaitable, Callable, Sequence
 from typing import Generic, TypeAlias, TypeVar
 
-from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
+from sqlalchemy.ext.asyncio import AsyncEngine
 
 from api.failures import known_refusal
-from ledger.database import Driver, driver, run
+from ledger.database import Driver, run_session
 from ledger.gather import DEFAULT_LIMITS, Gatherer, Limits
 from ledger.journal.books import Ledger
 
@@ -41,16 +41,20 @@ class LedgerGatherers(Generic[Item, Result]):
         self._limits = limits
         self._gatherers: dict[int, Gatherer[Item, Result]] = {}
 
+    def check_room(self, ledger: Ledger, count: int, *, deadline: float | None) -> None:
+        """Raises Overloaded where submitting so many items now would: for who would otherwise work in vain first."""
+        self._gatherer(ledger).check_room(count, deadline=deadline)
+
     def submit(self, ledger: Ledger, item: Item, *, deadline: float | None) -> asyncio.Future[Result]:
         """Takes the item now; the future brings its verdict, or TooLate, CommitUnknown and what broke. Raises
         Overloaded. Items of one ledger are judged in the order of these calls."""
         return self._gatherer(ledger).submit(item, deadline=deadline)
 
-    async def submit_all(
+    def submit_all(
         self, ledger: Ledger, items: Sequence[Item], *, deadline: float | None
-    ) -> list[Result | BaseException]:
-        """A verdict or an error per item, in order. Raises Overloaded where not all of them find room."""
-        return await self._gatherer(ledger).submit_all(items, deadline=deadline)
+    ) -> asyncio.Future[list[Result | BaseException]]:
+        """The same for many: a verdict or an error per item, in order. Raises Overloaded where not all find room."""
+        return self._gatherer(ledger).submit_all(items, deadline=deadline)
 
     async def close(self) -> None:
         """Finishes what was taken and takes nothing more."""
@@ -65,10 +69,10 @@ class LedgerGatherers(Generic[Item, Result]):
 
     def _new_gatherer(self, ledger: Ledger) -> Gatherer[Item, Result]:
         async def flush(items: Sequence[Item]) -> Sequence[Result]:
-            async def command(connection: AsyncConnection) -> Sequence[Result]:
-                return await self._command(await driver(connection), ledger, items)
+            async def command(session: Driver) -> Sequence[Result]:
+                return await self._command(session, ledger, items)
 
-            return await run(self._engine, command, again_on=self._again_on)
+            return await run_session(self._engine, command, again_on=self._again_on)
 
         # A refusal of a whole set (an unknown COMMIT, a database away, a contended one) is about no item in it.
         return Gatherer(

@@ -15,7 +15,7 @@ from ledger.ids import IdSource
 from ledger.journal.accounts import AccountDirectory
 from ledger.journal.books import Ledger
 from ledger.journal.decide import PostRequest
-from ledger.journal.post import PostResult, post_entries
+from ledger.journal.post import PostResult, post_entries_at_commit
 
 # A racing process took the key or the id meanwhile: run again, the set finds its replays and chooses other ids.
 RACES = frozenset({"idempotency_keys_pkey", "journal_entries_pkey", "postings_pkey"})
@@ -32,9 +32,11 @@ def open_poster(
     monotonic: Callable[[], float],
     limits: Limits,
 ) -> EntryPoster:
-    """The gatherer in front of post_entries. Close it when the server has stopped."""
+    """The gatherer in front of post_entries_at_commit. Close it when the server has stopped."""
 
     async def post(driver: Driver, ledger: Ledger, requests: Sequence[PostRequest]) -> Sequence[PostResult]:
-        return await post_entries(driver, ledger=ledger, requests=requests, directory=directory, ids=ids, now=now())
+        return await post_entries_at_commit(
+            driver, ledger=ledger, requests=requests, directory=directory, ids=ids, now=now()
+        )
 
     return LedgerGatherers(engine, post, again_on=RACES, monotonic=monotonic, limits=limits)

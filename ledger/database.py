@@ -12,15 +12,15 @@ from typing import Any, TypeAlias, TypeVar
 
 import psycopg
 from psycopg.conninfo import make_conninfo
-from psycopg.rows import TupleRow
 from sqlalchemy import URL, event, make_url
 from sqlalchemy.exc import DBAPIError, DisconnectionError
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, create_async_engine
 from tenacity import AsyncRetrying, retry_if_exception, stop_after_attempt, wait_random_exponential
 
 from ledger.errors import CommitUnknown, Overloaded
+from ledger.session import Session
 
-Driver: TypeAlias = psycopg.AsyncConnection[TupleRow]
+Driver: TypeAlias = Session
 Result = TypeVar("Result")
 
 TRIES_MAX = 8
@@ -40,6 +40,8 @@ _SESSION = {
 _SERIALIZATION_FAILURE, _DEADLOCK_DETECTED, _LOCK_NOT_AVAILABLE = "40001", "40P01", "55P03"
 _CONTENTION = frozenset({_SERIALIZATION_FAILURE, _DEADLOCK_DETECTED, _LOCK_NOT_AVAILABLE})
 _UNIQUE_VIOLATION = "23505"
+# A session's prepared statements are gone, which it learns only now: nothing was done, and it prepares them anew.
+_STATEMENT_FORGOTTEN = "26000"
 
 
 def connect(
@@ -47,7 +49,7 @@ def connect(
     *,
     pool_size: int,
     application_name: str,
-    connector: type[psycopg.AsyncConnection[TupleRow]] = psycopg.AsyncConnection,
+    connector: type[Session] = Session,
 ) -> AsyncEngine:
     """An engine of at most `pool_size` connections of the driver's class `connector`, opened as needed. `postgresql://`
     URLs are taken as they are."""
@@ -106,13 +108,21 @@ async def transaction(engine: AsyncEngine) -> AsyncIterator[AsyncConnection]:
     async with engine.connect() as connection:
         await connection.begin()
         yield connection
-        await _commit(connection)
+        await _commit(await driver(connection), connection.commit)
 
 
-async def _commit(connection: AsyncConnection) -> None:
-    session = await driver(connection)
+@asynccontextmanager
+async def session_transaction(engine: AsyncEngine) -> AsyncIterator[Session]:
+    """The same for commands that speak to the driver alone, without what SQLAlchemy does for a statement of its own."""
+    async with engine.connect() as connection:
+        session = await driver(connection)
+        yield session
+        await _commit(session, session.commit)
+
+
+async def _commit(session: Session, commit: Callable[[], Awaitable[None]]) -> None:
     try:
-        await connection.commit()
+        await commit()
     except (DBAPIError, psycopg.Error) as error:
         # A server that says no to COMMIT and lives has rolled back. One that is gone may have committed first.
         if session.closed:
@@ -133,29 +143,56 @@ async def run(
 
     Raises Overloaded when contention outlasts the tries, CommitUnknown as transaction() does, and else what was raised.
     """
-    retrying = AsyncRetrying(
-        stop=stop_after_attempt(TRIES_MAX),
-        wait=wait_random_exponential(multiplier=0.01, max=0.5),
-        retry=retry_if_exception(lambda error: _is_worth_again(error, again_on)),
-        reraise=True,
-    )
+
+    async def once() -> Result:
+        async with transaction(engine) as connection:
+            return await function(connection)
+
+    return await _tried(once, again_on)
+
+
+async def run_session(
+    engine: AsyncEngine, function: Callable[[Session], Awaitable[Result]], *, again_on: frozenset[str] = frozenset()
+) -> Result:
+    """run() for a function that speaks to the driver alone."""
+
+    async def once() -> Result:
+        async with session_transaction(engine) as session:
+            return await function(session)
+
+    return await _tried(once, again_on)
+
+
+async def _tried(once: Callable[[], Awaitable[Result]], again_on: frozenset[str]) -> Result:
     try:
-        async for attempt in retrying:
-            with attempt:
-                async with transaction(engine) as connection:
-                    result = await function(connection)
+        try:
+            return await once()
+        except (DBAPIError, psycopg.Error) as error:
+            if not _is_worth_again(error, again_on):
+                raise
+        return await _tried_again(once, again_on)
     except (DBAPIError, psycopg.Error) as error:
         if sqlstate(error) in _CONTENTION:
             raise Overloaded("others hold what this needs and nothing was done: try again later") from error
         raise
-    return result
+
+
+async def _tried_again(once: Callable[[], Awaitable[Result]], again_on: frozenset[str]) -> Result:
+    """The tries after the first, which is by far most often the only one."""
+    retrying = AsyncRetrying(
+        stop=stop_after_attempt(TRIES_MAX - 1),
+        wait=wait_random_exponential(multiplier=0.01, max=0.5),
+        retry=retry_if_exception(lambda error: _is_worth_again(error, again_on)),
+        reraise=True,
+    )
+    return await retrying(once)
 
 
 def _is_worth_again(error: BaseException, again_on: frozenset[str]) -> bool:
     state, constraint = sqlstate(error), violated_constraint(error) or ""
     # Ids are chosen here and clash once in a long while between processes: with others the same work goes through.
     is_race = constraint in again_on or constraint.endswith("_pkey")
-    return state in _CONTENTION or (state == _UNIQUE_VIOLATION and is_race)
+    return state in _CONTENTION or state == _STATEMENT_FORGOTTEN or (state == _UNIQUE_VIOLATION and is_race)
 
 
 def sqlstate(error: BaseException) -> str | None:
@@ -179,5 +216,5 @@ async def driver(connection: AsyncConnection) -> Driver:
     """The psycopg connection underneath, in the same transaction, for the hot path."""
     pooled = await connection.get_raw_connection()
     session = pooled.driver_connection
-    assert isinstance(session, psycopg.AsyncConnection)
+    assert isinstance(session, Session)
     return session

@@ -9,7 +9,7 @@ import asyncio
 from collections import deque
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
-from typing import Generic, TypeVar
+from typing import Any, Generic, TypeVar
 
 from ledger.errors import Overloaded, TooLate
 
@@ -29,11 +29,62 @@ class Limits:
 DEFAULT_LIMITS = Limits()
 
 
-@dataclass(slots=True)
 class _Waiting(Generic[Item, Result]):
-    item: Item
-    deadline: float | None
-    answer: asyncio.Future[Result]
+    """An item, and where its result or error goes: to a future of its own, or to its place in a group's."""
+
+    __slots__ = ("_group", "_place", "answer", "deadline", "item")
+
+    def __init__(
+        self,
+        item: Item,
+        deadline: float | None,
+        answer: asyncio.Future[Any],
+        group: _Group[Result] | None = None,
+        place: int = 0,
+    ) -> None:
+        self.item = item
+        self.deadline = deadline
+        self.answer = answer
+        self._group = group
+        self._place = place
+
+    def settle(self, result: Result) -> None:
+        """Hands the result over, unless the caller left."""
+        if self.answer.done():
+            return
+        if self._group is None:
+            self.answer.set_result(result)
+        else:
+            self._group.put(self._place, result)
+
+    def fail(self, error: BaseException) -> None:
+        """Hands the error over, likewise."""
+        if self.answer.done():
+            return
+        if self._group is not None:
+            self._group.put(self._place, error)
+        elif isinstance(error, asyncio.CancelledError):
+            self.answer.cancel()
+        else:
+            self.answer.set_exception(error)
+
+
+class _Group(Generic[Result]):
+    """What one caller asked for together: one future brings all of it, for a future each is half the work."""
+
+    __slots__ = ("_answer", "_left", "_outcomes")
+
+    def __init__(self, size: int, answer: asyncio.Future[list[Result | BaseException]]) -> None:
+        self._answer = answer
+        self._left = size
+        self._outcomes: dict[int, Result | BaseException] = {}
+
+    def put(self, place: int, outcome: Result | BaseException) -> None:
+        """Takes one outcome; with the last of them the caller has its answer."""
+        self._outcomes[place] = outcome
+        self._left -= 1
+        if not self._left:
+            self._answer.set_result([self._outcomes[index] for index in range(len(self._outcomes))])
 
 
 class Gatherer(Generic[Item, Result]):
@@ -61,17 +112,31 @@ class Gatherer(Generic[Item, Result]):
         self._queue: deque[_Waiting[Item, Result]] = deque()
         self._flusher: asyncio.Task[None] | None = None
         self._submissions = 0
+        self._flush_seconds = 0.0
         self._busy = False
         self._closed = False
 
     def submit(self, item: Item, *, deadline: float | None) -> asyncio.Future[Result]:
         """Takes the item now; the future brings its result, TooLate (nothing was done) or what the flush raised for it.
         Raises Overloaded. Items are flushed in the order of these calls; cancelling the future withdraws the item."""
-        return self._enqueue([item], deadline)[0]
+        self.check_room(1, deadline=deadline)
+        answer: asyncio.Future[Result] = asyncio.get_running_loop().create_future()
+        self._enqueue([_Waiting(item, deadline, answer)])
+        return answer
 
-    async def submit_all(self, items: Sequence[Item], *, deadline: float | None) -> list[Result | BaseException]:
-        """A result or an error per item, in order. Raises Overloaded where not all of them find room."""
-        return await asyncio.gather(*self._enqueue(items, deadline), return_exceptions=True)
+    def submit_all(
+        self, items: Sequence[Item], *, deadline: float | None
+    ) -> asyncio.Future[list[Result | BaseException]]:
+        """The same for many: the future brings a result or an error per item, in order, when it has all of them. Raises
+        Overloaded where not all of them find room."""
+        self.check_room(len(items), deadline=deadline)
+        answer: asyncio.Future[list[Result | BaseException]] = asyncio.get_running_loop().create_future()
+        if not items:
+            answer.set_result([])
+            return answer
+        group = _Group[Result](len(items), answer)
+        self._enqueue([_Waiting(item, deadline, answer, group, place) for place, item in enumerate(items)])
+        return answer
 
     async def close(self) -> None:
         """Refuses new items from now on and returns when every item already taken has its answer."""
@@ -79,18 +144,24 @@ class Gatherer(Generic[Item, Result]):
         if self._flusher is not None:
             await asyncio.wait([self._flusher])
 
-    def _enqueue(self, items: Sequence[Item], deadline: float | None) -> list[asyncio.Future[Result]]:
+    def check_room(self, count: int, *, deadline: float | None) -> None:
+        """Raises Overloaded where so many items would not find room, or where those before them will hardly be done
+        half way to the deadline: refused now, the caller has time to come again. For who would work before submitting.
+        """
         if self._closed:
             raise Overloaded("the service is stopping; repeat with the same request_id")
-        if len(self._queue) + len(items) > self._limits.queue_max:
+        if len(self._queue) + count > self._limits.queue_max:
             raise Overloaded("too many requests are waiting; repeat with the same request_id in a moment")
-        loop = asyncio.get_running_loop()
-        waiting = [_Waiting[Item, Result](item, deadline, loop.create_future()) for item in items]
+        if deadline is not None and self._queue:
+            sets = 2 + len(self._queue) // self._limits.set_max  # the one under way, and that of the last item
+            if self._monotonic() + 2 * sets * self._flush_seconds > deadline:
+                raise Overloaded("more is waiting than the deadline allows for; repeat with the same request_id")
+
+    def _enqueue(self, waiting: Sequence[_Waiting[Item, Result]]) -> None:
         self._queue.extend(waiting)
         self._submissions += 1
         if self._flusher is None or self._flusher.done():
-            self._flusher = loop.create_task(self._work())
-        return [one.answer for one in waiting]
+            self._flusher = asyncio.get_running_loop().create_task(self._work())
 
     async def _work(self) -> None:
         while self._queue:
@@ -104,8 +175,10 @@ class Gatherer(Generic[Item, Result]):
         chosen = self._still_wanted(candidates)
         if not chosen:
             return
+        started = self._monotonic()
         task = asyncio.ensure_future(self._flush([one.item for one in chosen]))
         await asyncio.wait([task])
+        self._flush_seconds += 0.3 * (self._monotonic() - started - self._flush_seconds)
         error = asyncio.CancelledError() if task.cancelled() else task.exception()
         if error is None:
             self._answer(chosen, task.result())
@@ -124,7 +197,7 @@ class Gatherer(Generic[Item, Result]):
             if one.answer.done():
                 continue
             if one.deadline is not None and one.deadline <= now:
-                one.answer.set_exception(TooLate("the deadline passed while the request waited; nothing was done"))
+                one.fail(TooLate("the deadline passed while the request waited; nothing was done"))
             else:
                 chosen.append(one)
         return chosen
@@ -135,15 +208,9 @@ class Gatherer(Generic[Item, Result]):
             _fail(answered, AssertionError(f"the flush returned {len(results)} results for {len(answered)} items"))
             return
         for one, result in zip(answered, results, strict=True):
-            if not one.answer.done():
-                one.answer.set_result(result)
+            one.settle(result)
 
 
 def _fail(waiting: Sequence[_Waiting[Item, Result]], error: BaseException) -> None:
     for one in waiting:
-        if one.answer.done():
-            continue
-        if isinstance(error, asyncio.CancelledError):
-            one.answer.cancel()
-        else:
-            one.answer.set_exception(error)
+        one.fail(error)

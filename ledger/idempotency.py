@@ -6,25 +6,27 @@ key that another process stores meanwhile violates the primary key; the set is r
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from typing import NamedTuple
 
 from ledger.database import Driver
 from ledger.errors import IdempotencyKeyReused
+from ledger.session import Asked, Rows, Statement, plain_array, text_array
 from ledger.text import check_text
 
 KEY_LENGTH_MAX = 64
 
 # LATERAL ... LIMIT 1 is a probe by key in any plan, also in one made while the table was small, and never a scan.
-_FIND = """
+_FIND = Statement("""
 SELECT wanted.client_id, wanted.key, stored.method, stored.request_hash, stored.result_id
 FROM unnest(%(clients)s::bigint[], %(keys)s::text[]) AS wanted (client_id, key)
 CROSS JOIN LATERAL (
     SELECT known.method, known.request_hash, known.result_id FROM idempotency_keys AS known
     WHERE known.ledger_id = %(ledger)s AND known.client_id = wanted.client_id AND known.key = wanted.key LIMIT 1
 ) AS stored
-"""
+""")
 
 _STORE = """
 INSERT INTO idempotency_keys (ledger_id, client_id, key, method, request_hash, result_id, created_at)
@@ -32,8 +34,7 @@ VALUES (%s, %s, %s, %s, %s, %s, %s)
 """
 
 
-@dataclass(frozen=True, slots=True)
-class KeyClaim:
+class KeyClaim(NamedTuple):
     """A request id under which a client asks: with the method and a hash of the request's content."""
 
     client_id: int
@@ -79,6 +80,22 @@ def key_reused(key: KeyClaim) -> IdempotencyKeyReused:
     )
 
 
+def key_question(*, ledger_id: int, claims: Sequence[KeyClaim]) -> Asked:
+    """What asks for the stored keys among those claimed; stored_keys() reads the answer."""
+    return _FIND.asked(
+        {
+            "ledger": ledger_id,
+            "clients": plain_array([one.client_id for one in claims]),
+            "keys": text_array([one.key for one in claims]),
+        }
+    )
+
+
+def stored_keys(rows: Rows) -> dict[tuple[int, str], StoredKey]:
+    """By (client id, key)."""
+    return {(row[0], row[1]): StoredKey(row[2], bytes(row[3]), row[4]) for row in rows}
+
+
 async def find_keys(
     driver: Driver, *, ledger_id: int, claims: Iterable[KeyClaim | None]
 ) -> dict[tuple[int, str], StoredKey]:
@@ -86,13 +103,8 @@ async def find_keys(
     wanted = [one for one in claims if one is not None]
     if not wanted:
         return {}
-    parameters = {
-        "ledger": ledger_id,
-        "clients": [one.client_id for one in wanted],
-        "keys": [one.key for one in wanted],
-    }
-    cursor = await driver.execute(_FIND, parameters)
-    return {(row[0], row[1]): StoredKey(row[2], bytes(row[3]), row[4]) for row in await cursor.fetchall()}
+    [rows] = await driver.exchange(key_question(ledger_id=ledger_id, claims=wanted))
+    return stored_keys(rows)
 
 
 async def store_key(driver: Driver, *, ledger_id: int, claim: KeyClaim, result_id: int, now: datetime) -> None:

@@ -12,8 +12,11 @@ EPOCH = datetime(2020, 1, 1, tzinfo=UTC)
 LOW_BITS = 22
 _LOW_MASK = (1 << LOW_BITS) - 1
 _ALPHABET = "0123456789ABCDEFGHJKMNPQRSTVWXYZ"  # Crockford's base 32: no I, L, O, U
+# Ten bits at a time: half as many steps for what every answer carries.
+_PAIRS = [first + second for first in _ALPHABET for second in _ALPHABET]
 _VALUES = {character: value for value, character in enumerate(_ALPHABET)}
 _TEXT_LENGTH = 13
+_PAIR_SHIFTS = (50, 40, 30, 20, 10, 0)
 _MILLISECOND = timedelta(milliseconds=1)
 
 
@@ -35,6 +38,16 @@ class IdSource:
         self._last = fresh if fresh > floor else floor + step
         return self._last
 
+    def next_many(self, now: datetime, *, count: int, after: int = 0) -> list[int]:
+        """So many ids that rise, the first like next()'s; chance is asked once for all of them."""
+        if count < 1:
+            return []
+        made = [self.next(now, after=after)]
+        for byte in self._random.randbytes(count - 1):
+            made.append(made[-1] + 1 + byte % 64)
+        self._last = made[-1]
+        return made
+
 
 def first_id_at(moment: datetime) -> int:
     """The smallest id of the millisecond that `moment` (aware) falls in."""
@@ -53,11 +66,8 @@ def time_of(identifier: int) -> datetime:
 
 def encode(prefix: str, identifier: int) -> str:
     """encode("pay", n) -> "pay_" and 13 characters that sort like n."""
-    characters = []
-    for _ in range(_TEXT_LENGTH):
-        characters.append(_ALPHABET[identifier & 31])
-        identifier >>= 5
-    return f"{prefix}_{''.join(reversed(characters))}"
+    pairs = "".join([_PAIRS[identifier >> shift & 1023] for shift in _PAIR_SHIFTS])
+    return f"{prefix}_{_ALPHABET[identifier >> 60 & 31]}{pairs}"
 
 
 def decode(prefix: str, text: str) -> int | None:

@@ -12,12 +12,12 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from typing import LiteralString
 
-import psycopg
 from psycopg import sql
 from sqlalchemy import URL, make_url
 
 from ledger.database import Driver, conninfo
 from ledger.errors import UnsafeDatabase
+from ledger.session import Session
 
 OWNER = "daftari_owner"
 MIGRATOR = "daftari_migrator"
@@ -62,7 +62,7 @@ async def administration(admin_url: str | URL) -> AsyncIterator[Driver]:
 
 @asynccontextmanager
 async def _session(url: str | URL) -> AsyncIterator[Driver]:
-    async with await psycopg.AsyncConnection.connect(conninfo(url), autocommit=True) as session:
+    async with await Session.connect(conninfo(url), autocommit=True) as session:
         yield session
 
 

@@ -19,6 +19,13 @@ def money_of(message: money_pb2.Money, *, field: str) -> Money:
         raise located(error, within=field) from None
 
 
+def same_money_of(message: money_pb2.Money, earlier: Money | None, *, field: str) -> Money:
+    """money_of(), or `earlier` itself where that is the same."""
+    if earlier is not None and earlier.minor_units == message.minor_units and earlier.currency == message.currency:
+        return earlier
+    return money_of(message, field=field)
+
+
 def money_message(currency: str, minor_units: int) -> money_pb2.Money:
     """Any balance fits; it may exceed what a single posting may carry."""
     return money_pb2.Money(currency=currency, minor_units=minor_units)

@@ -11,7 +11,7 @@ from api.caller import Call
 from api.conversion.entries import ENTRY_FIELDS, content_of, entry_id_of, entry_id_text, entry_of
 from api.conversion.fields import check_set_size, located
 from api.conversion.refusals import item_error
-from api.conversion.times import moment_of, timestamp_of
+from api.conversion.times import moment_of, shared_timestamp_of
 from ledger.errors import LedgerError, ReversalInvalid
 from ledger.idempotency import KeyClaim, claim
 from ledger.journal.decide import Posted, PostRequest, Refused, Replayed
@@ -42,7 +42,9 @@ def entry_result(request_id: str, outcome: PostResult | LedgerError) -> pb.Entry
     """The verdict on one item of a set."""
     match outcome:
         case Posted():
-            posted = pb.PostedEntry(id=entry_id_text(outcome.entry_id), record_time=timestamp_of(outcome.recorded_at))
+            posted = pb.PostedEntry(
+                id=entry_id_text(outcome.entry_id), record_time=shared_timestamp_of(outcome.recorded_at)
+            )
             return pb.EntryResult(request_id=request_id, posted=posted)
         case Replayed():
             replayed = pb.PostedEntry(id=entry_id_text(outcome.entry_id), replayed=True)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from datetime import UTC, date, datetime, timedelta
+from functools import lru_cache
 
 from google.protobuf.timestamp_pb2 import Timestamp
 
@@ -20,6 +21,13 @@ def moment_of(stamp: Timestamp, *, field: str) -> datetime:
     if not (0 <= stamp.seconds < _SECONDS_END and 0 <= stamp.nanos < 1_000_000_000):
         raise TimeInvalid("a time lies from 1970 to 2088, with 0 to 999,999,999 nanoseconds", field=field)
     return _EPOCH + timedelta(seconds=stamp.seconds, microseconds=stamp.nanos // 1000)
+
+
+@lru_cache(maxsize=64)
+def shared_timestamp_of(moment: datetime) -> Timestamp:
+    """timestamp_of(), one message for all who ask for the same moment, as the answers of a set do: only to be copied
+    into another message."""
+    return timestamp_of(moment)
 
 
 def timestamp_of(moment: datetime) -> Timestamp:

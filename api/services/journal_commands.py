@@ -19,7 +19,7 @@ from api.conversion.accounts import (
     ledger_message,
     spec_of,
 )
-from api.conversion.entries import entry_id_of, entry_message, posted_view
+from api.conversion.entries import entry_id_of, entry_message, posted_message
 from api.conversion.fields import check_set_size, request_fields
 from api.conversion.posting import (
     entry_refusal,
@@ -126,8 +126,8 @@ class JournalCommands(JournalCommandServiceServicer):
         verdict = await self._core.poster.submit(ledger, wanted, deadline=call.deadline)
         match verdict:
             case Posted():
-                view = posted_view(wanted.entry, verdict, actor=wanted.actor)
-                return pb.PostEntryResponse(entry=entry_message(view))
+                entry = posted_message(request.entry, wanted.entry, verdict, actor=wanted.actor)
+                return pb.PostEntryResponse(entry=entry)
             case Replayed():
                 return pb.PostEntryResponse(entry=await self._stored(ledger, verdict.entry_id), replayed=True)
             case Refused():
@@ -137,6 +137,7 @@ class JournalCommands(JournalCommandServiceServicer):
         call = current_call()
         ledger = await self._ledger(request.ledger)
         check_set_size(len(request.items), maximum=ITEMS_PER_CALL_MAX, field="items")
+        self._core.poster.check_room(ledger, len(request.items), deadline=call.deadline)
         judged = [self._convert(item, call) for item in request.items]
         accepted = [one for one in judged if isinstance(one, PostRequest)]
         outcomes = iter(await self._core.poster.submit_all(ledger, accepted, deadline=call.deadline))

@@ -1,56 +1,41 @@
-"""The rows that a set writes, column by column, each in PostgreSQL's text form of an array. Decides nothing.
-
-psycopg makes the same of a list, at ten times the price: it asks every element for its type.
-"""
+"""The rows that a set writes, column by column, each in PostgreSQL's text form of an array. Decides nothing."""
 
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Sequence
-from datetime import UTC, date, datetime
+from collections.abc import Iterable, Mapping, Sequence
+from datetime import date, datetime
 
 from ledger.journal.decide import LockedAccount, Posted, PostRequest
 from ledger.journal.entry import Side
+from ledger.session import plain_array, text_array
 
 Accepted = Sequence[tuple[PostRequest, Posted]]
 
 
-def plain_array(values: Iterable[object]) -> str:
-    """Of numbers, dates and codes: what needs no quotes. None stands for NULL."""
-    return "{" + ",".join(["NULL" if value is None else str(value) for value in values]) + "}"
-
-
-def text_array(values: Iterable[str | None]) -> str:
-    """Of any text; None stands for NULL."""
-    return "{" + ",".join(["NULL" if value is None else _quoted(value) for value in values]) + "}"
-
-
-def _quoted(text: str) -> str:
-    return '"' + text.replace("\\", "\\\\").replace('"', '\\"') + '"'
-
-
 def _times(moments: Iterable[datetime]) -> str:
-    return plain_array(moment.astimezone(UTC).isoformat() for moment in moments)
+    """Each with its offset, which PostgreSQL reads."""
+    return plain_array([moment.isoformat() for moment in moments])
 
 
 def entry_columns(entries: Accepted) -> dict[str, str]:
     """Of the headers."""
     drafts = [request.entry for request, _ in entries]
     return {
-        "e_id": plain_array(posted.entry_id for _, posted in entries),
-        "e_kind": text_array(draft.kind for draft in drafts),
-        "e_subject_kind": text_array(draft.subject.kind if draft.subject else None for draft in drafts),
-        "e_subject_id": text_array(draft.subject.id if draft.subject else None for draft in drafts),
-        "e_occurrence": plain_array(0 if request.entry.once else posted.entry_id for request, posted in entries),
-        "e_effective": _times(draft.effective_at for draft in drafts),
-        "e_recorded": _times(posted.recorded_at for _, posted in entries),
-        "e_date": plain_array(posted.business_date for _, posted in entries),
-        "e_count": plain_array(len(draft.postings) for draft in drafts),
-        "e_reverses": plain_array(draft.reverses_id for draft in drafts),
-        "e_source": plain_array(draft.source.value for draft in drafts),
-        "e_actor": text_array(request.actor for request, _ in entries),
-        "e_reference": text_array(draft.reference for draft in drafts),
-        "e_narrative": text_array(draft.narrative for draft in drafts),
+        "e_id": plain_array([posted.entry_id for _, posted in entries]),
+        "e_kind": text_array([draft.kind for draft in drafts]),
+        "e_subject_kind": text_array([draft.subject.kind if draft.subject else None for draft in drafts]),
+        "e_subject_id": text_array([draft.subject.id if draft.subject else None for draft in drafts]),
+        "e_occurrence": plain_array([0 if request.entry.once else posted.entry_id for request, posted in entries]),
+        "e_effective": _times([draft.effective_at for draft in drafts]),
+        "e_recorded": _times([posted.recorded_at for _, posted in entries]),
+        "e_date": plain_array([posted.business_date for _, posted in entries]),
+        "e_count": plain_array([len(draft.postings) for draft in drafts]),
+        "e_reverses": plain_array([draft.reverses_id for draft in drafts]),
+        "e_source": plain_array([draft.source.value for draft in drafts]),
+        "e_actor": text_array([request.actor for request, _ in entries]),
+        "e_reference": text_array([draft.reference for draft in drafts]),
+        "e_narrative": text_array([draft.narrative for draft in drafts]),
         "e_facts": text_array(json.dumps(dict(draft.facts)) if draft.facts else None for draft in drafts),
     }
 
@@ -59,15 +44,15 @@ def key_columns(entries: Accepted) -> dict[str, str]:
     """Of the idempotency keys, for the entries that have one."""
     keyed = [(request.key, posted.entry_id) for request, posted in entries if request.key is not None]
     return {
-        "k_client": plain_array(key.client_id for key, _ in keyed),
-        "k_key": text_array(key.key for key, _ in keyed),
-        "k_method": text_array(key.method for key, _ in keyed),
-        "k_hash": text_array(f"\\x{key.request_hash.hex()}" for key, _ in keyed),
-        "k_entry": plain_array(entry_id for _, entry_id in keyed),
+        "k_client": plain_array([key.client_id for key, _ in keyed]),
+        "k_key": text_array([key.key for key, _ in keyed]),
+        "k_method": text_array([key.method for key, _ in keyed]),
+        "k_hash": text_array([f"\\x{key.request_hash.hex()}" for key, _ in keyed]),
+        "k_entry": plain_array([entry_id for _, entry_id in keyed]),
     }
 
 
-def posting_columns(entries: Accepted, accounts: dict[tuple[str, str], LockedAccount]) -> dict[str, str]:
+def posting_columns(entries: Accepted, accounts: Mapping[tuple[str, str], LockedAccount]) -> dict[str, str]:
     """Of the lines, and of what they change per account and day. Tells the accounts their last entry."""
     debit = Side.DEBIT  # looked up once: an enum's members are slow to get at
     rows: list[tuple[object, ...]] = []
@@ -93,19 +78,19 @@ def posting_columns(entries: Accepted, accounts: dict[tuple[str, str], LockedAcc
 def _day_columns(days: dict[tuple[int, date], list[int]]) -> dict[str, str]:
     ordered = sorted(days.items())
     return {
-        "d_account": plain_array(account_id for (account_id, _), _ in ordered),
-        "d_date": plain_array(day for (_, day), _ in ordered),
-        "d_debits": plain_array(debits for _, (debits, _) in ordered),
-        "d_credits": plain_array(credits for _, (_, credits) in ordered),
+        "d_account": plain_array([account_id for (account_id, _), _ in ordered]),
+        "d_date": plain_array([day for (_, day), _ in ordered]),
+        "d_debits": plain_array([debits for _, (debits, _) in ordered]),
+        "d_credits": plain_array([credits for _, (_, credits) in ordered]),
     }
 
 
 def balance_columns(touched: Sequence[LockedAccount]) -> dict[str, str]:
     """Of the balance rows, as the set leaves them."""
     return {
-        "b_account": plain_array(account.id for account in touched),
-        "b_debits": plain_array(account.debits for account in touched),
-        "b_credits": plain_array(account.credits for account in touched),
-        "b_version": plain_array(account.version for account in touched),
-        "b_entry": plain_array(account.last_entry_id for account in touched),
+        "b_account": plain_array([account.id for account in touched]),
+        "b_debits": plain_array([account.debits for account in touched]),
+        "b_credits": plain_array([account.credits for account in touched]),
+        "b_version": plain_array([account.version for account in touched]),
+        "b_entry": plain_array([account.last_entry_id for account in touched]),
     }

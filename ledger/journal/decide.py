@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import date, datetime
-from typing import Protocol
+from typing import NamedTuple, Protocol
 
 from ledger.errors import (
     AccountClosed,
@@ -25,6 +25,7 @@ from ledger.journal.entry import JournalEntry, Posting, Side
 from ledger.money import format_minor_units
 
 TOTAL_MAX = 2**63 - 1
+_DEBIT = Side.DEBIT  # looked up once: an enum's members are slow to get at
 
 
 class Admission(Protocol):
@@ -38,8 +39,7 @@ class Admission(Protocol):
         """Told when the books took the item."""
 
 
-@dataclass(frozen=True, slots=True)
-class PostRequest:
+class PostRequest(NamedTuple):
     """One entry to post, who asks, the idempotency key it is asked under (None for entries of our own products, which
     are unique by their subject and kind), and the rule it must pass beside the books'."""
 
@@ -49,8 +49,7 @@ class PostRequest:
     admission: Admission | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class PostedLine:
+class PostedLine(NamedTuple):
     """What one posting did to its account: its place in the account's history and the balance it left."""
 
     account_version: int
@@ -120,7 +119,7 @@ class Decision:
 
     verdicts: list[Posted | Replayed | Refused | None] = field(default_factory=list)
     accepted: list[tuple[int, PostRequest]] = field(default_factory=list)
-    lines: list[list[PostedLine]] = field(default_factory=list)
+    lines: list[tuple[PostedLine, ...]] = field(default_factory=list)
 
 
 Accounts = Mapping[tuple[str, str], LockedAccount]
@@ -205,7 +204,7 @@ def _judge_entry(
     return None
 
 
-def _walk(postings: Sequence[Posting], accounts: Accounts) -> list[PostedLine]:
+def _walk(postings: Sequence[Posting], accounts: Accounts) -> tuple[PostedLine, ...]:
     """Applies one entry to the accounts, or raises and leaves them as they were."""
     touched: dict[int, tuple[LockedAccount, tuple[int, int, int, bool]]] = {}
     lines: list[PostedLine] = []
@@ -213,43 +212,49 @@ def _walk(postings: Sequence[Posting], accounts: Accounts) -> list[PostedLine]:
         for number, posting in enumerate(postings):
             account = accounts.get((posting.account, posting.money.currency))
             if account is None:
-                raise AccountNotFound(
-                    f"no account {posting.account} in {posting.money.currency}; open it first",
-                    field=f"postings[{number}].account",
-                    account=posting.account,
-                    currency=posting.money.currency,
-                )
+                raise _not_found(posting, number)
             if account.id not in touched:
                 touched[account.id] = (account, account.totals)
-            _apply(posting, account, number)
-            lines.append(PostedLine(account.version, account.balance))
+            lines.append(_apply(posting, account, number))
         for account, (debits, credits, *_) in touched.values():
-            _check_bounds(account, (debits - credits) * account.sign)
+            if account.floor is not None or account.ceiling is not None:
+                _check_bounds(account, (debits - credits) * account.sign)
     except LedgerError:
         for account, totals in touched.values():
             account.totals = totals
         raise
-    return lines
+    return tuple(lines)
 
 
-def _apply(posting: Posting, account: LockedAccount, number: int) -> None:
+def _not_found(posting: Posting, number: int) -> AccountNotFound:
+    currency = posting.money.currency
+    return AccountNotFound(
+        f"no account {posting.account} in {currency}; open it first",
+        field=f"postings[{number}].account",
+        account=posting.account,
+        currency=currency,
+    )
+
+
+def _apply(posting: Posting, account: LockedAccount, number: int) -> PostedLine:
     if account.closed:
         raise AccountClosed(
             f"account {account.path} is closed", field=f"postings[{number}].account", account=account.path
         )
-    amount = posting.money.minor_units
-    if posting.side is Side.DEBIT:
-        account.debits += amount
+    debits, credits = account.debits, account.credits
+    if posting.side is _DEBIT:
+        account.debits = debits = debits + posting.money.minor_units
     else:
-        account.credits += amount
-    if max(account.debits, account.credits) > TOTAL_MAX:
+        account.credits = credits = credits + posting.money.minor_units
+    if debits > TOTAL_MAX or credits > TOTAL_MAX:
         raise BalanceWouldOverflow(
             f"the totals of {account.path} would leave the 64-bit range",
             field=f"postings[{number}].amount",
             account=account.path,
         )
-    account.version += 1
+    account.version = version = account.version + 1
     account.touched = True
+    return PostedLine(version, (debits - credits) * account.sign)
 
 
 def _check_bounds(account: LockedAccount, before: int) -> None:

@@ -11,14 +11,18 @@ import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
+from functools import lru_cache
 
 from ledger.errors import AmountInvalid, EntryDoesNotBalance, EntryTooLong, EntryTooShort, PathInvalid, TextInvalid
 from ledger.money import Money, format_minor_units
 from ledger.text import check_facts, check_text
 
 POSTINGS_MAX = 200
+_PATH_LENGTH_MAX = 200
 _PATH = re.compile(r"[a-z][a-z0-9_]*(\.[a-z0-9][a-z0-9_-]*)+", re.ASCII)
 _KIND = re.compile(r"[a-z][a-z0-9_.-]{1,63}", re.ASCII)
+# The same few texts come again and again; those that were right are remembered.
+_TEXTS_REMEMBERED = 16_384
 
 
 class Side(enum.Enum):
@@ -100,7 +104,7 @@ class JournalEntry:
 
     def __post_init__(self) -> None:
         assert self.effective_at.tzinfo is not None, "effective_at must be aware"
-        if not _KIND.fullmatch(self.kind):
+        if not _is_kind(self.kind):
             raise TextInvalid(
                 "a kind is 2 to 64 of a-z, 0-9, dot, dash and underscore, such as wallet.topup", field="kind"
             )
@@ -108,20 +112,33 @@ class JournalEntry:
             raise EntryTooShort("a journal entry has at least two postings", field="postings")
         if len(self.postings) > POSTINGS_MAX:
             raise EntryTooLong(f"a journal entry has at most {POSTINGS_MAX} postings", field="postings")
-        for text, field, length in ((self.reference, "reference", 100), (self.narrative, "narrative", 500)):
-            if text is not None:
-                check_text(text, field=field, length_max=length)
+        if self.reference is not None:
+            check_text(self.reference, field="reference", length_max=100)
+        if self.narrative is not None:
+            check_text(self.narrative, field="narrative", length_max=500)
         check_facts(self.facts)
         _check_balance(self.postings)
 
 
 def check_path(path: str, *, field: str) -> None:
     """Raises PathInvalid unless the text has the form of an account path."""
-    if len(path) > 200 or not _PATH.fullmatch(path):
+    if len(path) > _PATH_LENGTH_MAX or not _is_path(path):
         raise PathInvalid("an account path is lower-case words joined by dots, such as asset.bank.kcb", field=field)
 
 
+@lru_cache(maxsize=_TEXTS_REMEMBERED)
+def _is_path(text: str) -> bool:
+    return _PATH.fullmatch(text) is not None
+
+
+@lru_cache(maxsize=_TEXTS_REMEMBERED)
+def _is_kind(text: str) -> bool:
+    return _KIND.fullmatch(text) is not None
+
+
 def _check_balance(postings: tuple[Posting, ...]) -> None:
+    if len(postings) == 2 and _mirror(*postings):
+        return
     net: dict[tuple[str, bool], int] = {}
     for posting in postings:
         money = posting.money
@@ -138,3 +155,12 @@ def _check_balance(postings: tuple[Posting, ...]) -> None:
                 currency=currency,
                 difference_minor_units=difference,
             )
+
+
+def _mirror(one: Posting, other: Posting) -> bool:
+    """Whether two postings undo each other, as they do in most entries: decided without counting."""
+    return (
+        one.side is not other.side
+        and one.money == other.money
+        and one.account.startswith("memo.") == other.account.startswith("memo.")
+    )

@@ -5,16 +5,15 @@ from __future__ import annotations
 from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager
 
-import psycopg
 from psycopg import sql
-from sqlalchemy.ext.asyncio import AsyncConnection
 
-from ledger.database import Driver, conninfo, driver, run
+from ledger.database import Driver, conninfo, run_session
 from ledger.idempotency import claim
 from ledger.journal.decide import Posted, PostRequest
 from ledger.journal.entry import JournalEntry, Source, credit, debit
-from ledger.journal.post import PostResult, post_entries
+from ledger.journal.post import PostResult, post_entries_at_commit
 from ledger.money import Money
+from ledger.session import Session
 from tests.benchmarks.entries import KIND, Transfer, Transfers
 from tests.benchmarks.load import closed_loop, one_after_another
 from tests.benchmarks.measuring import Sample, Variant
@@ -67,7 +66,7 @@ class Inside:
         """COPY of rows that posting wrote, into tables with the same columns, checks and indexes but no guard, a
         thousand entries a transaction. Posts `sets` sets to have those rows."""
         blocks = [await self._posted_rows() for _ in range(sets)]
-        async with await psycopg.AsyncConnection.connect(conninfo(self._rig.owner_url)) as owner:
+        async with await Session.connect(conninfo(self._rig.owner_url)) as owner:
             await _create_targets(owner)
             waiting: list[Mapping[str, bytes]] = []
 
@@ -89,9 +88,9 @@ class Inside:
     async def _post(self, requests: Sequence[PostRequest]) -> list[Posted]:
         rig = self._rig
 
-        async def post(connection: AsyncConnection) -> list[PostResult]:
-            return await post_entries(
-                await driver(connection),
+        async def post(session: Driver) -> list[PostResult]:
+            return await post_entries_at_commit(
+                session,
                 ledger=rig.ledger,
                 requests=requests,
                 directory=rig.application.directory,
@@ -99,7 +98,7 @@ class Inside:
                 now=rig.application.now(),
             )
 
-        verdicts = await run(rig.application.engine, post)
+        verdicts = await run_session(rig.application.engine, post)
         posted = [verdict for verdict in verdicts if isinstance(verdict, Posted)]
         assert len(posted) == len(requests), verdicts[:3]
         return posted
@@ -118,7 +117,7 @@ class Inside:
 
     async def _posted_rows(self) -> dict[str, bytes]:
         posted = await self._post([self._request(self._transfers.hot()) for _ in range(SET)])
-        async with await psycopg.AsyncConnection.connect(conninfo(self._rig.owner_url)) as owner:
+        async with await Session.connect(conninfo(self._rig.owner_url)) as owner:
             return await _copy_out(owner, posted[0].entry_id, posted[-1].entry_id)
 
 

@@ -16,9 +16,20 @@ from sqlalchemy import URL, text
 from sqlalchemy.exc import DBAPIError, IntegrityError
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
-from ledger.database import TRIES_MAX, connect, conninfo, driver, run, sqlstate, transaction, violated_constraint
+from ledger.database import (
+    TRIES_MAX,
+    connect,
+    conninfo,
+    driver,
+    run,
+    run_session,
+    sqlstate,
+    transaction,
+    violated_constraint,
+)
 from ledger.embedded import EmbeddedServer
 from ledger.errors import CommitUnknown, Overloaded
+from ledger.session import Session, Statement
 from tests.fix_database import Database
 
 SOCKET = ".s.PGSQL.5432"
@@ -297,6 +308,29 @@ async def test_a_connection_cut_at_commit_is_an_unknown_outcome_and_never_run_ag
         await engine.dispose()
 
     assert function.calls == 1
+    assert await numbers(fresh_engine) == written
+
+
+@pytest.mark.parametrize(
+    ("cut", "written"), [(Cut.BEFORE_COMMIT_ARRIVES, [1, 2]), (Cut.AFTER_COMMIT_IS_DONE, [1, 2, 7])]
+)
+async def test_a_connection_cut_at_a_commit_with_what_was_deferred_is_an_unknown_outcome_too(
+    slots: Database, fresh_engine: AsyncEngine, cut: Cut, written: list[int]
+) -> None:
+    calls: list[Session] = []
+
+    async def add(session: Session) -> None:
+        calls.append(session)
+        await session.exchange(Statement("SELECT 1").asked({}))
+        session.defer(Statement("INSERT INTO slots (number) VALUES (7)").asked({}))
+
+    async with Proxy(slots.app, cut).listening() as url:
+        engine = connect(url, pool_size=1, application_name="tests")
+        with pytest.raises(CommitUnknown, match="repeat with the same request id"):
+            await run_session(engine, add)
+        await engine.dispose()
+
+    assert len(calls) == 1
     assert await numbers(fresh_engine) == written
 
 

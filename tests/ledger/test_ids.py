@@ -103,3 +103,14 @@ def test_after_a_jump_back_ids_stay_beside_the_last_one_until_the_clock_has_caug
 def test_time_is_counted_from_2020() -> None:
     assert first_id_at(EPOCH) == 0
     assert time_of(0) == datetime(2020, 1, 1, tzinfo=UTC)
+
+
+@given(st.integers(min_value=0, max_value=50), st.integers(min_value=0, max_value=2**60))
+def test_many_ids_rise_from_where_they_were_to_begin(count: int, after: int) -> None:
+    source = IdSource(random.Random(1))
+
+    made = [*source.next_many(NOW, count=count, after=after), source.next(NOW)]
+
+    assert len(made) == count + 1
+    assert made == sorted(set(made))
+    assert min(made) > after or count == 0

@@ -16,7 +16,6 @@ from typing import Any, ClassVar, TypeAlias
 
 import psycopg
 from psycopg import sql
-from psycopg.rows import TupleRow
 from sqlalchemy import URL
 from sqlalchemy.ext.asyncio import AsyncEngine
 
@@ -24,6 +23,7 @@ from ledger import migrate, provision
 from ledger.database import connect, conninfo
 from ledger.embedded import EmbeddedServer
 from ledger.embedded_directory import Address
+from ledger.session import Session
 from tests.fix_database import Database, Postgres, passwords_from
 from tests.simulation.actors import AFTER_COMMIT, BEFORE_COMMIT, Stage
 
@@ -49,7 +49,7 @@ class Watch:
     commits: int = 0
 
 
-class WatchedConnection(psycopg.AsyncConnection[TupleRow]):
+class WatchedConnection(Session):
     """A connection of some process of ours. Closing it puts it on the shelf for the next one: a history is not about
     the handshake."""
 

@@ -9,8 +9,9 @@ from daftari.v1 import journal_pb2 as pb
 from hypothesis import assume, given
 from hypothesis import strategies as st
 
-from api.conversion.entries import content_of, entry_message, entry_of, posted_view
+from api.conversion.entries import content_of, entry_message, entry_of, posted_message
 from ledger.journal.decide import Posted, PostedLine
+from ledger.journal.entries import EntryView, PostingView
 from ledger.journal.entry import JournalEntry
 from tests.builders import BANK, FEES, NOW, WALLET
 from tests.wire import credit, debit, draft
@@ -53,13 +54,46 @@ def meaning_of(made: pb.EntryDraft) -> tuple[JournalEntry, bool]:
     return replace(entry, facts=dict(entry.facts or {})), made.HasField("effective_time")
 
 
+def view_of(entry: JournalEntry, posted: Posted) -> EntryView:
+    """The entry as a reader finds it."""
+    numbered = enumerate(zip(entry.postings, posted.lines, strict=True), start=1)
+    return EntryView(
+        id=posted.entry_id,
+        kind=entry.kind,
+        lines=tuple([PostingView(number, line, *after) for number, (line, after) in numbered]),
+        effective_at=entry.effective_at,
+        recorded_at=posted.recorded_at,
+        business_date=posted.business_date,
+        source=entry.source,
+        actor="tests",
+        subject=entry.subject,
+        reference=entry.reference,
+        narrative=entry.narrative,
+        facts=entry.facts or {},
+        reverses_id=entry.reverses_id,
+        reversed_by=(),
+    )
+
+
+@given(drafts())
+def test_a_poster_is_told_what_a_reader_will_find(made: pb.EntryDraft) -> None:
+    entry = entry_in(made)
+    posted = Posted(2**60 + 7, NOW, NOW.date(), tuple(PostedLine(one, -one) for one in range(len(made.postings))))
+    for line in made.postings:
+        line.balance_after_minor_units, line.account_version = 7, 7
+
+    told = posted_message(made, entry, posted, actor="tests")
+
+    assert told == entry_message(view_of(entry, posted))
+
+
 @given(drafts())
 def test_an_entry_survives_the_wire(made: pb.EntryDraft) -> None:
     entry = entry_in(made)
     lines = tuple(PostedLine(number, number * 10) for number in range(len(made.postings)))
     posted = Posted(123456789, NOW, NOW.date(), lines)
 
-    message = entry_message(posted_view(entry, posted, actor="tests"))
+    message = entry_message(view_of(entry, posted))
 
     back = pb.EntryDraft(
         kind=message.kind,

@@ -11,7 +11,7 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 
 from ledger.database import conninfo
-from ledger.journal.columns import plain_array, text_array
+from ledger.session import plain_array, text_array
 from tests.fix_database import Database
 
 # What a PostgreSQL text holds: no NUL, no lone surrogates.
