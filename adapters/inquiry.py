@@ -56,7 +56,7 @@ class Inquiry:
         payouts = await writing.lock_payouts(session, ledger_id=ledger.id, payout_ids=ids)
         open_ones = [one for one in claimed if payouts[one.payout_id].state is State.UNKNOWN]
         learned = await writing.find_learned(session, ledger_id=ledger.id, payout_ids=ids)
-        # By an id that was not known when it was last asked about, it is asked about once more.
+        # What was learned or sent again since it was last asked about is worth another question.
         exhausted = [one for one in open_ones if one.attempt > len(self._schedule) and one.payout_id not in learned]
         over = [one.payout_id for one in claimed if one not in open_ones or one in exhausted]
         await queue.complete(session, ledger_id=ledger.id, payout_ids=over, now=self._now())
@@ -129,9 +129,7 @@ def _is_silent(claimed: Claimed) -> bool:
     return claimed.attempt > QUERIES_BEFORE_REPEAT
 
 
-def _inquiry(
-    claimed: Claimed, payout: writing.LockedPayout, references: tuple[tuple[str, str], ...]
-) -> PayoutInquiry:
+def _inquiry(claimed: Claimed, payout: writing.LockedPayout, references: tuple[tuple[str, str], ...]) -> PayoutInquiry:
     return PayoutInquiry(
         asked_before=claimed.attempt - 1,
         provider_reference=payout.provider_reference,

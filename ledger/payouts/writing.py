@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import date, datetime
+from datetime import date, datetime, timedelta
 
 from ledger.database import Driver
 from ledger.journal.entry import Posting, Side, Subject
@@ -12,6 +12,8 @@ from ledger.money import Money
 from ledger.payouts.payout import State, Suspended
 
 RECEIPT = "receipt"
+# What was sent or learned less than this before a question was too new for it: the provider was still at work.
+SETTLING = timedelta(minutes=1)
 
 _LOCK = """
 SELECT p.id, p.state, p.currency, p.amount, p.fee, p.rail, p.shortcode,
@@ -56,11 +58,18 @@ SELECT %s, r.*, %s FROM unnest(%s::text[], %s::text[], %s::text[], %s::bigint[])
 RETURNING payout_id
 """
 _LEARNED = """
-SELECT DISTINCT r.payout_id FROM provider_references AS r
-WHERE r.ledger_id = %s AND r.payout_id = ANY(%s) AND r.created_at > (
-    SELECT max(a.started_at) FROM instructions AS i
+WITH asked AS (
+    SELECT i.payout_id, max(a.started_at) - %(settling)s AS at FROM instructions AS i
     JOIN attempts AS a ON a.ledger_id = i.ledger_id AND a.instruction_id = i.id
-    WHERE i.ledger_id = r.ledger_id AND i.payout_id = r.payout_id AND i.kind = 'payout.query')
+    WHERE i.ledger_id = %(ledger)s AND i.payout_id = ANY(%(payouts)s) AND i.kind = 'payout.query' GROUP BY 1
+)
+SELECT asked.payout_id FROM asked WHERE EXISTS (
+    SELECT FROM provider_references AS r
+    WHERE r.ledger_id = %(ledger)s AND r.payout_id = asked.payout_id AND r.created_at > asked.at
+) OR EXISTS (
+    SELECT FROM instructions AS i JOIN attempts AS a ON a.ledger_id = i.ledger_id AND a.instruction_id = i.id
+    WHERE i.ledger_id = %(ledger)s AND i.payout_id = asked.payout_id AND i.kind = 'payout.resubmit'
+      AND a.finished_at > asked.at)
 """
 _SUSPENDED = """
 SELECT subject_id, id FROM journal_entries
@@ -199,8 +208,9 @@ async def add_references(
 
 
 async def find_learned(driver: Driver, *, ledger_id: int, payout_ids: Sequence[int]) -> frozenset[int]:
-    """The payouts of which the provider's ids became known after they were last asked about."""
-    cursor = await driver.execute(_LEARNED, (ledger_id, list(payout_ids)))
+    """The payouts whose last question came too early for what was learned or sent again since or just before it."""
+    parameters = {"ledger": ledger_id, "payouts": list(payout_ids), "settling": SETTLING}
+    cursor = await driver.execute(_LEARNED, parameters)
     return frozenset(payout_id for (payout_id,) in await cursor.fetchall())
 
 
