@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import time
 from collections.abc import AsyncIterator, Callable
 from datetime import UTC, datetime
@@ -13,8 +14,11 @@ from cryptography.hazmat.primitives.asymmetric import rsa
 from cryptography.hazmat.primitives.serialization import Encoding
 
 from adapters.daraja.client import DarajaRail, open_rail
+from adapters.daraja.collections import DarajaCollections
 from adapters.daraja.credentials import DarajaSettings
+from adapters.daraja.session import DarajaSession, open_session
 from adapters.transport import HttpLimits, Secret
+from tests.adapters.daraja.collecting import NOW, PASSKEY
 from tests.adapters.daraja.scripted_server import ScriptedServer
 
 # For answers that never come; every other test waits as long as a busy machine may need.
@@ -77,6 +81,20 @@ async def rail(base_url: str, certificate_pem: bytes) -> AsyncIterator[DarajaRai
     rail = open_rail(settings_for(base_url, certificate_pem), monotonic=time.monotonic)
     yield rail
     await rail.close()
+
+
+@pytest.fixture
+async def session(base_url: str, certificate_pem: bytes) -> AsyncIterator[DarajaSession]:
+    """With a passkey."""
+    settings = dataclasses.replace(settings_for(base_url, certificate_pem), passkey=PASSKEY)
+    session = open_session(settings, monotonic=time.monotonic)
+    yield session
+    await session.close()
+
+
+@pytest.fixture
+def collections(session: DarajaSession) -> DarajaCollections:
+    return DarajaCollections(session, now=lambda: NOW)
 
 
 @pytest.fixture
