@@ -8,14 +8,16 @@ LedgerError
 │   └── LoanTermsInvalid, LoanAmountRefused
 ├── NotFound                (NOT_FOUND)
 │   ├── LedgerNotFound, AccountNotFound, EntryNotFound, PayoutNotFound, PartnerNotFound, KeyNotFound
-│   └── RailNotFound, ReviewNotFound, SecretNotFound, WebhookNotFound
+│   ├── RailNotFound, ReviewNotFound, SecretNotFound, WebhookNotFound
+│   └── ReceiptNotFound, OrderNotFound, ShortcodeNotFound, TargetNotFound
 ├── AlreadyExists           (ALREADY_EXISTS)
 │   ├── IdempotencyKeyReused, LedgerExists, AccountExists, PartnerExists, PartnerReferenceReused
-│   └── TransitionRepeated, WebhookEndpointExists
+│   └── TransitionRepeated, WebhookEndpointExists, ReferenceTaken, ShortcodeExists
 ├── RuleBroken              (FAILED_PRECONDITION)  well formed, but the books forbid it now
 │   ├── AccountClosed, AccountNotEmpty, FloorWouldBreak, CeilingWouldBreak, BalanceWouldOverflow
 │   ├── ReversalExceedsOriginal, EntryBelongsToSubject, PayoutNotCancellable, PartnerSuspended
-│   └── ReviewNotResolvable, LimitWouldBreak, RailStopped, RailNotStopped, VaultSealed, VaultKeyUnusable
+│   ├── ReviewNotResolvable, LimitWouldBreak, RailStopped, RailNotStopped, VaultSealed, VaultKeyUnusable
+│   └── ReceiptShort, TargetUnfit, OrderNotOpen
 ├── Denied                  (PERMISSION_DENIED)
 ├── NotAuthenticated        (UNAUTHENTICATED)
 ├── Overloaded              (RESOURCE_EXHAUSTED)   nothing was done; try again later
@@ -205,6 +207,22 @@ class WebhookNotFound(NotFound):
     """No webhook endpoint, or no delivery, of that id among the caller's."""
 
 
+class ReceiptNotFound(NotFound):
+    """No receipt of that id among the caller's."""
+
+
+class OrderNotFound(NotFound):
+    """No payment order of that id among the caller's."""
+
+
+class ShortcodeNotFound(NotFound):
+    """The ledger takes nothing in on such a shortcode."""
+
+
+class TargetNotFound(NotFound):
+    """Nothing that money could be allocated to has that name."""
+
+
 class KeyNotFound(NotFound):
     """No API key of that id."""
 
@@ -245,6 +263,14 @@ class TransitionRepeated(AlreadyExists):
 
 class WebhookEndpointExists(AlreadyExists):
     """The partner is told at this URL already, or at as many as it may have."""
+
+
+class ReferenceTaken(AlreadyExists):
+    """What payers are to type means another target already."""
+
+
+class ShortcodeExists(AlreadyExists):
+    """The shortcode takes money in already, in another way."""
 
 
 class RuleBroken(LedgerError):
@@ -311,6 +337,18 @@ class RailNotStopped(RuleBroken):
 
 class PartnerSuspended(RuleBroken):
     """The partner may not move money now."""
+
+
+class ReceiptShort(RuleBroken):
+    """Less of the receipt's money is where it would be taken from."""
+
+
+class TargetUnfit(RuleBroken):
+    """The target takes no such money now: an order that has ended, another currency."""
+
+
+class OrderNotOpen(RuleBroken):
+    """The payment order has been paid, has expired or was cancelled."""
 
 
 class Denied(LedgerError):

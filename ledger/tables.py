@@ -107,10 +107,12 @@ attempts = _table("attempts", {"ledger_id": Integer, "instruction_id": BigIntege
 
 inbox = _table("inbox", {"ledger_id": Integer, "id": BigInteger},
     provider=Text, kind=Text, token_hash=LargeBinary, raw=LargeBinary, remote_address=Text, received_at=MOMENT,
-    tries=Integer, due_at=MOMENT, judged_at=MOMENT, verdict=Text, detail=Text, payout_id=BigInteger)
+    tries=Integer, due_at=MOMENT, judged_at=MOMENT, verdict=Text, detail=Text, payout_id=BigInteger,
+    receipt_id=BigInteger)
 
 reviews = _table("reviews", {"ledger_id": Integer, "id": BigInteger},
-    queue=Text, payout_id=BigInteger, inbox_id=BigInteger, reason=Text, opened_at=MOMENT, held_entry_id=BigInteger)
+    queue=Text, payout_id=BigInteger, inbox_id=BigInteger, reason=Text, opened_at=MOMENT, held_entry_id=BigInteger,
+    receipt_id=BigInteger)
 
 review_resolutions = _table("review_resolutions", {"ledger_id": Integer, "review_id": BigInteger},
     verb=Text, evidence=Text, actor=Text, entry_id=BigInteger, resolved_at=MOMENT)
@@ -144,6 +146,38 @@ provider_tokens = _table("provider_tokens", {"app": Text},
 
 balance_queries = _table("balance_queries", {"ledger_id": Integer, "id": BigInteger},
     provider=Text, shortcode=Text, token_hash=LargeBinary, asked_at=MOMENT)
+
+collection_shortcodes = _table("collection_shortcodes", {"ledger_id": Integer, "provider": Text, "shortcode": Text},
+    currency=Text, landing=Text, accepts_unanswered=Boolean, created_at=MOMENT)
+
+collection_paths = _table("collection_paths", {"ledger_id": Integer, "token_hash": LargeBinary},
+    provider=Text, shortcode=Text, kind=Text, created_at=MOMENT)
+
+receipts = _table("receipts", {"ledger_id": Integer, "id": BigInteger},
+    provider=Text, shortcode=Text, receipt=Text, currency=Text, amount=BigInteger, payer_form=Text, payer_shown=Text,
+    reference_index=LargeBinary, reference_shown=Text, sealed=LargeBinary, completed_at=MOMENT, unallocated=BigInteger,
+    suspended=BigInteger, allocated=BigInteger, returning_now=BigInteger, returned=BigInteger, version=Integer,
+    created_at=MOMENT, updated_at=MOMENT)
+
+receipt_events = _table("receipt_events", {"ledger_id": Integer, "receipt_id": BigInteger, "version": Integer},
+    event=Text, entry_id=BigInteger, amount=BigInteger, detail=Text, actor=Text, recorded_at=MOMENT)
+
+receipt_evidence = _table("receipt_evidence", {"ledger_id": Integer, "receipt_id": BigInteger, "channel": Text},
+    inbox_id=BigInteger, told_at=MOMENT)
+
+collection_references = _table("collection_references", {"ledger_id": Integer, "id": BigInteger},
+    reference_index=LargeBinary, shown=Text, target_kind=Text, target_id=Text, created_at=MOMENT, retired_at=MOMENT)
+
+allocations = _table("allocations", {"ledger_id": Integer, "id": BigInteger},
+    receipt_id=BigInteger, from_suspense=Boolean, target_kind=Text, target_id=Text, amount=BigInteger,
+    entry_id=BigInteger, actor=Text, created_at=MOMENT, undone_entry_id=BigInteger)
+
+orders = _table("orders", {"ledger_id": Integer, "id": BigInteger},
+    partner_id=BigInteger, reference=Text, currency=Text, amount=BigInteger, expires_at=MOMENT, state=Text,
+    version=Integer, created_at=MOMENT, updated_at=MOMENT)
+
+order_events = _table("order_events", {"ledger_id": Integer, "order_id": BigInteger, "version": Integer},
+    state=Text, event=Text, receipt_id=BigInteger, paid=BigInteger, recorded_at=MOMENT)
 
 webhook_endpoints = _table("webhook_endpoints", {"ledger_id": Integer, "id": BigInteger},
     partner_id=BigInteger, url=Text, request_id=Text, disabled_why=Text, created_at=MOMENT, failing_since=MOMENT,

@@ -68,6 +68,7 @@ COMMON = (
     Template(
         "5110", "expense.provider_charges.payouts", "Provider charges on payouts", _EXPENSE, _DEBIT, "payout_charges"
     ),
+    Template("5111", "expense.provider_charges.collections", "Provider charges on collections", _EXPENSE, _DEBIT),
     Template("5120", "expense.bank_charges", "Bank charges", _EXPENSE, _DEBIT),
     Template("5130", "expense.sms_ussd", "SMS and USSD", _EXPENSE, _DEBIT),
     Template("5210", "revenue_reduction.promo", "Promotions, against revenue", _EXPENSE, _DEBIT),
@@ -92,6 +93,7 @@ PER_SHORTCODE = (
         "2135", f"liab.payout.unknown.{_FLIGHT}", "Payouts of unknown outcome", _LIABILITY, _CREDIT, "payout_unknown", 0
     ),
     Template("2210", f"liab.receipts.unallocated.{_FLIGHT}", "Receipts not allocated yet", _LIABILITY, _CREDIT),
+    Template("2216", f"liab.receipts.returning.{_FLIGHT}", "Receipts on their way back", _LIABILITY, _CREDIT, None, 0),
     Template(
         "2410", f"liab.provider_charges.{_FLIGHT}", "Charges owed to the provider", _LIABILITY, _CREDIT,
         "provider_charges",

@@ -1,0 +1,1 @@
+"""Money in: receipts, whose they are, and the orders they pay."""

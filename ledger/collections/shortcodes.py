@@ -1,0 +1,142 @@
+"""Which shortcodes of a ledger take money in, into which account, and by which paths a provider tells of it."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+
+from sqlalchemy.dialects.postgresql import insert as postgresql_insert
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from ledger import tables
+from ledger.collections.receipt import ReceiptAccounts
+from ledger.database import Driver, driver
+from ledger.errors import ShortcodeExists, ShortcodeNotFound
+from ledger.ids import IdSource
+from ledger.journal import accounts, chart
+from ledger.journal.books import Ledger
+
+_FIND = """
+SELECT provider, shortcode, currency, landing, accepts_unanswered FROM collection_shortcodes
+WHERE ledger_id = %s AND (provider, shortcode) IN (SELECT * FROM unnest(%s::text[], %s::text[]))
+"""
+_LIST = """
+SELECT provider, shortcode, currency, landing, accepts_unanswered FROM collection_shortcodes
+WHERE ledger_id = %s ORDER BY provider, shortcode
+"""
+_ADD_PATH = """
+INSERT INTO collection_paths (ledger_id, token_hash, provider, shortcode, kind, created_at)
+VALUES (%s, %s, %s, %s, %s, %s)
+"""
+_PATHS = """
+SELECT token_hash, provider, shortcode, kind FROM collection_paths WHERE ledger_id = %s AND token_hash = ANY(%s)
+"""
+
+
+@dataclass(frozen=True, slots=True)
+class Shortcode:
+    """A shortcode that takes money in. `accepts_unanswered`: the provider takes a payment in although we left its
+    question before it unanswered."""
+
+    provider: str
+    shortcode: str
+    currency: str
+    landing: str
+    accepts_unanswered: bool
+
+    @property
+    def accounts(self) -> ReceiptAccounts:
+        """The accounts that its receipts pass through."""
+        return chart_accounts(self)
+
+
+@dataclass(frozen=True, slots=True)
+class Path:
+    """What a callback path of a shortcode is for: "confirmation" or "validation"."""
+
+    provider: str
+    shortcode: str
+    kind: str
+
+
+def chart_accounts(shortcode: Shortcode) -> ReceiptAccounts:
+    """As the shipped chart names them."""
+    own = f"{shortcode.provider}.{shortcode.shortcode}"
+    return ReceiptAccounts(
+        landing=shortcode.landing,
+        unallocated=f"liab.receipts.unallocated.{own}",
+        suspense="liab.receipts.suspense",
+        returning=f"liab.receipts.returning.{own}",
+        charges_owed=f"liab.provider_charges.{own}",
+        charge_expense="expense.provider_charges.collections",
+    )
+
+
+async def open_shortcode(
+    connection: AsyncConnection, *, ledger: Ledger, shortcode: Shortcode, ids: IdSource, now: datetime
+) -> Shortcode:
+    """Lets a shortcode take money in, with the accounts for it; repeating it changes nothing. Raises AccountNotFound
+    where the ledger has no such landing account, and ShortcodeExists for another one than before."""
+    await accounts.find_account(connection, ledger_id=ledger.id, path=shortcode.landing, currency=shortcode.currency)
+    specs = chart.shortcode_accounts(
+        provider=shortcode.provider, shortcode=shortcode.shortcode, currency=shortcode.currency
+    ) + chart.common_accounts(currency=shortcode.currency)
+    await accounts.open_accounts(connection, ledger_id=ledger.id, specs=specs, ids=ids, now=now)
+    values = {
+        "ledger_id": ledger.id,
+        "provider": shortcode.provider,
+        "shortcode": shortcode.shortcode,
+        "currency": shortcode.currency,
+        "landing": shortcode.landing,
+        "accepts_unanswered": shortcode.accepts_unanswered,
+        "created_at": now,
+    }
+    await connection.execute(postgresql_insert(tables.collection_shortcodes).values(values).on_conflict_do_nothing())
+    names = [(shortcode.provider, shortcode.shortcode)]
+    found = await find_shortcodes(await driver(connection), ledger_id=ledger.id, names=names)
+    if found[names[0]] != shortcode:
+        raise ShortcodeExists(
+            f"shortcode {shortcode.shortcode} takes money in already, into {found[names[0]].landing}", field="shortcode"
+        )
+    return shortcode
+
+
+async def find_shortcodes(
+    driver: Driver, *, ledger_id: int, names: Collection[tuple[str, str]]
+) -> dict[tuple[str, str], Shortcode]:
+    """Those of the (provider, shortcode) pairs that take money in."""
+    columns = ([provider for provider, _ in names], [shortcode for _, shortcode in names])
+    cursor = await driver.execute(_FIND, (ledger_id, *columns))
+    return {(row[0], row[1]): Shortcode(*row) for row in await cursor.fetchall()}
+
+
+async def get_shortcode(driver: Driver, *, ledger_id: int, provider: str, shortcode: str) -> Shortcode:
+    """One of them. Raises ShortcodeNotFound."""
+    found = await find_shortcodes(driver, ledger_id=ledger_id, names=[(provider, shortcode)])
+    if not found:
+        raise ShortcodeNotFound(
+            "this ledger takes nothing in on such a shortcode; open it with `daftari collections open`",
+            field="shortcode",
+        )
+    return found[provider, shortcode]
+
+
+async def list_shortcodes(driver: Driver, *, ledger_id: int) -> list[Shortcode]:
+    """All of them: a ledger has few."""
+    cursor = await driver.execute(_LIST, (ledger_id,))
+    return [Shortcode(*row) for row in await cursor.fetchall()]
+
+
+async def add_path(driver: Driver, *, ledger_id: int, token_hash: bytes, path: Path, now: datetime) -> None:
+    """Keeps a path that the provider is about to be given. Earlier ones stay good: some providers keep the first."""
+    values = (ledger_id, token_hash, path.provider, path.shortcode, path.kind, now)
+    await driver.execute(_ADD_PATH, values)
+
+
+async def find_paths(driver: Driver, *, ledger_id: int, token_hashes: Sequence[bytes]) -> dict[bytes, Path]:
+    """What these paths are for; only those that are ours."""
+    if not token_hashes:
+        return {}
+    cursor = await driver.execute(_PATHS, (ledger_id, list(token_hashes)))
+    return {bytes(row[0]): Path(*row[1:]) for row in await cursor.fetchall()}
