@@ -1,7 +1,7 @@
 """The door of the gRPC surface: every call passes here first and its errors last. Knows no service and no money.
 
-In this order: the caller's request id, the deadline, the key, the permission. Then the method; then any exception
-becomes a status with google.rpc details. Health and reflection pass without a key.
+In this order: room for one more call, the caller's request id, the deadline, the key, the permission. Then the method;
+then any exception becomes a status with google.rpc details. Health and reflection pass without a key.
 """
 
 from __future__ import annotations
@@ -16,6 +16,7 @@ import grpc
 import grpc.aio
 import structlog
 
+from api.admission import CALLS_MAX, Admission
 from api.authentication import Authenticator, Metadata, key_in
 from api.caller import Call, Caller, enter_call
 from api.conversion.refusals import CODES, status_of
@@ -43,7 +44,8 @@ def _ignore(_method: str, _code: str, _seconds: float) -> None:
 class Door(grpc.aio.ServerInterceptor):
     """Authenticates, authorises, and tells errors. A method's guarded handler is made once and kept, so it must be the
     only interceptor; `monotonic` is the clock that the deadlines of `Call` are on;
-    `observe` hears the method, the status and the seconds of every call."""
+    `observe` hears the method, the status and the seconds of every call. At most `calls_max` calls and as many streams
+    are under way at once; the rest is refused."""
 
     def __init__(
         self,
@@ -51,8 +53,11 @@ class Door(grpc.aio.ServerInterceptor):
         *,
         monotonic: Callable[[], float],
         observe: Callable[[str, str, float], None] = _ignore,
+        calls_max: int = CALLS_MAX,
     ) -> None:
         self._authenticator = authenticator
+        # Apart, so that streams, which may last for ever, leave the places of single calls free.
+        self._calls, self._streams = Admission(calls_max=calls_max), Admission(calls_max=calls_max)
         self._observe = observe
         self._monotonic = monotonic
         self._handlers: dict[str, _Handler] = {}
@@ -91,9 +96,10 @@ class Door(grpc.aio.ServerInterceptor):
         async def guarded(request: Any, context: _Context) -> Any:
             started = self._monotonic()
             try:
-                call, _ = await self._admit(context, permission)
-                enter_call(call)
-                answer = await method(request, context)
+                with self._calls:
+                    call, _ = await self._admit(context, permission)
+                    enter_call(call)
+                    answer = await method(request, context)
             except Exception as error:
                 await self._refuse(context, error, name, started)
                 raise
@@ -106,13 +112,14 @@ class Door(grpc.aio.ServerInterceptor):
         async def guarded(request: Any, context: _Context) -> AsyncGenerator[Any, None]:
             started = self._monotonic()
             try:
-                call, key = await self._admit(context, permission)
-                enter_call(call)
-                # A stream of requests has __anext__, a single request is a message.
-                requests = self._watched(request, key, permission) if hasattr(request, "__anext__") else request
-                async with aclosing(method(requests, context)) as answers:
-                    async for answer in self._watched(answers, key, permission):
-                        yield answer
+                with self._streams:
+                    call, key = await self._admit(context, permission)
+                    enter_call(call)
+                    # A stream of requests has __anext__, a single request is a message.
+                    requests = self._watched(request, key, permission) if hasattr(request, "__anext__") else request
+                    async with aclosing(method(requests, context)) as answers:
+                        async for answer in self._watched(answers, key, permission):
+                            yield answer
             except Exception as error:
                 await self._refuse(context, error, name, started)
                 raise
@@ -121,7 +128,7 @@ class Door(grpc.aio.ServerInterceptor):
         return guarded
 
     async def _refuse(self, context: _Context, error: Exception, name: str, started: float) -> None:
-        refusal = refusal_of(error, request_id=_request_id(tuple(context.trailing_metadata() or ())))
+        refusal = refusal_of(error, request_id=_request_id(_trailing(context)))
         self._observe(name, CODES[refusal.category].name, self._monotonic() - started)
         await _tell(context, refusal, name)
 
@@ -162,9 +169,15 @@ def _request_id(metadata: Metadata) -> str:
     return secrets.token_hex(8)
 
 
+def _trailing(context: _Context) -> Metadata:
+    """What the answer carries so far: the request id, also where the call was refused before it was looked at."""
+    carried = tuple(context.trailing_metadata() or ())
+    return carried or ((REQUEST_ID, _request_id(tuple(context.invocation_metadata() or ()))),)
+
+
 async def _tell(context: _Context, refusal: LedgerError, method: str) -> None:
     """Ends the call with the refusal's status; raises what grpc.aio raises to that end."""
-    trailing = tuple(context.trailing_metadata() or ())
+    trailing = _trailing(context)
     request_id = _request_id(trailing)
     _log.info("call.refused", method=method, reason=refusal.reason, request_id=request_id)
     details = (STATUS_DETAILS, status_of(refusal).SerializeToString())

@@ -17,6 +17,7 @@ from ledger.errors import LedgerError
 
 MESSAGE_BYTES_MAX = 4 * 1024 * 1024
 METADATA_BYTES_MAX = 8 * 1024
+STREAMS_PER_CONNECTION_MAX = 256
 _HEALTH = health_pb2.DESCRIPTOR.services_by_name["Health"].full_name
 _SERVING = health_pb2.HealthCheckResponse.SERVING
 
@@ -25,6 +26,8 @@ _OPTIONS: Sequence[tuple[str, int]] = (
     ("grpc.max_send_message_length", MESSAGE_BYTES_MAX),
     ("grpc.max_metadata_size", METADATA_BYTES_MAX),
     ("grpc.absolute_max_metadata_size", METADATA_BYTES_MAX),
+    # Further calls of one connection wait at the client, where they cost this process nothing.
+    ("grpc.max_concurrent_streams", STREAMS_PER_CONNECTION_MAX),
     # A dead peer is noticed within 80 seconds; clients may ping every 10 without being sent away.
     ("grpc.keepalive_time_ms", 60_000),
     ("grpc.keepalive_timeout_ms", 20_000),

@@ -22,6 +22,7 @@ from daftari.v1.journal_pb2_grpc import JournalCommandServiceStub, JournalQueryS
 from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncEngine
 
+from api.admission import CALLS_MAX
 from api.authentication import Authenticator
 from api.caller import Caller
 from api.core import Core, open_core
@@ -184,7 +185,9 @@ class Api:
         self.keys.callers[key] = replace(self.keys.callers[key], permissions=permissions)
 
 
-async def start_api(engine: AsyncEngine, stack: AsyncExitStack, *, limits: Limits = DEFAULT_LIMITS) -> Api:
+async def start_api(
+    engine: AsyncEngine, stack: AsyncExitStack, *, limits: Limits = DEFAULT_LIMITS, calls_max: int = CALLS_MAX
+) -> Api:
     """A server with the four keys known, closed with the stack."""
     clock, keys = Clock(), Keys()
     books, foreign = await open_books(engine), await open_books(engine)
@@ -200,7 +203,8 @@ async def start_api(engine: AsyncEngine, stack: AsyncExitStack, *, limits: Limit
         monotonic=clock.monotonic,
         limits=limits,
     )
-    door = Door(Authenticator(keys.authenticate, monotonic=clock.monotonic), monotonic=clock.monotonic)
+    authenticator = Authenticator(keys.authenticate, monotonic=clock.monotonic)
+    door = Door(authenticator, monotonic=clock.monotonic, calls_max=calls_max)
     server = GrpcServer(journal_services(core), door=door)
     port = await server.start("127.0.0.1:0", tls=None)
     stack.push_async_callback(core.poster.close)

@@ -46,6 +46,7 @@ class PayoutCommands(payouts_pb2_grpc.PayoutCommandServiceServicer):
     ) -> pb.RequestPayoutResponse:
         call = current_call()
         ledger = await self._core.ledgers.find(request.ledger, caller=call.caller)
+        self._requester.check_room(ledger, 1, deadline=call.deadline)
         partner = await self._partner(ledger, request.partner, call.caller)
         wanted = self._wanted(request.payout, partner, call.caller, "payout")
         verdict = await self._requester.submit(ledger, wanted, deadline=call.deadline)
@@ -63,6 +64,7 @@ class PayoutCommands(payouts_pb2_grpc.PayoutCommandServiceServicer):
         if not 1 <= len(request.payouts) <= PAYOUTS_PER_CALL_MAX:
             raise SetTooLarge(f"request 1 to {PAYOUTS_PER_CALL_MAX} payouts in one call", field="payouts")
         ledger = await self._core.ledgers.find(request.ledger, caller=call.caller)
+        self._requester.check_room(ledger, len(request.payouts), deadline=call.deadline)
         partner = await self._partner(ledger, request.partner, call.caller)
         wanted = [self._wanted_or_refusal(draft, partner, call.caller) for draft in request.payouts]
         verdicts = iter(

@@ -181,6 +181,55 @@ async def test_a_full_queue_refuses_and_keeps_what_it_has(gatherer: Gatherer[int
     assert [item for one in store.sets for item in one] == list(range(9))
 
 
+async def test_a_queue_that_was_full_takes_again_once_it_is_drained(gatherer: Gatherer[int, int], store: Store) -> None:
+    store.gate.clear()
+    running = submit_each(gatherer, [0])
+    await settle()
+    waiting = submit_each(gatherer, range(1, 11))
+    with pytest.raises(Overloaded):
+        gatherer.check_room(1, deadline=None)
+
+    store.gate.set()
+    await asyncio.gather(*running, *waiting)
+
+    assert await gatherer.submit(11, deadline=None) == 110
+
+
+async def test_what_the_queue_will_hardly_do_in_time_is_refused_at_once(
+    gatherer: Gatherer[int, int], store: Store, clock: Clock
+) -> None:
+    store.gate.clear()
+    slow = submit_each(gatherer, [1])
+    await settle()
+    clock.now += 10
+    store.gate.set()
+    await asyncio.gather(*slow)
+    store.gate.clear()
+    running = submit_each(gatherer, [2])
+    await settle()
+    waiting = submit_each(gatherer, [3, 4, 5])
+
+    with pytest.raises(Overloaded):
+        gatherer.submit(6, deadline=clock.now + 5)
+    patient = gatherer.submit(7, deadline=clock.now + 60)
+
+    store.gate.set()
+    assert await asyncio.gather(*running, *waiting, patient) == [20, 30, 40, 50, 70]
+
+
+async def test_a_caller_without_others_before_it_is_never_refused_for_its_deadline(
+    gatherer: Gatherer[int, int], store: Store, clock: Clock
+) -> None:
+    store.gate.clear()
+    slow = submit_each(gatherer, [1])
+    await settle()
+    clock.now += 10
+    store.gate.set()
+    await asyncio.gather(*slow)
+
+    assert await gatherer.submit(2, deadline=clock.now + 1) == 20
+
+
 async def test_an_item_whose_deadline_passed_in_the_queue_is_dropped_before_work(
     gatherer: Gatherer[int, int], store: Store, clock: Clock
 ) -> None:

@@ -1,0 +1,29 @@
+"""How many calls a process takes at once. What comes beyond is refused before any work, and told when to come again."""
+
+from __future__ import annotations
+
+from types import TracebackType
+
+from ledger.errors import Overloaded
+
+CALLS_MAX = 512
+
+
+class Admission:
+    """Room for `calls_max` calls, each of which holds a place while `with admission:` lasts. A refused call costs next
+    to nothing, one that waits its memory and, in the end, its deadline."""
+
+    def __init__(self, *, calls_max: int) -> None:
+        self._calls_max = calls_max
+        self._under_way = 0
+
+    def __enter__(self) -> None:
+        """Raises Overloaded where there is no place."""
+        if self._under_way >= self._calls_max:
+            raise Overloaded("too many calls are under way; repeat with the same request_id in a moment")
+        self._under_way += 1
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        self._under_way -= 1
