@@ -10,16 +10,30 @@ import time
 
 import pytest
 
+from adapters.collecting import PromptCallback, Registration
 from adapters.daraja import client, credentials
 from adapters.daraja.client import DarajaRail
+from adapters.daraja.collections import DarajaCollections
 from adapters.daraja.credentials import DarajaSettings
+from adapters.daraja.session import open_session
 from adapters.provider import CallbackUrls
 from adapters.transport import Secret, TokenGrant
+from ledger.msisdn import Msisdn
 from tests.adapters.daraja import scripted_server
+from tests.adapters.daraja.collecting import (
+    NOW,
+    SINCE,
+    UNTIL,
+    prompt_inquiry,
+    prompt_instruction,
+    reversal_instruction,
+)
 from tests.adapters.daraja.examples import business, inquiry, instruction
 from tests.adapters.daraja.scripted_server import Play, Received, ScriptedServer, TokenDesk, reply
 
 MSISDN = "254711223344"
+# The provider's id of a prompt ends in the payer's number.
+CHECKOUT = f"ws_CO_010920261015309607{MSISDN[3:]}"
 PATH_TOKEN = "canarypath5f1d77aa90"
 URLS = CallbackUrls(
     result_url=f"https://pay.daftari.example/c/{PATH_TOKEN}", timeout_url=f"https://pay.daftari.example/t/{PATH_TOKEN}"
@@ -28,6 +42,7 @@ OPEN_SECRETS = [
     "canary-consumer-key",
     "canary-consumer-secret",
     "canary-password",
+    "canary-passkey",
     "canarytoken0a1b2c3d4e5f",
     PATH_TOKEN,
 ]
@@ -42,6 +57,7 @@ def canary_settings(base_url: str, certificate: bytes) -> DarajaSettings:
         consumer_secret=Secret("canary-consumer-secret"),
         initiator_name="daftari_api",
         initiator_password=Secret("canary-password"),
+        passkey=Secret("canary-passkey"),
         certificate=certificate,
         shortcode="600584",
     )
@@ -52,7 +68,7 @@ def echoing(status: int, template: str) -> Play:
 
     async def play(request: Received, writer: asyncio.StreamWriter) -> None:
         sent = json.loads(request.body)
-        echo = " ".join([request.headers["authorization"], *sent.values(), f"+{MSISDN}", MSISDN])
+        echo = " ".join([request.headers["authorization"], *map(str, sent.values()), f"+{MSISDN}", MSISDN, CHECKOUT])
         body = template.replace("ECHO", echo.replace("/", "\\/"))
         await reply(status, body.encode())(request, writer)
 
@@ -118,6 +134,70 @@ async def test_no_answer_to_a_business_payment_or_a_question_makes_a_secret_come
 
     credentials_sent = [json.loads(server.to(path)[0].body)["SecurityCredential"] for path in paths]
     assert_no_canary(f"{answers!r} {caplog.text}", [*OPEN_SECRETS, MSISDN, *credentials_sent])
+
+
+@pytest.mark.parametrize("play", PLAYS.values(), ids=PLAYS.keys())
+async def test_no_answer_about_money_in_makes_a_secret_a_number_or_the_id_of_a_prompt_come_out(
+    play: Play, server: ScriptedServer, base_url: str, certificate_pem: bytes, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level(logging.DEBUG)
+    server.on(OAUTH, TokenDesk("canarytoken0a1b2c3d4e5f").grant)
+    paths = [
+        "/mpesa/stkpush/v1/processrequest",
+        "/mpesa/stkpushquery/v1/query",
+        "/mpesa/reversal/v1/request",
+        "/mpesa/c2b/v2/registerurl",
+        "/pulltransactions/v1/register",
+        "/pulltransactions/v1/query",
+    ]
+    for path in paths:
+        server.on(path, play)
+    session = open_session(canary_settings(base_url, certificate_pem), monotonic=time.monotonic)
+    rail = DarajaCollections(session, now=lambda: NOW)
+
+    answers = [
+        await rail.submit_prompt(prompt_instruction(payer=MSISDN), URLS),
+        await rail.query_prompt(prompt_inquiry(checkout=CHECKOUT)),
+        await rail.submit_reversal(reversal_instruction(), URLS),
+        await rail.register_collections(Registration("600584", URLS.result_url, URLS.timeout_url)),
+        await rail.register_pull("600584", nominated=Msisdn(MSISDN), callback_url=URLS.result_url),
+        await rail.list_received("600584", since=SINCE, until=UNTIL, offset=0),
+    ]
+    await rail.close()
+
+    prompted, asked, reversed_ = (json.loads(server.to(path)[0].body) for path in paths[:3])
+    made = [prompted["Password"], asked["Password"], reversed_["SecurityCredential"]]
+    assert prompted["PhoneNumber"] == MSISDN
+    assert base64.b64decode(prompted["Password"]).startswith(b"600584canary-passkey2026")
+    assert_no_canary(
+        f"{answers!r} {rail!r} {session!r} {caplog.text}", [*OPEN_SECRETS, *made, MSISDN, MSISDN[3:], CHECKOUT]
+    )
+
+
+def test_messages_about_money_in_that_are_damaged_are_unreadable_without_quoting_them(
+    collections: DarajaCollections,
+) -> None:
+    told = {"CheckoutRequestID": CHECKOUT, "MSISDN": MSISDN, "SecurityCredential": "canary-password", "Result": {}}
+    body = json.dumps({**told, "Body": {"stkCallback": told}}).encode()
+
+    for damaged in (body, body[:-1], body + b"\xff"):
+        read = [
+            collections.read_confirmation(damaged),
+            collections.read_validation(damaged),
+            collections.read_prompt_callback(damaged),
+            collections.read_reversal_callback("result", damaged),
+        ]
+        assert_no_canary(repr(read), [CHECKOUT, MSISDN, MSISDN[3:], "canary-password"])
+
+
+def test_what_a_provider_says_of_a_prompt_is_kept_without_numbers_and_tokens(collections: DarajaCollections) -> None:
+    said = f"{MSISDN} refused at https://pay.daftari.example/c/{PATH_TOKEN} under {CHECKOUT}"
+
+    for code in (1032, 4999, 7777):
+        told = {"CheckoutRequestID": CHECKOUT, "ResultCode": code, "ResultDesc": said}
+        callback = collections.read_prompt_callback(json.dumps({"Body": {"stkCallback": told}}).encode())
+        assert isinstance(callback, PromptCallback)
+        assert_no_canary(repr(callback), [CHECKOUT, MSISDN, MSISDN[3:], PATH_TOKEN])
 
 
 async def test_an_oauth_refusal_that_echoes_the_key_is_kept_without_it(
