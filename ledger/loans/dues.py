@@ -51,9 +51,11 @@ class Due:
 
 @dataclass(frozen=True, slots=True)
 class Payoff:
-    """What closes a loan today: `to_accrue` is interest to be accrued first, `total` is then due, that included."""
+    """What closes a loan today: `to_accrue` is interest to be accrued first, for the days before `accrue_before`;
+    `total` is then due, that included."""
 
     to_accrue: Money
+    accrue_before: date
     total: Money
 
 
@@ -94,7 +96,7 @@ def payoff(
     if policy is EarlySettlement.WHOLE_INTEREST:
         until = max(accrued_before, schedule.ends_on)
     to_accrue = interest_between(schedule, from_day=accrued_before, to_day=until)
-    return Payoff(to_accrue=to_accrue, total=outstanding.total + to_accrue)
+    return Payoff(to_accrue=to_accrue, accrue_before=until, total=outstanding.total + to_accrue)
 
 
 def is_paid_off(policy: EarlySettlement, schedule: Schedule, *, outstanding: Parts, accrued_before: date) -> bool:

@@ -67,7 +67,7 @@ class Part(enum.Enum):
 
 
 class Precedence(enum.Enum):
-    """What a repayment goes by first: the age of the instalment, or the kind of part, over all instalments."""
+    """What a repayment goes by first: the age of the instalment, or the kind of part over all that is due."""
 
     OLDEST_INSTALMENT = "oldest_instalment"
     PART = "part"

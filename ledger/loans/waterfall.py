@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from datetime import date
 
 from ledger.loans.dues import Due, Parts, sum_parts
 from ledger.loans.terms import LoanTerms, Part, Precedence
@@ -40,14 +41,14 @@ class Recovery:
     rest: Money
 
 
-def allocate_repayment(payment: Money, dues: Sequence[Due], terms: LoanTerms) -> Allocation:
+def allocate_repayment(payment: Money, dues: Sequence[Due], terms: LoanTerms, *, today: date) -> Allocation:
     """Divides a payment (positive) over the dues, given oldest first, in the order of the terms: min(payment, due) is
-    taken, and the rest is the borrower's."""
+    taken, and the rest is the borrower's. What is due by today goes before what is not."""
     assert payment.minor_units > 0
     assert payment.currency == terms.currency
     taken = [dict.fromkeys(Part, 0) for _ in dues]
     left = payment.minor_units
-    for index, part in _order(len(dues), terms):
+    for index, part in _order(dues, terms, today):
         amount = min(left, dues[index].parts.of(part).minor_units)
         taken[index][part] = amount
         left -= amount
@@ -67,7 +68,9 @@ def recover(payment: Money, *, written_off: Money) -> Recovery:
     return Recovery(taken=taken, rest=payment - taken)
 
 
-def _order(instalments: int, terms: LoanTerms) -> Iterator[tuple[int, Part]]:
+def _order(dues: Sequence[Due], terms: LoanTerms, today: date) -> Iterator[tuple[int, Part]]:
     if terms.precedence is Precedence.OLDEST_INSTALMENT:
-        return ((index, part) for index in range(instalments) for part in terms.waterfall)
-    return ((index, part) for part in terms.waterfall for index in range(instalments))
+        return ((index, part) for index in range(len(dues)) for part in terms.waterfall)
+    due = sum(one.due_on <= today for one in dues)
+    groups = (range(due), range(due, len(dues)))
+    return ((index, part) for group in groups for part in terms.waterfall for index in group)
