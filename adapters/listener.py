@@ -11,6 +11,9 @@ from collections.abc import Generator
 import uvicorn
 from fastapi import FastAPI
 
+# Beyond them a request is answered 503 at once: what waits costs memory, and its caller has left before its turn.
+CONNECTIONS_MAX = 2048
+
 
 class Server(uvicorn.Server):
     """uvicorn without its signal handlers and without its ticking loop."""
@@ -33,11 +36,13 @@ class Server(uvicorn.Server):
 
 
 class Listener:
-    """Serves one application on one address. `grace_seconds` is what requests under way get when it stops."""
+    """Serves one application on one address, to callers on fewer than `connections_max` connections. `grace_seconds` is
+    what requests under way get when it stops."""
 
-    def __init__(self, *, host: str, port: int, grace_seconds: int) -> None:
+    def __init__(self, *, host: str, port: int, grace_seconds: int, connections_max: int = CONNECTIONS_MAX) -> None:
         self._address = (host, port)
         self._grace_seconds = grace_seconds
+        self._connections_max = connections_max
         self.server: Server | None = None
         self._serving: asyncio.Task[None] | None = None
 
@@ -49,6 +54,7 @@ class Listener:
         config = uvicorn.Config(
             app, http="h11", ws="none", lifespan="off", log_config=None, access_log=False, date_header=False,
             server_header=False, proxy_headers=False, timeout_graceful_shutdown=self._grace_seconds,
+            limit_concurrency=self._connections_max,
         )  # fmt: skip
         self.server = Server(config)
         self._serving = asyncio.create_task(self.server.serve(sockets=[bound]))
