@@ -329,22 +329,15 @@ async def test_a_rail_without_a_passkey_prompts_nobody_and_says_why_and_does_the
         ({"account_reference": "A" * 13}, "TEXT_INVALID"),
     ],
 )
-async def test_a_prompt_that_the_rail_cannot_carry_is_rejected_without_a_call(
+async def test_a_prompt_or_reversal_that_the_rail_cannot_carry_is_rejected_without_a_call(
     server: ScriptedServer, collections: DarajaCollections, given: dict[str, Any], code: str
 ) -> None:
     answer = await collections.submit_prompt(prompt_instruction(**given), PROMPT_URLS)
+    of_cents = await collections.submit_reversal(reversal_instruction(amount=Money("KES", 45_050)), REVERSAL_URLS)
 
     assert isinstance(answer, Rejected)
-    assert answer.code == code
-    assert not server.received
-
-
-async def test_a_reversal_of_cents_is_rejected_without_a_call(
-    server: ScriptedServer, collections: DarajaCollections
-) -> None:
-    answer = await collections.submit_reversal(reversal_instruction(amount=Money("KES", 45_050)), REVERSAL_URLS)
-
-    assert isinstance(answer, Rejected)
+    assert isinstance(of_cents, Rejected)
+    assert (answer.code, of_cents.code) == (code, "AMOUNT_NOT_PAYABLE")
     assert not server.received
 
 

@@ -17,6 +17,7 @@ from adapters.provider import CallbackUnreadable, PayoutCallback
 from ledger.money import Money
 from ledger.msisdn import Msisdn
 from ledger.outbox.instruction import Blame, Failed, OutcomeUnknown, Settled
+from tests.adapters.daraja.collecting import JSON
 from tests.adapters.daraja.examples import (
     CONVERSATION_ID,
     MSISDN,
@@ -343,10 +344,7 @@ def test_nothing_but_our_own_request_is_taken_for_the_echo_of_one(name: str) -> 
 
 @pytest.mark.parametrize("party", ["00000000 - SAFI", "012345678", "000254700000017"])
 def test_digits_that_are_no_number_of_anyone_name_no_payee(party: str) -> None:
-    callback = result(json.dumps(with_parameter("ReceiverPartyPublicName", party)).encode())
-
-    assert callback.msisdn is None
-    assert isinstance(callback.outcome, Settled)
+    assert result_of(with_parameter("ReceiverPartyPublicName", party)).msisdn is None
 
 
 @pytest.mark.parametrize("kind", ["", "results", "validation"])
@@ -355,11 +353,6 @@ def test_an_unknown_kind_of_callback_is_unreadable(kind: str) -> None:
 
 
 KINDS = st.sampled_from(["result", "timeout"])
-JSON = st.recursive(
-    st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=20),
-    lambda inner: st.lists(inner, max_size=4) | st.dictionaries(st.text(max_size=10), inner, max_size=4),
-    max_leaves=15,
-)
 FIELDS = st.sampled_from(["ResultType", "ResultCode", "ResultDesc", "OriginatorConversationID", "ResultParameters"])
 KEYS = st.sampled_from(
     ["TransactionAmount", "TransactionReceipt", "TransactionCompletedDateTime", "ReceiverPartyPublicName"]
