@@ -7,7 +7,9 @@ from __future__ import annotations
 
 import pytest
 
-ABOUT_PROCESSES = frozenset({"test_cli.py", "test_kill.py", "test_credentials_rotate.py", "test_vault_commands.py"})
+ABOUT_PROCESSES = frozenset(
+    {"test_cli.py", "test_kill.py", "test_credentials_rotate.py", "test_vault_commands.py", "test_cuts_at_commit.py"}
+)
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:

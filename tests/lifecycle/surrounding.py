@@ -3,7 +3,9 @@ commit, or one thing that happens outside, as in adapters.inbound, adapters.sile
 
 from __future__ import annotations
 
+from dataclasses import fields
 from functools import cache
+from typing import Any
 
 from adapters import judging
 from ledger import resolutions
@@ -168,20 +170,10 @@ def decided(verb: Verb, case: Case, receipt: str, state: State, settled_by: str)
 
 
 def _review(case: Case) -> Review:
-    return Review(
-        id=1,
-        queue=_QUEUES[case],
-        payout_id=1,
-        inbox_id=None,
-        reason="",
-        held_entry_id=books.ENTRIES[_HELD[case]] if case in _HELD else None,
-        opened_at=MOMENT,
-        verb=None,
-        evidence=None,
-        actor=None,
-        entry_id=None,
-        resolved_at=None,
-    )
+    nothing: dict[str, Any] = dict.fromkeys(one.name for one in fields(Review))
+    held = books.ENTRIES[_HELD[case]] if case in _HELD else None
+    told = {"id": 1, "queue": _QUEUES[case], "payout_id": 1, "reason": "", "held_entry_id": held, "opened_at": MOMENT}
+    return Review(**nothing | told)
 
 
 def _word(message: Told) -> str:
