@@ -8,7 +8,7 @@ RUN := .venv/bin/python
 # What to test and how: `make test ARGS="tests/ledger -x"`.
 ARGS ?=
 # What to measure: `make bench BENCH=webhooks`.
-BENCH ?= posting callbacks webhooks
+BENCH ?= posting callbacks webhooks books overload memory
 # How many histories `make simulate` lives through.
 SEEDS ?= 1000
 # Processes that share the tests between them, file by file, each with a PostgreSQL of its own; `make test JOBS=0` for one.
@@ -19,7 +19,7 @@ STUBS := build/protos/daftari/v1/__init__.py
 PROTOS := $(wildcard protos/daftari/v1/*.proto) protos/hatch_build.py
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo serve test test-postgres simulate simulate-long lint lint-style lint-types lint-imports format bench protos clean
+.PHONY: help setup demo serve test test-postgres simulate simulate-long torture lint lint-style lint-types lint-imports format bench protos clean
 
 help: ## List the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-14s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -64,7 +64,11 @@ simulate-long: setup ## 10,000 histories, 2,000 calm ones, all planted bugs: the
 	@$(RUN) -m tests.simulation --seeds 2000 --calm --report docs/simulation/calm.md
 	@$(RUN) -m tests.simulation --bugs --seeds 500 --report docs/simulation/planted-bugs.md
 
-bench: setup ## Measure posting, callbacks and webhooks on this machine; BENCH=webhooks for one of them
+torture: setup ## Every order of steps, cuts at COMMIT, crashes, races, kill -9: the tables of docs/simulation/torture.md
+	@mkdir -p docs/simulation
+	@$(RUN) -m tests.torture --report docs/simulation/torture.md $(ARGS)
+
+bench: setup ## Measure posting, books, overload and the rest on this machine; BENCH=webhooks for one of them
 	@for which in $(BENCH); do $(RUN) -m tests.benchmarks $$which || exit 1; done
 
 protos: setup ## Make the Python modules of protos/ anew

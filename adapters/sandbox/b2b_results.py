@@ -8,8 +8,9 @@ from decimal import Decimal
 from adapters.sandbox import envelope, identifiers, names, wire
 from adapters.sandbox.behaviours import Notice
 from adapters.sandbox.envelope import RESULT_TEXTS, WRONG_AMOUNT_ADDED_CENTS, Conversation
+from adapters.sandbox.transactions import payment_charge_text
 from adapters.sandbox.wire import Document
-from adapters.sandbox.world import Declined, Movement, Payment
+from adapters.sandbox.world import Declined, Movement
 
 Outcome = Movement | Declined
 
@@ -24,13 +25,6 @@ def document(notice: Notice, conversation: Conversation, outcome: Outcome) -> Do
     if isinstance(outcome, Declined):
         return _failure(conversation, outcome)
     return _FORMS.get(notice, _plain)(conversation, outcome)
-
-
-def charge_text(payment: Payment) -> str:
-    """`DebitPartyCharges`: name, currency and amount, or nothing for a payment that cost nothing."""
-    if payment.charge_cents == 0:
-        return ""
-    return f"{payment.product.charge_name}|{wire.CURRENCY}|{wire.exact_text(payment.charge_cents)}"
 
 
 def _plain(conversation: Conversation, movement: Movement) -> Document:
@@ -80,21 +74,15 @@ def _parameters(movement: Movement) -> dict[str, Document]:
     account = payment.product.debits
     balance_cents = movement.balances_after.of(account)
     return {
-        "DebitAccountBalance": _balance_text(balance_cents),
+        "DebitAccountBalance": wire.braced_amount(balance_cents),
         "Amount": wire.exact_text(movement.amount_cents),
         "DebitPartyAffectedAccountBalance": wire.account_text(account.value, balance_cents),
         "TransCompletedTime": str(identifiers.compact_time(movement.completed_at)),
-        "DebitPartyCharges": charge_text(payment),
+        "DebitPartyCharges": payment_charge_text(payment),
         "ReceiverPartyPublicName": names.business(payment.shortcode),
         "Currency": wire.CURRENCY,
-        "InitiatorAccountCurrentBalance": _balance_text(balance_cents),
+        "InitiatorAccountCurrentBalance": wire.braced_amount(balance_cents),
     }
-
-
-def _balance_text(cents: int) -> str:
-    # MinimumAmount is the balance in cents.
-    basic = wire.exact_text(cents)
-    return f"{{Amount={{CurrencyCode={wire.CURRENCY}, MinimumAmount={cents}, BasicAmount={basic}}}}}"
 
 
 def _success(conversation: Conversation, movement: Movement, parameters: Document) -> dict[str, dict[str, Document]]:

@@ -8,7 +8,7 @@ from __future__ import annotations
 import enum
 from dataclasses import dataclass
 
-from adapters.sandbox.apis import Api
+from adapters.sandbox.apis import WITH_TIMEOUT_ADDRESS, Api
 
 
 class Answer(enum.Enum):
@@ -25,6 +25,7 @@ class Answer(enum.Enum):
     MAINTENANCE = "maintenance"
     NOT_AUTHORISED = "not authorised"
     NO_API_PRODUCT = "no API product"
+    SUBSCRIBER_LOCKED = "subscriber locked"
     DROPPED = "dropped"  # the connection closes without a byte
     HUNG = "hung"  # nothing comes until the sender gives up
 
@@ -50,6 +51,9 @@ class Notice(enum.Enum):
     RESULT_UNDER_GATEWAY_ID = "the true result under an OriginatorConversationID that the gateway made up"
     RESULT_WRONG_AMOUNT = "success, but for KES 100 more"
     RESULT_WRONG_RECEIVER = "success, but naming another receiver"
+    RESULT_BALANCE_WITHOUT_VALUE = "the true result of a prompt, its Balance item without a Value"
+    RESULT_BALANCE_AS_TEXT = "the true result of a prompt, its Balance wrapped in braces"
+    RESULT_ANOTHER_ORDER = "the true result of a prompt, its items in another order"
     INTERIM = "ResultType 1: wait for further messages"
     FALSE_FAILURE = "a failure, whatever the truth"
     UNREADABLE = "bytes that are not JSON"
@@ -59,13 +63,16 @@ class Notice(enum.Enum):
 
 TIMEOUT_NOTICES = frozenset({Notice.TIMEOUT_ECHO, Notice.TIMEOUT_ENVELOPE})
 """The callbacks that go to the request's queue-timeout address; all others go to its result address."""
+_OF_ENVELOPES = TIMEOUT_NOTICES | {Notice.INTERIM}
 
 
 class Timing(enum.Enum):
-    """Whether callbacks start once the answer is out, or are delivered before it."""
+    """Whether callbacks start once the answer is out, or are delivered before it; for a prompt, whether the customer
+    acts only when queries were told otherwise."""
 
     AFTER_ANSWER = "after the answer"
     BEFORE_ANSWER = "before the answer"
+    AFTER_QUERIES = "after the STK queries that find it otherwise"
 
 
 class Finding(enum.Enum):
@@ -82,13 +89,75 @@ class Finding(enum.Enum):
     PENDING = "Pending Authorized"
 
 
+class PromptFinding(enum.Enum):
+    """What an STK query finds about a prompt: a result code, true or not."""
+
+    TRUTH = "truth"
+    PROCESSING = "4999"
+    BEING_PROCESSED = "being processed"  # HTTP 500 500.001.1001, the older form of 4999
+    UNREACHABLE = "1037"
+    CANCELLED = "1032"
+
+
+class Typing(enum.Enum):
+    """What a customer makes of the account number that should be typed."""
+
+    AS_TOLD = "as told"
+    SPACED = "with spaces"
+    LOWER_CASE = "in lower case"
+    MISTYPED = "with two characters swapped"
+    NOTHING = "not at all"
+
+
+class Naming(enum.Enum):
+    """What a confirmation tells of the payer's names."""
+
+    USUAL = "the first name; all three beside a plain number"
+    FULL = "all three"
+    EMPTY = "empty"
+    NULL = "null"
+
+
+class PayerForm(enum.Enum):
+    """How a confirmation writes the payer's number. All of them occur."""
+
+    MASKED = "masked"  # 2547 ***** 017
+    MASKED_COMPACT = "masked-compact"  # 25470****017
+    HASHED = "hashed"  # hexadecimal SHA-256 of 254700000017
+    PLAIN = "plain"
+
+
+class Confirming(enum.Enum):
+    """Whether a paid prompt is told by C2B confirmation too, where C2B addresses are registered."""
+
+    AFTER = "after the callback, if there is one"
+    FIRST = "before the callback"
+    ALONE = "instead of the callback"
+    NEVER = "never"
+
+
+@dataclass(frozen=True, slots=True)
+class Customer:
+    """How a customer pays. `added_cents` come on top of what was to be paid at a paybill; `taken_back` money is
+    reversed by the provider once all was told of it. `payer_form` None is the form that the sandbox is set to."""
+
+    typing: Typing = Typing.AS_TOLD
+    naming: Naming = Naming.USUAL
+    payer_form: PayerForm | None = None
+    confirming: Confirming = Confirming.AFTER
+    added_cents: int = 0
+    without_type: bool = False
+    taken_back: bool = False
+
+
 @dataclass(frozen=True, slots=True)
 class Behaviour:
     """What happens to one request. `result_code` is the core's: "0" carries it out if its rules allow, any other
     declines. `only_on` limits the behaviour to some APIs; elsewhere the request plainly succeeds.
 
     `findings` is what status queries about the payment find, one after the other, the last for ever; `queried_as` names
-    the behaviour of those queries themselves. A query "is paid" when it is answered.
+    the behaviour of those queries themselves. A query "is paid" when it is answered. `prompt_findings` is the same for
+    STK queries about a prompt, and `reversed_as` names the behaviour of reversals of what a customer paid.
     """
 
     name: str
@@ -101,9 +170,17 @@ class Behaviour:
     only_on: frozenset[Api] = frozenset(Api)
     findings: tuple[Finding, ...] = (Finding.TRUTH,)
     queried_as: str = "success"
+    prompt_findings: tuple[PromptFinding, ...] = (PromptFinding.TRUTH,)
+    reversed_as: str = "success"
+    customer: Customer = Customer()
 
     def __post_init__(self) -> None:
         speaks_of_outcome = any(notice not in TIMEOUT_NOTICES for notice in self.notices)
         assert self.core is Core.DECIDES or not speaks_of_outcome, "only a decision has a result to tell"
         assert self.core is not Core.NOT_REACHED or not self.notices, "nothing calls back about what never arrived"
         assert self.core is not Core.NOT_REACHED or self.findings == (Finding.TRUTH,), "what never arrived is not found"
+
+    def suits(self, api: Api) -> bool:
+        """Whether this API can behave so: no queue-timeout notice where a request names no address for one."""
+        told_in_envelopes = any(notice in _OF_ENVELOPES for notice in self.notices)
+        return api in self.only_on and (api in WITH_TIMEOUT_ADDRESS or not told_in_envelopes)

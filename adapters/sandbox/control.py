@@ -14,6 +14,7 @@ from adapters.sandbox import control_rows as rows
 from adapters.sandbox import magic
 from adapters.sandbox.apis import Api, TokenError
 from adapters.sandbox.control_rows import Json
+from adapters.sandbox.customer_control import CustomerControl
 from adapters.sandbox.faults import Allowance, CallbackFaults, Rate, Scripted
 from adapters.sandbox.products import Account
 from adapters.sandbox.simulation import Simulation
@@ -59,13 +60,15 @@ class AllowanceWanted(_Strict):
 class FaultsWanted(_Strict):
     """Scripted faults are added to those waiting; all the rest, where given, replaces what stood before.
 
-    `rates` are for payments, `query_rates` for questions. `requests_per_token` (0: no limit) makes every token expire
+    `rates` are for payments and reversals, `collection_rates` for prompts and what customers pay, `query_rates` for all
+    else. `requests_per_token` (0: no limit) makes every token expire
     after so many requests. `token_errors` says per API how a token not in force is answered, `not_found_code` what a
     status query hears that finds nothing.
     """
 
     scripted: list[ScriptedFault] = []
     rates: dict[str, float] | None = None
+    collection_rates: dict[str, float] | None = None
     query_rates: dict[str, float] | None = None
     seed: int | None = None
     callbacks: CallbackFaultsWanted | None = None
@@ -98,6 +101,7 @@ class Control:
         router.add_api_route("/tokens/expire", self.expire_token, methods=["POST"])
         router.add_api_route("/reset", self.reset, methods=["POST"])
         router.add_api_route("/magic", self.magic, methods=["GET"])
+        CustomerControl(self._simulation).add_to(router)
         router.add_api_route("/certificate", self.certificate, methods=["GET"], response_class=Response)
         return router
 
@@ -107,7 +111,7 @@ class Control:
         limit: int = Query(default=ROWS_PER_PAGE, ge=1, le=ROWS_PER_PAGE_MAX),
     ) -> Json:
         """Balances, totals, calls by path; a page of movements, of requests with their fate, of callback attempts."""
-        world = self._simulation.world
+        world, shortcode = self._simulation.world, self._simulation.settings.shortcode
         page = slice(offset, offset + limit)
         return {
             "shortcode": self._simulation.settings.shortcode,
@@ -122,7 +126,7 @@ class Control:
             "movements_total": len(world.movements),
             "requests_total": len(world.requests),
             "deliveries_total": len(world.deliveries),
-            "movements": [rows.movement(movement) for movement in world.movements[page]],
+            "movements": [rows.movement(movement, shortcode) for movement in world.movements[page]],
             "requests": [rows.request(request) for request in world.requests[page]],
             "deliveries": [rows.delivery(delivery) for delivery in world.deliveries[page]],
         }
@@ -135,11 +139,14 @@ class Control:
         """Takes effect from the next request; callbacks already under way are left alone. 422 for an unknown behaviour
         or rates that add up to more than 1; then nothing changes."""
         rates, query_rates = _checked_rates(wanted.rates or {}), _checked_rates(wanted.query_rates or {})
+        collection_rates = _checked_rates(wanted.collection_rates or {})
         scripted = [_checked_script(fault) for fault in wanted.scripted]
         faults = self._simulation.faults
         faults.script(scripted)
         if wanted.rates is not None:
             faults.rates = rates
+        if wanted.collection_rates is not None:
+            faults.collection_rates = collection_rates
         if wanted.query_rates is not None:
             faults.query_rates = query_rates
         if wanted.seed is not None:
@@ -168,8 +175,9 @@ class Control:
         return await self.truth(offset=0, limit=ROWS_PER_PAGE)
 
     async def magic(self) -> list[Json]:
-        """Every magic MSISDN and shortcode, the name of its behaviour, what happens, and what a status query says."""
-        return [rows.magic_row(suffix, behaviour) for suffix, behaviour in magic.MAGIC.items()]
+        """Every magic MSISDN and shortcode, those of payees first: the name of its behaviour, what happens, and what a
+        status query says."""
+        return [rows.magic_row(suffix, behaviour) for suffix, behaviour in magic.ROWS.items()]
 
     async def certificate(self) -> Response:
         """The X.509 certificate, as PEM, that SecurityCredential must be made with."""
@@ -189,7 +197,7 @@ class Control:
         now = self._simulation.clock()
         receipt = self._simulation.identifiers.receipt(now)
         movement = self._simulation.world.credit(account, amount_cents=credit.amount_cents, receipt=receipt, now=now)
-        return rows.movement(movement)
+        return rows.movement(movement, self._simulation.settings.shortcode)
 
 
 def _checked_script(fault: ScriptedFault) -> Scripted:

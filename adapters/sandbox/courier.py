@@ -6,7 +6,7 @@ Addresses hold secret path tokens, so they appear in no log and in no diary.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass, field
 
 import httpx
@@ -20,7 +20,7 @@ CONNECTIONS_MAX = 64
 
 @dataclass(frozen=True, slots=True)
 class Parcel:
-    """One callback: `kind` is "result" or "timeout"."""
+    """One callback: `kind` is what the diary calls it."""
 
     request_number: int
     kind: str
@@ -55,7 +55,7 @@ class Courier:
     def __init__(self, *, world: World, faults: Faults, timeout_seconds: float) -> None:
         self._world = world
         self._faults = faults
-        self._timeout = httpx.Timeout(timeout_seconds, pool=None).as_dict()
+        self._timeout_seconds = timeout_seconds
         # The transport alone: a client would log the address, follow redirects and obey proxy settings. Connections are
         # not kept, because a callback sent into one that the receiver is closing would be lost.
         limits = httpx.Limits(max_connections=CONNECTIONS_MAX, max_keepalive_connections=0)
@@ -69,14 +69,42 @@ class Courier:
 
     def prepare(self, parcels: Sequence[Parcel]) -> Dispatch:
         """Takes the callbacks of one request, in their order; they leave when the dispatch is released."""
+        if not parcels:
+            return Dispatch()
+        # Lots are drawn now, in the order of requests: a seed gives the same faults however tasks interleave.
+        journeys = [(parcel, self._faults.journey()) for parcel in parcels]
+        return self.undertake(lambda: self._carry(journeys))
+
+    def undertake(self, work: Callable[[], Awaitable[None]]) -> Dispatch:
+        """Takes on work that begins when the dispatch is released, and is dropped with the callbacks."""
         dispatch = Dispatch()
-        if parcels:
-            # Lots are drawn now, in the order of requests: a seed gives the same faults however tasks interleave.
-            journeys = [(parcel, self._faults.journey()) for parcel in parcels]
-            dispatch.task = asyncio.create_task(self._carry(journeys, dispatch))
-            self._tasks.add(dispatch.task)
-            dispatch.task.add_done_callback(self._tasks.discard)
+
+        async def begin() -> None:
+            await dispatch.wait_until_released()
+            await work()
+
+        dispatch.task = asyncio.create_task(begin())
+        self._tasks.add(dispatch.task)
+        dispatch.task.add_done_callback(self._tasks.discard)
         return dispatch
+
+    async def deliver(self, parcels: Sequence[Parcel]) -> None:
+        """Carries callbacks at once, in their order; for work that is under way."""
+        await self._carry([(parcel, self._faults.journey()) for parcel in parcels])
+
+    async def ask(self, parcel: Parcel, *, patience_seconds: float) -> bytes | None:
+        """What the receiver answers with HTTP 200 within its time, or None."""
+        outcome, answer = "patience ended", None
+        try:
+            async with asyncio.timeout(patience_seconds):
+                response = await self._transport.handle_async_request(self._request(parcel, patience_seconds))
+                outcome, answer = str(response.status_code), await response.aread()
+        except httpx.HTTPError as error:
+            outcome = type(error).__name__
+        except TimeoutError:
+            pass
+        self._note(parcel, outcome)
+        return answer if outcome == "200" else None
 
     async def idle(self) -> None:
         """Returns once no callback is waiting or under way."""
@@ -95,8 +123,7 @@ class Courier:
         await self.abandon()
         await self._transport.aclose()
 
-    async def _carry(self, journeys: Sequence[tuple[Parcel, Journey]], dispatch: Dispatch) -> None:
-        await dispatch.wait_until_released()
+    async def _carry(self, journeys: Sequence[tuple[Parcel, Journey]]) -> None:
         for parcel, journey in journeys:
             await asyncio.sleep(journey.delay_seconds)
             if journey.copies == 0:
@@ -105,15 +132,17 @@ class Courier:
                 self._note(parcel, await self._post(parcel))
 
     async def _post(self, parcel: Parcel) -> str:
-        headers = {"Content-Type": "application/json"}
-        extensions = {"timeout": self._timeout}
-        request = httpx.Request("POST", parcel.url, headers=headers, content=parcel.body, extensions=extensions)
         try:
-            response = await self._transport.handle_async_request(request)
+            response = await self._transport.handle_async_request(self._request(parcel, self._timeout_seconds))
             await response.aclose()
         except httpx.HTTPError as error:
             return type(error).__name__
         return str(response.status_code)
+
+    def _request(self, parcel: Parcel, timeout_seconds: float) -> httpx.Request:
+        headers = {"Content-Type": "application/json"}
+        extensions = {"timeout": httpx.Timeout(timeout_seconds, pool=None).as_dict()}
+        return httpx.Request("POST", parcel.url, headers=headers, content=parcel.body, extensions=extensions)
 
     def _note(self, parcel: Parcel, outcome: str) -> None:
         self._world.note_delivery(Delivery(parcel.request_number, parcel.kind, outcome))

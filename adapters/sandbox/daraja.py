@@ -1,4 +1,4 @@
-"""Daraja at its own paths: OAuth, payments, questions. Reads HTTP, asks the cores, words the answer; keeps no books."""
+"""Daraja at its own paths: OAuth, money out and in, questions. Reads HTTP, asks the cores, answers; keeps no books."""
 
 from __future__ import annotations
 
@@ -13,21 +13,25 @@ from fastapi import APIRouter, Request, Response
 from starlette.background import BackgroundTask
 
 from adapters.sandbox import fields, magic, refusals
-from adapters.sandbox.apis import B2C, ENDPOINTS, PAYMENTS, Api
+from adapters.sandbox.apis import ENDPOINTS, PAYBILL, PAYMENTS, Api
 from adapters.sandbox.behaviours import Answer, Core, Timing
 from adapters.sandbox.credentials import TOKEN_LIFETIME_SECONDS
-from adapters.sandbox.envelope import Conversation
 from adapters.sandbox.faults import Target
 from adapters.sandbox.fields import Fields
 from adapters.sandbox.intake import Intake, Received
 from adapters.sandbox.listener import RoughListener
+from adapters.sandbox.paybill import PaybillCore, RegisterCore
 from adapters.sandbox.payments import PaymentCore
+from adapters.sandbox.prompting import PromptCore, PromptQueryCore
+from adapters.sandbox.pull import PullQueryCore, PullRegisterCore
 from adapters.sandbox.queries import QueryCore
 from adapters.sandbox.refusals import ERROR_ANSWERS, Refusal, Refused, json_response
+from adapters.sandbox.reversals import ReversalCore
 from adapters.sandbox.settings import ExpiresIn
 from adapters.sandbox.simulation import Simulation
 
 R = TypeVar("R")
+Handler = Callable[[Request], Awaitable[Response]]
 
 
 class ApiCore(Protocol[R]):
@@ -47,15 +51,14 @@ class DarajaRail:
         self._simulation = simulation
         self._listener = listener
         self._intake = Intake(simulation)
-        self._payments = PaymentCore(simulation, self._intake)
-        self._queries = QueryCore(simulation, self._intake)
+        self._handlers = self._make_handlers()
 
     def router(self) -> APIRouter:
         """The routes at the provider's paths."""
         router = APIRouter()
         for api, endpoint in ENDPOINTS.items():
             is_oauth = api is Api.OAUTH
-            handler = self.generate_token if is_oauth else self._handler(api)
+            handler = self.generate_token if is_oauth else self._handlers[api]
             router.add_api_route(endpoint.path, handler, methods=["GET" if is_oauth else "POST"])
         return router
 
@@ -80,11 +83,28 @@ class DarajaRail:
         """The documented error answer, under a request id of its own."""
         return refusal.response(self._simulation.identifiers.request_id())
 
-    def _handler(self, api: Api) -> Callable[[Request], Awaitable[Response]]:
+    def _make_handlers(self) -> dict[Api, Handler]:
+        simulation, intake, handler = self._simulation, self._intake, self._handler
+        payments, queries = PaymentCore(simulation, intake), QueryCore(simulation, intake)
+        prompting, register = PromptCore(simulation, intake), RegisterCore(simulation, intake)
+        paybill = PaybillCore(simulation, intake)
+        return {
+            **{api: handler(api, payments) for api in PAYMENTS},
+            Api.STATUS: handler(Api.STATUS, queries),
+            Api.BALANCE: handler(Api.BALANCE, queries),
+            Api.STK: handler(Api.STK, prompting),
+            Api.STK_QUERY: handler(Api.STK_QUERY, PromptQueryCore(simulation, intake, prompting)),
+            Api.C2B_REGISTER_V1: handler(Api.C2B_REGISTER_V1, register),
+            Api.C2B_REGISTER_V2: handler(Api.C2B_REGISTER_V2, register),
+            **{api: handler(api, paybill) for api in PAYBILL},
+            Api.REVERSAL: handler(Api.REVERSAL, ReversalCore(simulation, intake)),
+            Api.PULL_REGISTER: handler(Api.PULL_REGISTER, PullRegisterCore(simulation, intake)),
+            Api.PULL_QUERY: handler(Api.PULL_QUERY, PullQueryCore(simulation, intake)),
+        }
+
+    def _handler(self, api: Api, core: ApiCore[R]) -> Handler:
         async def handle(request: Request) -> Response:
-            if api in PAYMENTS:
-                return await self._serve(request, api, self._payments)
-            return await self._serve(request, api, self._queries)
+            return await self._serve(request, api, core)
 
         return handle
 
@@ -102,7 +122,7 @@ class DarajaRail:
             await taken.dispatch.delivered()
         if behaviour.answer is Answer.ACKNOWLEDGED:
             assert taken is not None
-            response = _acknowledgement(api, taken.conversation)
+            response = json_response(taken.answer)
         else:
             response = await self._trouble(request, behaviour.answer)
         if taken is not None:
@@ -155,17 +175,6 @@ def method_refusal(method: str, path: str) -> Refusal:
     if method == "GET" and path != ENDPOINTS[Api.OAUTH].path:
         return refusals.INVALID_AUTHENTICATION_HEADER
     return refusals.method_not_allowed(method)
-
-
-def _acknowledgement(api: Api, conversation: Conversation) -> Response:
-    """Taken in, nothing decided. B2C puts its own id first."""
-    ids = {
-        "OriginatorConversationID": conversation.originator_conversation_id,
-        "ConversationID": conversation.conversation_id,
-    }
-    in_order = sorted(ids) if api in B2C else list(ids)
-    accepted = {"ResponseCode": "0", "ResponseDescription": "Accept the service request successfully."}
-    return json_response({key: ids[key] for key in in_order} | accepted)
 
 
 def _basic_credentials(request: Request) -> tuple[str, str]:

@@ -31,6 +31,8 @@ RESULT_TEXTS = {
     "2040": "Credit Party customer type (Unregistered or Registered Customer) can't be supported by the service.",
     "8006": "The security credential is locked.",
     "9405": "The request could not be completed.",
+    "R000001": "The transaction has already been reversed.",
+    "R000002": "The OriginalTransactionID is invalid.",
     "SFC_IC0003": "The operator does not exist.",
     "TP40153": "The operator has no permission for this API.",
 }
@@ -50,6 +52,20 @@ class Conversation:
     gateway_id: str
     opened_at: datetime
     request_body: bytes = field(repr=False)
+
+
+def acknowledgement(conversation: Conversation, *, own_id_first: bool) -> Document:
+    """Taken in, nothing decided. B2C puts its own id first."""
+    ids: dict[str, Document] = {
+        "OriginatorConversationID": conversation.originator_conversation_id,
+        "ConversationID": conversation.conversation_id,
+    }
+    in_order = sorted(ids) if own_id_first else list(ids)
+    accepted: dict[str, Document] = {
+        "ResponseCode": "0",
+        "ResponseDescription": "Accept the service request successfully.",
+    }
+    return {key: ids[key] for key in in_order} | accepted
 
 
 def item(key: str, *value: Document) -> dict[str, Document]:

@@ -12,7 +12,7 @@ from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 
 from adapters.sandbox import magic
-from adapters.sandbox.apis import ENDPOINTS, PAYMENTS, Api
+from adapters.sandbox.apis import COLLECTING, ENDPOINTS, MOVING_OUT, PAYMENTS, Api
 from adapters.sandbox.behaviours import Behaviour
 
 NOT_FOUND_CODES = ("2033", "25")
@@ -21,7 +21,8 @@ NOT_FOUND_CODES = ("2033", "25")
 
 @dataclass(frozen=True, slots=True)
 class Target:
-    """What a request asks of whom: for a payment the receiver's MSISDN or shortcode; otherwise both are empty."""
+    """What a request asks of whom: for a payment the receiver's MSISDN or shortcode, for a collection or its reversal
+    the payer's MSISDN; otherwise both are empty."""
 
     api: Api
     msisdn: str = field(default="", repr=False)
@@ -31,7 +32,7 @@ class Target:
 @dataclass(frozen=True, slots=True)
 class Scripted:
     """The next `count` requests get this behaviour, whatever their number says: those to `msisdn` or `shortcode` (None:
-    to anyone) of `api` (None: of any payment API; questions and OAuth have to be named)."""
+    to anyone) of `api` (None: of any that pays out; what collects, reverses or asks, and OAuth, have to be named)."""
 
     behaviour: str
     count: int
@@ -68,7 +69,8 @@ class Allowance:
 
 @dataclass(frozen=True, slots=True)
 class Rate:
-    """The share, 0 to 1, of otherwise plain payments, or of otherwise plain questions, that get this behaviour."""
+    """The share, 0 to 1, of otherwise plain requests of one sort (payments and reversals, collections, questions) that
+    get this behaviour."""
 
     behaviour: str
     share: float
@@ -106,6 +108,7 @@ class Faults:
         self.scripted: list[Scripted] = []
         self.rates: tuple[Rate, ...] = ()
         self.query_rates: tuple[Rate, ...] = ()
+        self.collection_rates: tuple[Rate, ...] = ()
         self.allowance = Allowance(requests_max=None, seconds=1)
         self.token_errors = {api: endpoint.token_error for api, endpoint in ENDPOINTS.items()}
         self.not_found_code = NOT_FOUND_CODES[0]
@@ -125,7 +128,7 @@ class Faults:
         numbers say. A behaviour that this API does not have gives way to plain success."""
         drawn = self._drawn if by_number is magic.SUCCESS else lambda _api: by_number
         behaviour = self._scripted(target) or drawn(target.api)
-        return behaviour if target.api in behaviour.only_on else magic.SUCCESS
+        return behaviour if behaviour.suits(target.api) else magic.SUCCESS
 
     def journey(self) -> Journey:
         """What the next callback will meet."""
@@ -148,8 +151,13 @@ class Faults:
         if api is Api.OAUTH:
             return magic.SUCCESS
         lot = self._random.random()
-        for rate in self.rates if api in PAYMENTS else self.query_rates:
+        for rate in self._rates_of(api):
             if lot < rate.share:
                 return magic.BEHAVIOURS[rate.behaviour]
             lot -= rate.share
         return magic.SUCCESS
+
+    def _rates_of(self, api: Api) -> tuple[Rate, ...]:
+        if api in COLLECTING:
+            return self.collection_rates
+        return self.rates if api in MOVING_OUT else self.query_rates

@@ -10,6 +10,7 @@ import json
 import re
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
+from datetime import datetime
 from decimal import Decimal
 
 import httpx
@@ -20,6 +21,7 @@ from adapters.sandbox.settings import SandboxSettings
 REMARKS_LENGTHS = range(2, 101)
 OCCASION_LENGTH_MAX = 100
 AMOUNT_DIGITS_MAX = 12
+TIMESTAMP_LENGTH = 14
 
 # Daraja's rules for callback addresses: none of these words, in any case, anywhere in it.
 FORBIDDEN_IN_URLS = ("mpesa", "m-pesa", "safaricom", "exe", "exec", "cmd", "sql", "query", "ngrok", "requestbin")
@@ -113,10 +115,35 @@ def shortcode(fields: Fields, name: str) -> str:
     return value
 
 
+def timestamp(fields: Fields, name: str) -> str:
+    """A time as fourteen digits, which is one."""
+    value = number_or_text(fields.get(name))
+    try:
+        # Daraja's page wants one of these; whose clock it was read from is not checked.
+        datetime.strptime(f"{value}Z", "%Y%m%d%H%M%S%z")
+    except ValueError:
+        raise Refused(invalid_field(name)) from None
+    require(len(value) == TIMESTAMP_LENGTH, name)
+    return value
+
+
 def addresses(fields: Fields, settings: SandboxSettings) -> Addresses:
     """Both callback addresses, each one that may be called."""
-    timeout_url = _url(fields, "QueueTimeOutURL", settings)
-    return Addresses(result_url=_url(fields, "ResultURL", settings), timeout_url=timeout_url)
+    timeout_url = url(fields, "QueueTimeOutURL", settings)
+    return Addresses(result_url=url(fields, "ResultURL", settings), timeout_url=timeout_url)
+
+
+def url(fields: Fields, name: str, settings: SandboxSettings) -> str:
+    """An address that may be called: on loopback or a host on the list, without a forbidden word."""
+    address = text(fields, name, 2048)
+    require(not any(word in address.lower() for word in FORBIDDEN_IN_URLS), name)
+    try:
+        # The same parser the courier sends with, so that no address can mean one host here and another there.
+        parsed = httpx.URL(address)
+    except httpx.InvalidURL:
+        raise Refused(invalid_field(name)) from None
+    require(parsed.scheme in {"http", "https"} and _may_be_called(parsed.host, settings), name)
+    return address
 
 
 def number_or_text(value: object) -> str:
@@ -126,18 +153,6 @@ def number_or_text(value: object) -> str:
 
 def _refuse_constant(name: str) -> None:
     raise ValueError(name)
-
-
-def _url(fields: Fields, name: str, settings: SandboxSettings) -> str:
-    address = text(fields, name, 2048)
-    require(not any(word in address.lower() for word in FORBIDDEN_IN_URLS), name)
-    try:
-        # The same parser the courier sends with, so that no address can mean one host here and another there.
-        url = httpx.URL(address)
-    except httpx.InvalidURL:
-        raise Refused(invalid_field(name)) from None
-    require(url.scheme in {"http", "https"} and _may_be_called(url.host, settings), name)
-    return address
 
 
 def _may_be_called(host: str, settings: SandboxSettings) -> bool:

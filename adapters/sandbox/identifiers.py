@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import random
 import string
+import uuid
 from datetime import datetime, timedelta, timezone
 
 # Daraja's times carry no zone; all of them are East Africa Time, which has no summer time.
@@ -42,6 +43,7 @@ class Identifiers:
     def __init__(self, randomness: random.Random) -> None:
         self._random = randomness
         self._receipts: set[str] = set()
+        self._checkouts: set[str] = set()
 
     def receipt(self, moment: datetime) -> str:
         """Ten characters, unique within this sandbox, never a placeholder."""
@@ -59,8 +61,22 @@ class Identifiers:
         """The originator id the gateway makes up where the client gave none: 29115-34620561-1."""
         return f"{self._random.randint(10_000, 99_999)}-{self._random.randint(10**7, 10**8 - 1)}-1"
 
+    def checkout_request_id(self, moment: datetime, msisdn: str) -> str:
+        """ws_CO_, the Nairobi time to the millisecond, and the payer's number without 254; unique in this sandbox."""
+        while True:
+            local = moment.astimezone(EAST_AFRICA_TIME)
+            made = f"ws_CO_{local:%d%m%Y%H%M%S}{self._random.randint(0, 999)}{msisdn.removeprefix('254')}"
+            if made not in self._checkouts:
+                self._checkouts.add(made)
+                return made
+            moment += timedelta(seconds=1)
+
+    def response_reference(self) -> str:
+        """`ResponseRefID` of Pull: a UUID."""
+        return str(uuid.UUID(int=self._random.getrandbits(128), version=4))
+
     def request_id(self) -> str:
-        """The `requestId` of a refusal: f663-55dc-c417-ca2040498fa6 with seven digits glued on."""
+        """For refusals, prompts and C2B alike: f663-55dc-c417-ca2040498fa6 with seven digits glued on."""
         groups = "-".join(self._hex(4) for _ in range(3))
         return f"{groups}-{self._hex(12)}{self._random.randint(0, 9_999_999):07d}"
 

@@ -6,11 +6,11 @@ Works on requests already read; knows no HTTP.
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 
 from adapters.sandbox import envelope, wire
-from adapters.sandbox.apis import ENDPOINTS, Api
+from adapters.sandbox.apis import B2C, ENDPOINTS, Api
 from adapters.sandbox.behaviours import TIMEOUT_NOTICES, Behaviour, Notice
 from adapters.sandbox.courier import Dispatch, Parcel
 from adapters.sandbox.envelope import UNREADABLE_BODY, Conversation
@@ -26,9 +26,9 @@ Tell = Callable[[Notice], Document]
 
 @dataclass(frozen=True, slots=True)
 class Taken:
-    """A request that was queued: its ids, and its callbacks waiting to be released."""
+    """A request that was taken in: the document it is answered with, and its callbacks waiting to be released."""
 
-    conversation: Conversation
+    answer: Document
     dispatch: Dispatch
 
 
@@ -76,7 +76,14 @@ class Intake:
         )
 
     def ready(
-        self, conversation: Conversation, behaviour: Behaviour, *, tell: Tell, addresses: Addresses, number: int
+        self,
+        conversation: Conversation,
+        behaviour: Behaviour,
+        *,
+        api: Api,
+        tell: Tell,
+        addresses: Addresses,
+        number: int,
     ) -> Received:
         """Words the callbacks and hands them to the courier; they leave when the dispatch is released."""
         parcels = [
@@ -88,7 +95,20 @@ class Intake:
             )
             for notice in behaviour.notices
         ]
-        return Received(behaviour, Taken(conversation, self._simulation.courier.prepare(parcels)))
+        answer = envelope.acknowledgement(conversation, own_id_first=api in B2C)
+        return Received(behaviour, Taken(answer, self._simulation.courier.prepare(parcels)))
+
+    def answered(self, api: Api, behaviour: Behaviour, now: datetime, answer: Document) -> Received:
+        """Notes a request that is answered at once and calls nobody back."""
+        self._simulation.world.note_request(
+            replace(self.seen(api, behaviour, now), fate=Fate.ANSWERED, result_code="0")
+        )
+        return Received(behaviour, Taken(answer, self._simulation.courier.prepare([])))
+
+    def lost(self, api: Api, behaviour: Behaviour, now: datetime) -> Received:
+        """Notes a request that its behaviour kept from arriving."""
+        self._simulation.world.note_request(self.seen(api, behaviour, now))
+        return Received(behaviour, None)
 
 
 def _body(notice: Notice, conversation: Conversation, tell: Tell) -> bytes:

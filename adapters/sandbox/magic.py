@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from adapters.sandbox import customer_rows
 from adapters.sandbox.apis import B2B, B2C, Api
 from adapters.sandbox.behaviours import Answer, Behaviour, Core, Finding, Notice, Timing
 
@@ -205,6 +206,8 @@ STATUS_ROWS: dict[str, Behaviour] = {
 }
 
 MAGIC = PAYMENT_ROWS | STATUS_ROWS
+ROWS = MAGIC | customer_rows.CUSTOMER_ROWS
+"""All rows, those of customers who pay in among them."""
 
 # Codes that queries are declined with; no number makes a payment meet them, but they can be put in by name.
 _BY_NAME_ONLY = (
@@ -212,7 +215,9 @@ _BY_NAME_ONLY = (
     _declined("2033", "receipt not found"),
 )
 
-BEHAVIOURS: dict[str, Behaviour] = {behaviour.name: behaviour for behaviour in (*MAGIC.values(), *_BY_NAME_ONLY)}
+BEHAVIOURS: dict[str, Behaviour] = {
+    behaviour.name: behaviour for behaviour in (*ROWS.values(), *_BY_NAME_ONLY, *customer_rows.BY_NAME_ONLY)
+}
 
 
 def magic_msisdn(suffix: str) -> str:
@@ -228,7 +233,7 @@ def magic_shortcode(suffix: str) -> str:
 def behaviour_of(*, msisdn: str = "", shortcode: str = "") -> Behaviour:
     """The behaviour of a magic number; every other number plainly succeeds."""
     if msisdn.startswith(MAGIC_PREFIX):
-        return MAGIC.get(msisdn.removeprefix(MAGIC_PREFIX), SUCCESS)
+        return ROWS.get(msisdn.removeprefix(MAGIC_PREFIX), SUCCESS)
     if shortcode.startswith(MAGIC_SHORTCODE_PREFIX):
         return MAGIC.get(shortcode.removeprefix(MAGIC_SHORTCODE_PREFIX), SUCCESS)
     return SUCCESS

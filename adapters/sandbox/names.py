@@ -4,6 +4,7 @@ from __future__ import annotations
 
 _FIRST_NAMES = ("OTIENO", "AMINA", "KAMAU", "NAFULA", "JUMA", "CHEBET", "HALIMA", "WANJIRU", "MUTUA", "FATUMA")
 _MIDDLE_NAMES = ("NJERI", "ACHIENG", "KIPROP", "WAFULA", "MUTHONI", "OMONDI", "WAIRIMU", "BARAKA", "JEPKOECH", "AKINYI")
+ORGANISATION = "Daftari Test Org"
 _TRADES = (
     "Wholesalers", "Hardware", "Stationers", "Dairies", "Bakers", "Transporters", "Chemists", "Supplies", "Printers",
     "Seeds",
@@ -12,7 +13,12 @@ _TRADES = (
 
 def person(msisdn: str) -> str:
     """A receiver as results name one: 254700000017 - WANJIRU ACHIENG TESTER."""
-    return f"{msisdn} - {_FIRST_NAMES[int(msisdn[-1])]} {_MIDDLE_NAMES[int(msisdn[-2])]} TESTER"
+    return f"{msisdn} - {' '.join(parts(msisdn))}"
+
+
+def parts(msisdn: str) -> tuple[str, str, str]:
+    """First, middle and last name of a person."""
+    return _FIRST_NAMES[int(msisdn[-1])], _MIDDLE_NAMES[int(msisdn[-2])], "TESTER"
 
 
 def business(shortcode: str) -> str:
@@ -22,7 +28,7 @@ def business(shortcode: str) -> str:
 
 def organisation(shortcode: str) -> str:
     """The organisation whose accounts these are."""
-    return f"{shortcode} - Daftari Test Org"
+    return f"{shortcode} - {ORGANISATION}"
 
 
 def receiver(*, msisdn: str, shortcode: str) -> str:

@@ -58,6 +58,7 @@ class PaymentCore:
         return self._intake.ready(
             conversation,
             behaviour,
+            api=api,
             tell=self._tell(conversation, order, api),
             addresses=request.addresses,
             number=seen.number,

@@ -25,6 +25,9 @@ class MovementKind(enum.Enum):
     TOP_UP = "top-up"
     UTILITY_CREDIT = "utility credit"
     WORKING_CREDIT = "working credit"
+    COLLECTION = "collection"
+    REVERSAL = "reversal"  # of a collection, by whomever
+    RETURN = "return"  # of a payout, by the provider
 
 
 class Receiver(enum.Enum):

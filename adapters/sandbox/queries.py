@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from dataclasses import replace
 from datetime import datetime
 
-from adapters.sandbox import balance_results, magic, query_request, status_results
+from adapters.sandbox import balance_results, magic, query_request, status_results, transactions
 from adapters.sandbox.apis import Api
 from adapters.sandbox.behaviours import Behaviour, Core, Finding, Notice
 from adapters.sandbox.envelope import FALSE_FAILURE_CODE, Conversation
@@ -16,8 +16,9 @@ from adapters.sandbox.intake import Intake, Received, Tell
 from adapters.sandbox.query_request import QueryRequest
 from adapters.sandbox.simulation import Simulation
 from adapters.sandbox.status_results import Report, Unanswered
+from adapters.sandbox.transactions import Transaction
 from adapters.sandbox.wire import Document
-from adapters.sandbox.world import Balances, Fate, Order, SeenRequest
+from adapters.sandbox.world import Balances, Fate, SeenRequest
 
 Told = Report | Balances | Unanswered
 
@@ -35,26 +36,31 @@ class QueryCore:
 
     def receive(self, request: QueryRequest, api: Api, now: datetime) -> Received:
         """Queues the question and finds its answer, unless its behaviour keeps it from arriving."""
-        order = self._order(request)
-        behaviour = self._behaviour(order, api)
+        found = self._find(request)
+        behaviour = self._behaviour(found, api)
         seen = self._intake.seen(api, behaviour, now)
         if behaviour.core is Core.NOT_REACHED:
             self._simulation.world.note_request(seen)
             return Received(behaviour, None)
         conversation = self._intake.open(request.body, originator=None, now=now)
-        answer = self._answer(request, behaviour, api, order)
+        answer = self._answer(request, behaviour, api, found)
         self._simulation.world.note_request(_with_answer(seen, conversation, answer))
         tell = _telling(conversation, answer, api)
-        return self._intake.ready(conversation, behaviour, tell=tell, addresses=request.addresses, number=seen.number)
-
-    def _order(self, request: QueryRequest) -> Order | None:
-        return self._simulation.world.order(
-            originator_conversation_id=request.originator_conversation_id, receipt=request.receipt
+        return self._intake.ready(
+            conversation, behaviour, api=api, tell=tell, addresses=request.addresses, number=seen.number
         )
 
-    def _behaviour(self, order: Order | None, api: Api) -> Behaviour:
-        by_payment = magic.BEHAVIOURS[order.behaviour.queried_as] if order else magic.SUCCESS
-        return self._simulation.faults.choose(Target(api), by_payment)
+    def _find(self, request: QueryRequest) -> Transaction | None:
+        return transactions.find(
+            self._simulation.world,
+            receipt=request.receipt,
+            originator_conversation_id=request.originator_conversation_id,
+            shortcode=self._simulation.settings.shortcode,
+        )
+
+    def _behaviour(self, found: Transaction | None, api: Api) -> Behaviour:
+        by_transaction = magic.BEHAVIOURS[found.behaviour.queried_as] if found else magic.SUCCESS
+        return self._simulation.faults.choose(Target(api), by_transaction)
 
     def _objections(self, request: QueryRequest, behaviour: Behaviour) -> Iterator[str]:
         """Result codes against answering, gravest first; only the first is looked for."""
@@ -62,28 +68,28 @@ class QueryCore:
         if behaviour.result_code != "0":
             yield behaviour.result_code
 
-    def _answer(self, request: QueryRequest, behaviour: Behaviour, api: Api, order: Order | None) -> Told | None:
+    def _answer(self, request: QueryRequest, behaviour: Behaviour, api: Api, found: Transaction | None) -> Told | None:
         """None where the question is forgotten."""
         if behaviour.core is Core.FORGETS:
             return None
         code = next(self._objections(request, behaviour), "0")
         if code != "0":
             return Unanswered(code)
-        return self._simulation.world.balances if api is Api.BALANCE else self._report(order)
+        return self._simulation.world.balances if api is Api.BALANCE else self._report(found)
 
-    def _report(self, order: Order | None) -> Report | Unanswered:
+    def _report(self, found: Transaction | None) -> Report | Unanswered:
         settings = self._simulation.settings
-        finding = self._finding(order)
-        if order is None or finding is Finding.NOT_FOUND:
+        finding = self._finding(found)
+        if found is None or finding is Finding.NOT_FOUND:
             return Unanswered(self._simulation.faults.not_found_code)
-        return Report(order, finding, settings.shortcode, settings.status_parties)
+        return Report(found, finding, settings.status_parties, settings.reversed_status)
 
-    def _finding(self, order: Order | None) -> Finding:
-        if order is None:
+    def _finding(self, found: Transaction | None) -> Finding:
+        if found is None:
             return Finding.NOT_FOUND
-        findings = order.behaviour.findings
-        finding = findings[min(self._simulation.world.query_number(order), len(findings) - 1)]
-        if finding is Finding.TRUTH and order.outcome is None:
+        findings = found.behaviour.findings
+        finding = findings[min(self._simulation.world.query_number(found.name), len(findings) - 1)]
+        if finding is Finding.TRUTH and found.outcome is None:
             return Finding.NOT_FOUND
         return finding
 

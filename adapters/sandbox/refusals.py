@@ -53,6 +53,14 @@ DUPLICATE_ORIGINATOR = Refusal(500, "500.002.1001", "Duplicate OriginatorConvers
 MAINTENANCE = Refusal(500, "500.002.1001", "Service is currently under maintenance. Please try again later.")
 SYSTEM_INTERNAL_ERROR = Refusal(500, "500.002.1001", "System internal error.")
 INTERNAL_SERVER_ERROR = Refusal(500, "500.003.1001", "Internal Server Error")
+# As above: 500.001.1001 says that a prompt is refused, that it is still open, or that nothing is known.
+UNKNOWN_MERCHANT = Refusal(500, "500.001.1001", "Merchant does not exist")
+WRONG_CREDENTIALS = Refusal(500, "500.001.1001", "[MerchantValidate] - Wrong credentials")
+SUBSCRIBER_LOCKED = Refusal(
+    500, "500.001.1001", "Unable to lock subscriber, a transaction is already in process for the current subscriber"
+)
+BEING_PROCESSED = Refusal(500, "500.001.1001", "The transaction is being processed")
+URLS_ALREADY_REGISTERED = Refusal(500, "500.003.1001", "Urls are already registered.")
 SPIKE_ARREST = Refusal(500, "500.003.02", "Error Occurred: Spike Arrest Violation")
 SYSTEM_BUSY = Refusal(500, "500.003.02", "System is busy. Please try again in few minutes.")
 QUOTA_VIOLATION = Refusal(500, "500.003.03", "Error Occurred: Quota Violation")
@@ -77,6 +85,7 @@ ERROR_ANSWERS = {
     Answer.MAINTENANCE: MAINTENANCE,
     Answer.NOT_AUTHORISED: NOT_AUTHORISED,
     Answer.NO_API_PRODUCT: NO_API_PRODUCT,
+    Answer.SUBSCRIBER_LOCKED: SUBSCRIBER_LOCKED,
 }
 
 

@@ -104,10 +104,10 @@ def startup_lines(base_url: str, settings: SandboxSettings) -> list[str]:
     return [
         f"Daftari sandbox listens on {base_url}",
         "",
-        f"  oauth         GET  {base_url}{ENDPOINTS[Api.OAUTH].path}?grant_type=client_credentials",
-        *(f"  {api.value:<12}  POST {base_url}{ENDPOINTS[api].path}" for api in Api if api is not Api.OAUTH),
-        f"  truth         GET  {base_url}{CONTROL_PREFIX}/truth",
-        f"  certificate   GET  {base_url}{CONTROL_PREFIX}/certificate",
+        f"  oauth            GET  {base_url}{ENDPOINTS[Api.OAUTH].path}?grant_type=client_credentials",
+        *(f"  {api.value:<15}  POST {base_url}{ENDPOINTS[api].path}" for api in Api if api is not Api.OAUTH),
+        f"  truth            GET  {base_url}{CONTROL_PREFIX}/truth",
+        f"  certificate      GET  {base_url}{CONTROL_PREFIX}/certificate",
         "",
         "Test credentials (of this sandbox alone; never use real ones here)",
         f"  consumer key        {settings.consumer_key}",
@@ -115,6 +115,8 @@ def startup_lines(base_url: str, settings: SandboxSettings) -> list[str]:
         f"  initiator name      {settings.initiator_name}",
         f"  initiator password  {settings.initiator_password}",
         f"  shortcode           {settings.shortcode}",
+        f"  till                {settings.till}",
+        f"  passkey             {settings.passkey}",
         "",
         f"Magic MSISDNs; shortcodes and tills have {magic.MAGIC_SHORTCODE_PREFIX} before the same three digits",
         "(any other valid number is paid and called back)",
@@ -123,7 +125,7 @@ def startup_lines(base_url: str, settings: SandboxSettings) -> list[str]:
 
 
 def _magic_lines() -> list[str]:
-    return [f"  {magic.magic_msisdn(suffix)}  {behaviour.summary}" for suffix, behaviour in magic.MAGIC.items()]
+    return [f"  {magic.magic_msisdn(suffix)}  {behaviour.summary}" for suffix, behaviour in magic.ROWS.items()]
 
 
 def _application(simulation: Simulation, listener: RoughListener) -> FastAPI:

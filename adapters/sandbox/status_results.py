@@ -1,6 +1,6 @@
-"""The answer to a status query: what became of a payment, in all forms. Pure.
+"""The answer to a status query: what became of a transaction, in all forms. Pure.
 
-The ids of the envelope are the query's; the payment's are among the parameters.
+The ids of the envelope are the query's; the transaction's are among the parameters.
 """
 
 from __future__ import annotations
@@ -8,12 +8,13 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from adapters.sandbox import b2b_results, envelope, identifiers, names
+from adapters.sandbox import b2b_results, envelope, identifiers, names, wire
 from adapters.sandbox.behaviours import Finding, Notice
 from adapters.sandbox.envelope import RESULT_TEXTS, WRONG_AMOUNT_ADDED_CENTS, Conversation
 from adapters.sandbox.settings import StatusParties
+from adapters.sandbox.transactions import Transaction
 from adapters.sandbox.wire import Document
-from adapters.sandbox.world import Movement, Order
+from adapters.sandbox.world import Movement
 
 COMPLETED = "Completed"
 NOT_FINAL = frozenset({Finding.INITIATED, Finding.AUTHORISED, Finding.PENDING})
@@ -22,12 +23,12 @@ _SPACED_KEYS_OF_2017 = {"ConversationID": "Conversation ID", "OriginatorConversa
 
 @dataclass(frozen=True, slots=True)
 class Report:
-    """What a query found. `shortcode` is our own."""
+    """What a query found. `reversed_status` is the word for what was taken back."""
 
-    order: Order
+    transaction: Transaction
     finding: Finding
-    shortcode: str
     parties: StatusParties
+    reversed_status: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,7 +69,7 @@ def _of_2017(conversation: Conversation, report: Report) -> Document:
 
 
 def _with_wrong_amount(conversation: Conversation, report: Report) -> Document:
-    wrong = (report.order.payment.amount_cents + WRONG_AMOUNT_ADDED_CENTS) // 100
+    wrong = wire.shillings_number(report.transaction.amount_cents + WRONG_AMOUNT_ADDED_CENTS)
     told = [one | {"Value": wrong} if one["Key"] == "Amount" else one for one in _parameters(report)]
     return _listed(conversation, told)
 
@@ -91,47 +92,48 @@ _FORMS: dict[Notice, Callable[[Conversation, Report], Document]] = {
 def _status(report: Report) -> str:
     if report.finding is not Finding.TRUTH:
         return str(report.finding.value)
-    return COMPLETED if isinstance(report.order.outcome, Movement) else str(Finding.FAILED.value)
+    if report.transaction.is_reversed:
+        return report.reversed_status
+    return COMPLETED if isinstance(report.transaction.outcome, Movement) else str(Finding.FAILED.value)
 
 
 def _parameters(report: Report) -> list[dict[str, Document]]:
     """In the documents' order. Daraja's sample has DebitPartyName twice, and TransactionReason without a value."""
-    payment, item = report.order.payment, envelope.item
+    shown, item = report.transaction, envelope.item
     twice = report.parties is StatusParties.DEBIT_TWICE
-    receiver = names.receiver(msisdn=payment.msisdn, shortcode=payment.shortcode)
     return [
-        item("DebitPartyName", names.organisation(report.shortcode)),
-        item("DebitPartyName" if twice else "CreditPartyName", receiver),
-        item("OriginatorConversationID", payment.originator_conversation_id),
-        item("InitiatedTime", identifiers.compact_time(report.order.opened_at)),
-        item("DebitAccountType", payment.product.debits.value),
-        item("DebitPartyCharges", b2b_results.charge_text(payment) if _status(report) == COMPLETED else ""),
+        item("DebitPartyName", shown.debit_party),
+        item("DebitPartyName" if twice else "CreditPartyName", shown.credit_party),
+        item("OriginatorConversationID", shown.originator_conversation_id),
+        item("InitiatedTime", identifiers.compact_time(shown.opened_at)),
+        item("DebitAccountType", shown.account.value),
+        item("DebitPartyCharges", shown.charge_text if _status(report) == COMPLETED else ""),
         item("TransactionReason"),
-        item("ReasonType", payment.product.reason_type),
+        item("ReasonType", shown.reason_type),
         item("TransactionStatus", _status(report)),
         item("FinalisedTime", *_finalised_time(report)),
-        item("Amount", payment.amount_cents // 100),
-        item("ConversationID", payment.conversation_id),
+        item("Amount", wire.shillings_number(shown.amount_cents)),
+        item("ConversationID", shown.conversation_id),
         item("ReceiptNo", *_receipt(report)),
     ]
 
 
 def _finalised_time(report: Report) -> tuple[Document, ...]:
-    outcome = report.order.outcome
+    outcome = report.transaction.outcome
     if report.finding in NOT_FINAL:
         return ()
-    completed_at = outcome.completed_at if isinstance(outcome, Movement) else report.order.opened_at
+    completed_at = outcome.completed_at if isinstance(outcome, Movement) else report.transaction.opened_at
     return (identifiers.compact_time(completed_at),)
 
 
 def _receipt(report: Report) -> tuple[Document, ...]:
     """The receipt of a payment that was made, and no value before that is settled; a failed one has the placeholder."""
-    outcome = report.order.outcome
+    outcome = report.transaction.outcome
     if report.finding in NOT_FINAL:
         return ()
     if isinstance(outcome, Movement):
         return (outcome.receipt,)
-    return (identifiers.placeholder_transaction_id(report.order.opened_at),)
+    return (identifiers.placeholder_transaction_id(report.transaction.opened_at),)
 
 
 def _listed(conversation: Conversation, parameters: list[dict[str, Document]]) -> Document:

@@ -15,6 +15,12 @@ B2C_BANDS: Bands = ((100, 0), (1_500, 500), (5_000, 900), (20_000, 1_100), (250_
 # that Daraja's samples show (77.00 and 110.00).
 PAY_BILL_BANDS: Bands = ((100, 0), (1_000, 1_500), (5_000, 3_450), (10_000, 7_700), (20_000, 11_000), (250_000, 19_700))
 
+# Safaricom's paybill tariff where the business pays, as far as statements show it; the last band is carried on.
+COLLECTION_BANDS: Bands = (
+    (100, 0), (500, 500), (1_000, 1_000), (1_500, 1_500), (2_500, 2_000), (3_500, 2_500), (5_000, 3_400),
+    (7_500, 4_200), (250_000, 4_800),
+)  # fmt: skip
+
 NO_CHARGE: Bands = ((0, 0),)
 
 

@@ -28,6 +28,16 @@ def exact_text(cents: int) -> str:
     return f"{'-' if cents < 0 else ''}{whole}.{part:02d}"
 
 
+def braced_amount(cents: int) -> str:
+    """A balance wrapped as some results have it; MinimumAmount counts cents."""
+    return f"{{Amount={{CurrencyCode={CURRENCY}, MinimumAmount={cents}, BasicAmount={exact_text(cents)}}}}}"
+
+
+def shillings_number(cents: int) -> Decimal | int:
+    """Cents as amounts appear: whole shillings without decimals, the rest to the cent."""
+    return cents // 100 if cents % 100 == 0 else Decimal(exact_text(cents))
+
+
 def account_text(name: str, cents: int) -> str:
     """An account as balance strings show it: name, currency, current, available, reserved, uncleared."""
     balance = exact_text(cents)

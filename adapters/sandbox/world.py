@@ -11,10 +11,12 @@ from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 
 from adapters.sandbox.behaviours import Behaviour
+from adapters.sandbox.money_in import Collection, Reversal
 from adapters.sandbox.products import Account, MovementKind, Product
 from adapters.sandbox.settings import SandboxSettings
 
 CREDITS = {Account.UTILITY: MovementKind.UTILITY_CREDIT, Account.WORKING: MovementKind.WORKING_CREDIT}
+_INTO_ITS_ACCOUNT = frozenset({*CREDITS.values(), MovementKind.COLLECTION, MovementKind.RETURN})
 
 
 class Fate(enum.Enum):
@@ -26,6 +28,7 @@ class Fate(enum.Enum):
     FAILED = "failed"  # carried out and declined
     PAID = "paid"
     ANSWERED = "answered"  # a question, answered: what is told of it moves nothing
+    PENDING = "pending"  # waits for a customer, or for what a validation is answered
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,7 +73,8 @@ class Payment:
 
 @dataclass(frozen=True, slots=True)
 class Movement:
-    """One movement of money, with the balances it left behind. `payment` is None for a credit."""
+    """One movement of money, with the balances it left behind. At most one of `payment`, `collection` and `reversal`
+    says what it is about; none does for a credit. A reversal's charge is negative: it is given back."""
 
     kind: MovementKind
     receipt: str
@@ -79,6 +83,20 @@ class Movement:
     charge_cents: int
     completed_at: datetime
     balances_after: Balances
+    account: Account
+    initiated_at: datetime
+    collection: Collection | None = None
+    reversal: Reversal | None = None
+
+    @property
+    def is_credit(self) -> bool:
+        """Whether its account has more for it."""
+        return self.kind in _INTO_ITS_ACCOUNT
+
+    @property
+    def linked_receipt(self) -> str:
+        """The receipt of what was reversed; empty for all else."""
+        return self.reversal.original_receipt if self.reversal else ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,6 +112,17 @@ class Order:
     """A payment that was queued, what became of it (None: it was never carried out), and what queries may find."""
 
     payment: Payment
+    behaviour: Behaviour
+    opened_at: datetime
+    outcome: Movement | Declined | None
+
+
+@dataclass(frozen=True, slots=True)
+class ReversalOrder:
+    """A reversal that was queued, and what became of it, as for a payment."""
+
+    reversal: Reversal
+    msisdn: str = field(repr=False)
     behaviour: Behaviour
     opened_at: datetime
     outcome: Movement | Declined | None
@@ -120,8 +149,8 @@ class SeenRequest:
 
 @dataclass(frozen=True, slots=True)
 class Delivery:
-    """One attempt to call back about a request: `kind` is "result" or "timeout", `outcome` the HTTP status received,
-    the name of the network error, or "withheld" where a fault swallowed it."""
+    """One attempt to call back about a request: `kind` is "result", "timeout", "validation" or "confirmation";
+    `outcome` the HTTP status received, the name of the network error, or "withheld" where a fault swallowed it."""
 
     request_number: int
     kind: str
@@ -129,7 +158,8 @@ class Delivery:
 
 
 class World:
-    """The books and the diary. Balance = opening + credits - payments: only `pay` and `credit` move it."""
+    """The books and the diary. Balance = opening + credits - debits: only `pay`, `credit`, `collect` and `reverse` move
+    it."""
 
     def __init__(self, settings: SandboxSettings) -> None:
         self._settings = settings
@@ -153,6 +183,10 @@ class World:
         self._orders_by_receipt: dict[str, Order] = {}
         self._times_queried: Counter[str] = Counter()
         self._last_paid: dict[tuple[str, int], datetime] = {}
+        self._movements_by_receipt: dict[str, Movement] = {}
+        self._customers: dict[str, Behaviour] = {}
+        self._reversals: dict[str, ReversalOrder] = {}
+        self._reversed_cents: Counter[str] = Counter()
 
     def next_request_number(self) -> int:
         """The number the next noted request must carry; they count from 1 in order of arrival."""
@@ -161,6 +195,11 @@ class World:
     def note_request(self, request: SeenRequest) -> None:
         """Writes a request into the diary."""
         self.requests.append(request)
+
+    def settle_request(self, number: int, *, fate: Fate, result_code: str) -> None:
+        """Says what became of a request that was pending."""
+        index = number - 1
+        self.requests[index] = replace(self.requests[index], fate=fate, result_code=result_code)
 
     def note_delivery(self, delivery: Delivery) -> None:
         """Writes a callback attempt into the diary."""
@@ -186,10 +225,29 @@ class World:
             return self._orders_by_receipt.get(receipt)
         return self._orders.get(originator_conversation_id)
 
-    def query_number(self, order: Order) -> int:
-        """How often a status query about the payment was answered before; counts this one."""
-        number = self._times_queried[order.payment.conversation_id]
-        self._times_queried[order.payment.conversation_id] += 1
+    def note_reversal(self, order: ReversalOrder) -> None:
+        """Keeps a queued reversal, under its ids and its receipt, for ever."""
+        if order.reversal.originator_conversation_id:
+            self._reversals[order.reversal.originator_conversation_id] = order
+        if isinstance(order.outcome, Movement):
+            self._reversals[order.outcome.receipt] = order
+
+    def reversal_order(self, name: str) -> ReversalOrder | None:
+        """The queued reversal with this receipt or originator's id."""
+        return self._reversals.get(name)
+
+    def movement(self, receipt: str) -> Movement | None:
+        """What moved under a receipt."""
+        return self._movements_by_receipt.get(receipt)
+
+    def customer_behaviour(self, receipt: str) -> Behaviour:
+        """How the customer behaved who paid a collection in."""
+        return self._customers[receipt]
+
+    def query_number(self, name: str) -> int:
+        """How often a status query about what goes by this name was answered before; counts this one."""
+        number = self._times_queried[name]
+        self._times_queried[name] += 1
         return number
 
     def can_pay(self, payment: Payment) -> bool:
@@ -211,16 +269,64 @@ class World:
             self.balances = self.balances.moved(Account.UTILITY, payment.amount_cents)
         self._last_paid[_likeness(payment)] = now
         return self._moved(
-            Movement(product.kind, receipt, payment, payment.amount_cents, payment.charge_cents, now, self.balances)
-        )
+            Movement(
+                product.kind, receipt, payment, payment.amount_cents, payment.charge_cents, now, self.balances,
+                account=product.debits, initiated_at=now,
+            )
+        )  # fmt: skip
 
     def credit(self, account: Account, *, amount_cents: int, receipt: str, now: datetime) -> Movement:
         """Puts money into an account, as a transfer or a bank would."""
         self.balances = self.balances.moved(account, amount_cents)
-        return self._moved(Movement(CREDITS[account], receipt, None, amount_cents, 0, now, self.balances))
+        return self._moved(
+            Movement(CREDITS[account], receipt, None, amount_cents, 0, now, self.balances, account, initiated_at=now)
+        )
+
+    def collect(self, collection: Collection, *, behaviour: Behaviour, receipt: str, now: datetime) -> Movement:
+        """Puts what a customer pays onto the account where collections land, and the charge onto charges paid."""
+        account = self._settings.collections_land_on
+        self.balances = self.balances.moved(account, collection.amount_cents).charged(collection.charge_cents)
+        self._customers[receipt] = behaviour
+        return self._moved(
+            Movement(
+                MovementKind.COLLECTION, receipt, None, collection.amount_cents, collection.charge_cents, now,
+                self.balances, account, initiated_at=collection.initiated_at, collection=collection,
+            )
+        )  # fmt: skip
+
+    def reversible_cents(self, receipt: str) -> int:
+        """How much of a collection or payout was not taken back yet; 0 where nothing of the kind has this receipt."""
+        original = self._movements_by_receipt.get(receipt)
+        if original is None or (original.collection is None and original.payment is None):
+            return 0
+        return original.amount_cents - self._reversed_cents[receipt]
+
+    def can_reverse(self, reversal: Reversal) -> bool:
+        """Whether as much is left of the original, and its account covers it: a payout comes back, and needs none."""
+        if not 0 < reversal.amount_cents <= self.reversible_cents(reversal.original_receipt):
+            return False
+        original = self._movements_by_receipt[reversal.original_receipt]
+        return original.collection is None or self.balances.of(original.account) >= reversal.amount_cents
+
+    def reverse(self, reversal: Reversal, *, receipt: str, now: datetime) -> Movement:
+        """Takes money of a collection out again, or puts that of a payout back, under a receipt of its own. The caller
+        has asked `can_reverse`."""
+        assert self.can_reverse(reversal)
+        original = self._movements_by_receipt[reversal.original_receipt]
+        kind = MovementKind.REVERSAL if original.collection else MovementKind.RETURN
+        cents = reversal.amount_cents if kind in _INTO_ITS_ACCOUNT else -reversal.amount_cents
+        self.balances = self.balances.moved(original.account, cents).charged(-reversal.charge_cents)
+        self._reversed_cents[original.receipt] += reversal.amount_cents
+        return self._moved(
+            Movement(
+                kind, receipt, None, reversal.amount_cents, -reversal.charge_cents, now, self.balances,
+                original.account, initiated_at=now, reversal=reversal,
+            )
+        )  # fmt: skip
 
     def _moved(self, movement: Movement) -> Movement:
         self.movements.append(movement)
+        self._movements_by_receipt[movement.receipt] = movement
         return movement
 
 

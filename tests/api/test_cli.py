@@ -359,7 +359,7 @@ async def test_the_sandbox_prints_where_it_is_and_what_it_accepts_and_stops_when
     )
     try:
         base_url = (await sandbox.start()).split()[-1]
-        lines = [await sandbox.read_line() for _ in range(20)]
+        lines = [await sandbox.read_line() for _ in range(30)]
         async with httpx.AsyncClient(base_url=base_url, trust_env=False) as client:
             magic = await client.get("/sandbox/magic")
         code = await sandbox.stop()

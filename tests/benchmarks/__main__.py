@@ -14,8 +14,11 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 
 from api import logs
 from api.tables import console
-from tests.benchmarks import callbacks, measuring, posting, webhooks
+from tests.benchmarks import books, callbacks, measuring, memory, overload, posting, webhooks
+from tests.benchmarks.books_report import books_report
 from tests.benchmarks.callbacks_report import callbacks_report
+from tests.benchmarks.memory_report import memory_report
+from tests.benchmarks.overload_report import overload_report
 from tests.benchmarks.plot import svg
 from tests.benchmarks.posting_report import posting_report
 from tests.benchmarks.reporting import Report, markdown, print_report
@@ -34,6 +37,9 @@ class Benchmark(enum.Enum):
     POSTING = "posting"
     CALLBACKS = "callbacks"
     WEBHOOKS = "webhooks"
+    BOOKS = "books"
+    OVERLOAD = "overload"
+    MEMORY = "memory"
 
 
 def main(
@@ -41,12 +47,13 @@ def main(
     quick: Annotated[
         bool, typer.Option("--quick", help="Half a minute that shows it works; figures mean nothing")
     ] = False,
+    large: Annotated[bool, typer.Option("--large", help="Of books: 10 million postings too; ten minutes more")] = False,
     output: Annotated[Path | None, typer.Option(help="Markdown file; docs/benchmarks/WHICH.md by default")] = None,
 ) -> None:
     """Measures, and exits 1 if what was promised to be kept was not: books that agree, messages stored, events told."""
     logs.configure("WARNING")
-    command = f"{COMMAND} {which.value}" + (" --quick" if quick else "")
-    report = uvloop.run(_run(which, quick=quick, command=command))
+    command = f"{COMMAND} {which.value}" + (" --quick" if quick else " --large" if large else "")
+    report = uvloop.run(_run(which, quick=quick, large=large, command=command))
     print_report(report, out=console())
     target = output or (None if quick else _DOCUMENTATION / f"{which.value}.md")
     if target is not None:
@@ -58,7 +65,7 @@ def main(
         raise typer.Exit(1)
 
 
-async def _run(which: Benchmark, *, quick: bool, command: str) -> Report:
+async def _run(which: Benchmark, *, quick: bool, large: bool, command: str) -> Report:
     columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn())
     # Drawn between runs only: a bar that moves by itself would take its share of the client's core.
     with Progress(*columns, console=Console(stderr=True), auto_refresh=False) as progress:
@@ -71,10 +78,12 @@ async def _run(which: Benchmark, *, quick: bool, command: str) -> Report:
             # Told before each run: one more has ended, except before the first.
             progress.update(task, description=description, advance=1 if progress.tasks[0].total else 0, refresh=True)
 
-        return await _measure(which, quick=quick, command=command, starting=starting, told=told)
+        return await _measure(which, quick=quick, large=large, command=command, starting=starting, told=told)
 
 
-async def _measure(which: Benchmark, *, quick: bool, command: str, starting: Starting, told: Told) -> Report:
+async def _measure(
+    which: Benchmark, *, quick: bool, large: bool, command: str, starting: Starting, told: Told
+) -> Report:
     match which:
         case Benchmark.POSTING:
             plan = measuring.QUICK if quick else measuring.FULL
@@ -85,6 +94,15 @@ async def _measure(which: Benchmark, *, quick: bool, command: str, starting: Sta
         case Benchmark.WEBHOOKS:
             plan = webhooks.QUICK if quick else webhooks.FULL
             return webhooks_report(await webhooks.measure(plan, starting=starting, told=told), command=command)
+        case Benchmark.BOOKS:
+            sizes = books.QUICK if quick else books.LARGE if large else books.FULL
+            return books_report(await books.measure(sizes, starting=starting, told=told), command=command)
+        case Benchmark.OVERLOAD:
+            phases = overload.QUICK if quick else overload.FULL
+            return overload_report(await overload.measure(phases, starting=starting, told=told), command=command)
+        case Benchmark.MEMORY:
+            entries = memory.QUICK if quick else memory.FULL
+            return memory_report(await memory.measure(entries, starting=starting, told=told), command=command)
 
 
 if __name__ == "__main__":

@@ -10,6 +10,7 @@ from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
+from types import MappingProxyType
 
 import grpc.aio
 import psycopg
@@ -36,12 +37,13 @@ SERVICE, POSTGRESQL, CLIENT = "service", "PostgreSQL", "client"
 
 @dataclass(frozen=True, slots=True)
 class Rig:
-    """The running parts. `owner_url` may create tables beside the journal's."""
+    """The running parts. `owner_url` may create tables beside the journal's; more channels may go to `address`."""
 
     application: Application
     ledger: Ledger
     channel: grpc.aio.Channel
     server: Process
+    address: str
     owner_url: URL
     key: str = field(repr=False)
 
@@ -72,8 +74,11 @@ class Rig:
 
 
 @asynccontextmanager
-async def open_rig(specs: Sequence[AccountSpec]) -> AsyncIterator[Rig]:
-    """Everything started, with the accounts opened; stopped and removed at the end."""
+async def open_rig(
+    specs: Sequence[AccountSpec], *, serving_with: Mapping[str, str] = MappingProxyType({})
+) -> AsyncIterator[Rig]:
+    """Everything started, with the accounts opened; stopped and removed at the end. `serving_with` are settings of the
+    service beside the shipped ones."""
     async with AsyncExitStack() as stack:
         directory = stack.enter_context(own_directory())
         settings = Settings(database_url=None, data_directory=directory, grpc_listen="127.0.0.1:0")
@@ -82,10 +87,10 @@ async def open_rig(specs: Sequence[AccountSpec]) -> AsyncIterator[Rig]:
         key = await create_key(
             application, name="benchmarks", ledger_code=LEDGER, partner_code="", permissions=None, days=1
         )
-        listening = {"data_directory": str(directory), "grpc_listen": settings.grpc_listen}
+        listening = {"data_directory": str(directory), "grpc_listen": settings.grpc_listen, **serving_with}
         server, address = await stack.enter_async_context(serving("grpc", settings=listening, told_by="gRPC"))
         channel = await stack.enter_async_context(grpc.aio.insecure_channel(address))
-        yield Rig(application, ledger, channel, server, _owner_url(directory), key)
+        yield Rig(application, ledger, channel, server, address, _owner_url(directory), key)
 
 
 async def _open_books(application: Application, specs: Sequence[AccountSpec]) -> Ledger:

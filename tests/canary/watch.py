@@ -162,7 +162,7 @@ class Ears:
     def _learn(self) -> None:
         canaries = self._watch.canaries
         sandbox = SandboxSettings()
-        for value in (sandbox.consumer_secret, sandbox.initiator_password):
+        for value in (sandbox.consumer_secret, sandbox.initiator_password, sandbox.passkey):
             canaries.know(value, TYPED)
         canaries.know(bytes(range(32)).hex(), "the installation's secret of the tests")
         self._wrap(secrets, "token_hex", None, after=lambda made, *_: self._made(bytes.fromhex(made)))

@@ -94,13 +94,15 @@ class Callback:
 
 
 class Receiver:
-    """A small HTTP server that keeps what is posted to it. While `open_for_answers` is clear it answers nobody."""
+    """A small HTTP server that keeps what is posted to it. While `open_for_answers` is clear it answers nobody; it
+    answers `{}`, or what `answers` has for the path."""
 
     def __init__(self) -> None:
         self.open_for_answers = asyncio.Event()
         self.open_for_answers.set()
         self.base_url = ""
         self.received: list[Callback] = []
+        self.answers: dict[str, bytes] = {}
         self._arrived: asyncio.Queue[Callback] = asyncio.Queue()
 
     async def start(self) -> None:
@@ -116,6 +118,7 @@ class Receiver:
     def forget(self) -> None:
         """Starts over with nothing received."""
         self.received.clear()
+        self.answers.clear()
         while not self._arrived.empty():
             self._arrived.get_nowait()
 
@@ -132,7 +135,8 @@ class Receiver:
         self.received.append(callback)
         self._arrived.put_nowait(callback)
         await self.open_for_answers.wait()
-        writer.write(b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\nConnection: close\r\n\r\n{}")
+        answer = self.answers.get(callback.path, b"{}")
+        writer.write(b"HTTP/1.1 200 OK\r\nContent-Length: %d\r\nConnection: close\r\n\r\n" % len(answer) + answer)
         await writer.drain()
         writer.close()
 

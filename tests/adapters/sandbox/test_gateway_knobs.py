@@ -9,12 +9,14 @@ import httpx
 import pytest
 
 from adapters.sandbox.apis import ENDPOINTS, Api
+from tests.adapters.sandbox import payers
 from tests.adapters.sandbox.rig import STATUS_PATH, Rig, example
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 
 APIS = [api for api in Api if api is not Api.OAUTH]
 BY_400, BY_401 = "error-invalid-access-token-400.json", "error-invalid-access-token-401.json"
+BY_404 = "error-invalid-access-token-404.json"
 DOCUMENTED_TOKEN_ERROR = {
     Api.B2C_V1: (401, BY_401),
     Api.B2C_V3: (401, BY_401),
@@ -22,6 +24,15 @@ DOCUMENTED_TOKEN_ERROR = {
     Api.TAX: (400, BY_400),
     Api.STATUS: (400, BY_400),
     Api.BALANCE: (401, BY_401),
+    Api.STK: (404, BY_404),
+    Api.STK_QUERY: (404, BY_404),
+    Api.C2B_REGISTER_V1: (400, BY_400),
+    Api.C2B_REGISTER_V2: (400, BY_400),
+    Api.C2B_SIMULATE_V1: (400, BY_400),
+    Api.C2B_SIMULATE_V2: (400, BY_400),
+    Api.REVERSAL: (404, BY_404),
+    Api.PULL_REGISTER: (400, BY_400),
+    Api.PULL_QUERY: (400, BY_400),
 }
 
 
@@ -137,8 +148,8 @@ async def test_more_requests_than_allowed_meet_a_spike_arrest(rig: Rig) -> None:
 async def test_every_api_can_be_busy(rig: Rig, api: Api, behaviour: str, code: str, text: str) -> None:
     await rig.put_in(scripted=[{"behaviour": behaviour, "api": api.value}])
 
-    refused = await rig.send(ENDPOINTS[api].path, request_for(rig, api))
-    taken = await rig.send(ENDPOINTS[api].path, request_for(rig, api))
+    refused = await rig.send(ENDPOINTS[api].path, await request_for(rig, api))
+    taken = await rig.send(ENDPOINTS[api].path, await request_for(rig, api))
 
     assert (refused.status_code, taken.status_code) == (500, 200)
     assert (refused.json()["errorCode"], refused.json()["errorMessage"]) == (code, text)
@@ -182,6 +193,7 @@ async def test_reset_takes_every_knob_back(rig: Rig) -> None:
     await rig.put_in(
         scripted=[{"behaviour": "rate-limited", "api": "oauth"}],
         query_rates={"rate-limited": 1.0},
+        collection_rates={"rate-limited": 1.0},
         requests_per_token=1,
         allowance={"requests": 1, "seconds": 60},
         token_errors={"b2b": "apigee"},
@@ -199,12 +211,12 @@ async def test_reset_takes_every_knob_back(rig: Rig) -> None:
 @pytest.mark.parametrize(
     "body",
     [
-        {"scripted": [{"behaviour": "rate-limited", "api": "stk"}]},
+        {"scripted": [{"behaviour": "rate-limited", "api": "ussd"}]},
         {"query_rates": {"unheard-of": 0.1}},
         {"query_rates": {"rate-limited": 0.6, "service-unavailable": 0.6}},
         {"requests_per_token": -1},
         {"allowance": {"requests": 5, "seconds": 0}},
-        {"token_errors": {"stk": "apigee"}},
+        {"token_errors": {"ussd": "apigee"}},
         {"token_errors": {"b2b": "418"}},
         {"not_found_code": "0"},
     ],
@@ -221,11 +233,15 @@ async def test_a_knob_that_makes_no_sense_is_refused_and_changes_nothing(rig: Ri
 async def with_token(rig: Rig, api: Api, token: str) -> httpx.Response:
     """A good request with another token."""
     headers = {"Authorization": f"Bearer {token}"}
-    return await rig.http.post(ENDPOINTS[api].path, json=request_for(rig, api), headers=headers)
+    return await rig.http.post(ENDPOINTS[api].path, json=await request_for(rig, api), headers=headers)
 
 
-def request_for(rig: Rig, api: Api) -> dict[str, object]:
-    """A request that this API takes."""
+async def request_for(rig: Rig, api: Api) -> dict[str, object]:
+    """A request that this API takes, with what it presupposes."""
+    if api is Api.STK_QUERY:
+        return payers.stk_query(rig, await payers.prompted(rig))
+    if api is Api.PULL_QUERY:
+        await rig.send(payers.PULL_REGISTER_PATH, payers.pull_registration(rig))
     requests: dict[Api, dict[str, object]] = {
         Api.B2C_V1: rig.v1_request(),
         Api.B2C_V3: rig.request(),
@@ -233,5 +249,13 @@ def request_for(rig: Rig, api: Api) -> dict[str, object]:
         Api.TAX: rig.b2b_request(CommandID="PayTaxToKRA", PartyB="572572"),
         Api.STATUS: rig.status_query(TransactionID="UI1YOXP20E"),
         Api.BALANCE: rig.balance_query(),
+        Api.STK: payers.push(rig),
+        Api.C2B_REGISTER_V1: payers.registration(rig),
+        Api.C2B_REGISTER_V2: payers.registration(rig),
+        Api.C2B_SIMULATE_V1: payers.simulation(rig),
+        Api.C2B_SIMULATE_V2: payers.simulation(rig),
+        Api.REVERSAL: payers.reversal(rig, "UI1M4N557P"),
+        Api.PULL_REGISTER: payers.pull_registration(rig),
+        Api.PULL_QUERY: payers.pull_query(rig),
     }
     return requests[api]

@@ -12,7 +12,7 @@ import pytest
 
 from adapters.sandbox import magic
 from adapters.sandbox.behaviours import Answer, Behaviour, Core, Finding, Notice
-from adapters.sandbox.magic import BEHAVIOURS, MAGIC, magic_msisdn, magic_shortcode
+from adapters.sandbox.magic import BEHAVIOURS, MAGIC, ROWS, magic_msisdn, magic_shortcode
 from adapters.sandbox.world import Fate
 from tests.adapters.sandbox.rig import Callback, Rig, example, shape_of, tokens_of
 
@@ -127,7 +127,7 @@ async def test_every_magic_number_has_its_expectation() -> None:
 
 
 async def test_every_answer_notice_and_result_code_is_reachable() -> None:
-    behaviours = MAGIC.values()
+    behaviours = ROWS.values()
 
     assert {behaviour.answer for behaviour in behaviours} == set(Answer)
     assert {notice for behaviour in behaviours for notice in behaviour.notices} == set(Notice)
@@ -136,14 +136,15 @@ async def test_every_answer_notice_and_result_code_is_reachable() -> None:
 
 
 async def test_names_are_unique_and_every_query_behaves_by_name() -> None:
-    by_name_only = set(BEHAVIOURS) - {behaviour.name for behaviour in MAGIC.values()}
+    by_name_only = set(BEHAVIOURS) - {behaviour.name for behaviour in ROWS.values()}
 
-    assert len(BEHAVIOURS) == len(MAGIC) + len(by_name_only)
-    assert by_name_only == {"result-25", "result-2033"}
-    assert {behaviour.queried_as for behaviour in MAGIC.values()} <= set(BEHAVIOURS)
+    assert len(BEHAVIOURS) == len(ROWS) + len(by_name_only)
+    assert by_name_only == {"result-25", "result-2033", "result-R000001", "result-R000002"}
+    assert {behaviour.queried_as for behaviour in ROWS.values()} <= set(BEHAVIOURS)
+    assert {behaviour.reversed_as for behaviour in ROWS.values()} <= set(BEHAVIOURS)
 
 
-@pytest.mark.parametrize("suffix", MAGIC)
+@pytest.mark.parametrize("suffix", ROWS)
 async def test_every_magic_number_is_a_kenyan_mobile_number(suffix: str) -> None:
     number = phonenumbers.parse("+" + magic_msisdn(suffix))
 
