@@ -26,16 +26,24 @@ class Permission(enum.Enum):
     REVIEWS_RESOLVE = "reviews.resolve"
     WEBHOOKS_READ = "webhooks.read"
     WEBHOOKS_MANAGE = "webhooks.manage"
+    COLLECTIONS_READ = "collections.read"
+    COLLECTIONS_MANAGE = "collections.manage"
+    RECEIPTS_ALLOCATE = "receipts.allocate"
+    PAYERS_REVEAL = "payers.reveal"
+    ORDERS_READ = "orders.read"
+    ORDERS_MANAGE = "orders.manage"
     VAULT_LIST = "vault.list"
     VAULT_WRITE = "vault.write"
 
 
-# What a partner's key may do unless said otherwise: its own payouts and webhooks, nothing of the books.
+# What a partner's key may do unless said otherwise: its own payouts, orders and webhooks, nothing of the books.
 PARTNER_PERMISSIONS = (
     Permission.PAYOUTS_REQUEST,
     Permission.PAYOUTS_CANCEL,
     Permission.PAYOUTS_READ,
     Permission.PARTNERS_READ,
+    Permission.ORDERS_READ,
+    Permission.ORDERS_MANAGE,
     Permission.WEBHOOKS_READ,
     Permission.WEBHOOKS_MANAGE,
 )
@@ -88,6 +96,22 @@ _BY_SERVICE: Mapping[str, Mapping[str, Permission]] = {
         "ListPartners": Permission.PARTNERS_READ,
         "ListFundingLines": Permission.PARTNERS_READ,
         "ListKeys": Permission.PARTNERS_READ,
+    },
+    "daftari.v1.CollectionCommandService": {
+        "OpenShortcode": Permission.COLLECTIONS_MANAGE,
+        "AddReference": Permission.COLLECTIONS_MANAGE,
+        "CreateOrder": Permission.ORDERS_MANAGE,
+        "CancelOrder": Permission.ORDERS_MANAGE,
+        "AllocateReceipt": Permission.RECEIPTS_ALLOCATE,
+        "ReallocateReceipt": Permission.RECEIPTS_ALLOCATE,
+    },
+    "daftari.v1.CollectionQueryService": {
+        "ListShortcodes": Permission.COLLECTIONS_READ,
+        "GetReceipt": Permission.COLLECTIONS_READ,
+        "ListReceipts": Permission.COLLECTIONS_READ,
+        "RevealPayer": Permission.PAYERS_REVEAL,
+        "GetOrder": Permission.ORDERS_READ,
+        "ListOrders": Permission.ORDERS_READ,
     },
     "daftari.v1.ReviewCommandService": {"ResolveReview": Permission.REVIEWS_RESOLVE},
     "daftari.v1.ReviewQueryService": {

@@ -25,6 +25,7 @@ from api.interceptors import Door
 from api.metrics import CONTENT_TYPE, Metrics
 from api.roles import ALL_ROLES, Role
 from api.server import AddressUnavailable, GrpcServer, Tls, is_local
+from api.services.collections import collection_services
 from api.services.journal import journal_services
 from api.services.partners import partner_services
 from api.services.payout_commands import PayoutRequester
@@ -144,8 +145,7 @@ class Service:
         return Response(text, media_type=CONTENT_TYPE)
 
     def _observe(self, method: str, code: str, seconds: float) -> None:
-        self._metrics.calls.labels(method, code).inc()
-        self._metrics.call_seconds.labels(method).observe(seconds)
+        self._metrics.answered(method, code, seconds)
 
     def _start_worker(self, http: str | None) -> None:
         public_url = self._application.settings.public_url or http
@@ -177,6 +177,9 @@ class Service:
         door = Door(shared.authenticator, monotonic=time.monotonic, observe=self._observe)
         services = journal_services(shared.core)
         services += payout_services(shared.core, requester=shared.requester, party_keys=application.party_keys)
+        services += collection_services(
+            shared.core, recorder=application.receipt_recorder, keys=application.receipt_keys
+        )
         services += partner_services(shared.core)
         services += review_services(shared.core, recorder=application.recorder)
         services += vault_services(shared.core, writer=application.vault_writer)

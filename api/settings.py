@@ -124,6 +124,9 @@ class Settings(BaseSettings):
     query_patience_seconds: float = Field(
         default=600, gt=0, description="How long after the last question a person is asked"
     )
+    receipt_patience_seconds: float = Field(
+        default=300, gt=0, description="How long money whose reference means nothing waits before a person is asked"
+    )
     balance_query_seconds: float = Field(
         default=300, ge=0, description="How often providers are asked what they hold; 0 for never"
     )

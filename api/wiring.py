@@ -23,6 +23,7 @@ from adapters.provider import DeclaredRail, PayoutRail
 from adapters.resubmission import Resubmission
 from adapters.silence import SilenceWatch
 from adapters.submission import Submission
+from adapters.waiting import WaitingWatch
 from adapters.webhooks import Deliverer, DelivererSettings
 from api.clock_guard import ClockGuard
 from api.credentials import check_roles, vault_writer
@@ -31,6 +32,7 @@ from api.rails import connect_rails, declared_rails
 from api.roles import Role
 from api.settings import Settings
 from ledger.clock import check_clock
+from ledger.collections.reference import ReceiptKeys
 from ledger.database import transaction
 from ledger.ids import IdSource
 from ledger.journal.accounts import AccountDirectory
@@ -38,6 +40,7 @@ from ledger.outbox import queue
 from ledger.outcomes import OutcomeRecorder
 from ledger.parties import PartyKeys
 from ledger.payouts.request import Limits
+from ledger.receiving import ReceiptRecorder, open_recorder
 from ledger.sealing import Sealer
 from ledger.vault_keys import Writer
 from ledger.webhooks.deliveries import RetryPolicy
@@ -98,6 +101,16 @@ class Application:
         """What writes provider credentials and reads none; None where this process has no public key for it."""
         return vault_writer(self.settings, secret=self.profile.secret)
 
+    @property
+    def receipt_keys(self) -> ReceiptKeys:
+        """Hides payers and what they type."""
+        return ReceiptKeys(self.profile.secret)
+
+    @property
+    def receipt_recorder(self) -> ReceiptRecorder:
+        """The door for money that came in."""
+        return open_recorder(keys=self.receipt_keys, directory=self.directory, ids=self.ids)
+
     def inbound(self) -> Inbound:
         """The inbound door."""
         return Inbound(
@@ -154,6 +167,11 @@ class WorkerApplication(Application):
         """Calls silence unknown."""
         patience = timedelta(seconds=self.settings.result_deadline_seconds)
         return SilenceWatch(engine=self.engine, recorder=self.recorder, now=self.now, patience=patience)
+
+    def waiting_watch(self) -> WaitingWatch:
+        """Ends the waiting of receipts and orders."""
+        patience = timedelta(seconds=self.settings.receipt_patience_seconds)
+        return WaitingWatch(engine=self.engine, recorder=self.receipt_recorder, now=self.now, patience=patience)
 
     def balance_watch(self, *, public_url: str) -> BalanceWatch:
         """Asks providers what they hold."""

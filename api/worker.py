@@ -23,6 +23,7 @@ JUDGED_PER_STEP_MAX = 256
 _ERROR_REST_SECONDS = 1.0
 _SILENCE_REST_SECONDS = 1.0
 _BALANCE_REST_SECONDS = 5.0
+_WAITING_REST_SECONDS = 5.0
 
 
 class Worker:
@@ -34,6 +35,7 @@ class Worker:
         self._inbound = application.inbound()
         self._balance_watch = application.balance_watch(public_url=public_url)
         self._silence_watch = application.silence_watch()
+        self._waiting_watch = application.waiting_watch()
         self._deliverer = application.deliverer()
         self._clock = application.clock_guard()
         self._stopping = asyncio.Event()
@@ -49,6 +51,7 @@ class Worker:
             *(self._loop("dispatch", partial(claiming, self._dispatcher.step), poll) for _ in range(DISPATCH_LOOPS)),
             self._loop("judge", partial(self._inbound.step, limit=JUDGED_PER_STEP_MAX), poll),
             self._loop("webhooks", partial(claiming, self._deliverer.step), poll),
+            self._loop("waiting", partial(claiming, self._waiting_watch.step), max(poll, _WAITING_REST_SECONDS)),
             self._loop("silence", partial(claiming, self._silence_watch.step), max(poll, _SILENCE_REST_SECONDS)),
         )
         await self._deliverer.close()

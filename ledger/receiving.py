@@ -11,26 +11,59 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 
 from ledger.collections.accounts import AccountAllocator
-from ledger.collections.allocating import AUTOMATIC, Allocating
-from ledger.collections.allocation import TargetKind
+from ledger.collections.allocating import AUTOMATIC, Allocating, Want
+from ledger.collections.allocation import Target, TargetKind, Unfit
 from ledger.collections.booking import RACING_CONSTRAINTS as BOOKING_RACES
 from ledger.collections.booking import Booker, BookResult, Contradiction, Told
 from ledger.collections.moving import Bookkeeper
 from ledger.collections.ordering import OrderAllocator
+from ledger.collections.receipt import Place
 from ledger.collections.reference import ReceiptKeys
 from ledger.collections.writing import LockedReceipt, lock_receipts, lock_waiting
 from ledger.database import Driver
+from ledger.errors import ReceiptNotFound, ReceiptShort, TargetUnfit
+from ledger.idempotency import KeyClaim, find_keys, key_reused, store_key
 from ledger.ids import IdSource
 from ledger.journal.accounts import AccountDirectory
 from ledger.journal.books import Ledger
+from ledger.journal.decide import Refused
+from ledger.journal.entry import Source
+from ledger.money import Money
 from ledger.payouts import reviews
 from ledger.payouts.reviews import Case
+from ledger.text import check_text
 
 UNALLOCATED_QUEUE, MISMATCH_QUEUE = "receipt-unallocated", "amount-mismatch"
-RACING_CONSTRAINTS = BOOKING_RACES | {"reviews_pkey"}
+RACING_CONSTRAINTS = BOOKING_RACES | {"reviews_pkey", "idempotency_keys_pkey"}
 # How long money whose reference means nothing waits for one that is still to be made.
 PATIENCE = timedelta(minutes=5)
+EVIDENCE_LENGTH_MAX = 1000
+_TAKEN_BACK = "its allocation was taken back"
 _MEANS_NOTHING = "its reference means nothing here"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Decision:
+    """A person's decision whose money of a receipt is: nobody's yet, where `target` is None. `amount` is all that waits
+    at one place where it is None."""
+
+    key: KeyClaim
+    receipt_id: int
+    target: Target | None
+    evidence: str
+    actor: str
+    amount: Money | None = None
+
+    def __post_init__(self) -> None:
+        check_text(self.evidence, field="evidence", length_max=EVIDENCE_LENGTH_MAX)
+
+
+@dataclass(frozen=True, slots=True)
+class Decided:
+    """What a decision came to, or had come to before."""
+
+    result_id: int
+    replayed: bool
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -69,6 +102,82 @@ class ReceiptRecorder:
         await self._park(driver, ledger, again, now)
         return len(waiting)
 
+    async def allocate(self, driver: Driver, *, ledger: Ledger, decision: Decision, now: datetime) -> Decided:
+        """Gives waiting money of a receipt to a target by a person's hand, and closes its case once none waits; the
+        result is the entry. Raises ReceiptNotFound, ReceiptShort, TargetUnfit, IdempotencyKeyReused, and what the books
+        refuse."""
+        assert decision.target is not None
+        receipt = await self._lock(driver, ledger, decision.receipt_id)
+        if (answer := await _answer(driver, ledger, decision.key)) is not None:
+            return answer
+        entry_id, receipt = await self._give(driver, ledger, receipt, decision, decision.target, now)
+        if not receipt.holdings.suspended:
+            await self._close_cases(driver, ledger, receipt.id, decision.actor, now)
+        return await _keep(driver, ledger, decision.key, entry_id, now)
+
+    async def reallocate(self, driver: Driver, *, ledger: Ledger, decision: Decision, now: datetime) -> Decided:
+        """Takes all that was allocated of a receipt back and gives it to another target, at once or not at all; without
+        a target, puts it into suspense with a case. The result is the entry, or the receipt where it was put aside.
+        Raises as allocate() does, and FloorWouldBreak where the first target has spent the money."""
+        receipt = await self._lock(driver, ledger, decision.receipt_id)
+        if (answer := await _answer(driver, ledger, decision.key)) is not None:
+            return answer
+        if not receipt.holdings.allocated:
+            raise ReceiptShort("nothing of this receipt is allocated", field="receipt_id")
+        receipt, _ = await self.allocating.take_back_all(
+            driver, ledger=ledger, receipt=receipt, actor=decision.actor, detail=decision.evidence[:200], now=now
+        )
+        result_id = receipt.id
+        if decision.target is not None:
+            result_id, receipt = await self._give(driver, ledger, receipt, decision, decision.target, now)
+        if receipt.holdings.unallocated:
+            await self._park(driver, ledger, [(receipt, _TAKEN_BACK)], now)
+        elif receipt.holdings.suspended:
+            cases = [Case(None, _TAKEN_BACK, receipt_id=receipt.id)]
+            await self._review(driver, ledger, UNALLOCATED_QUEUE, cases, now)
+        return await _keep(driver, ledger, decision.key, result_id, now)
+
+    async def _lock(self, driver: Driver, ledger: Ledger, receipt_id: int) -> LockedReceipt:
+        found = await lock_receipts(driver, ledger_id=ledger.id, receipt_ids=[receipt_id])
+        if not found:
+            raise ReceiptNotFound("no such receipt in this ledger", field="receipt_id")
+        return found[receipt_id]
+
+    async def _give(
+        self,
+        driver: Driver,
+        ledger: Ledger,
+        receipt: LockedReceipt,
+        decision: Decision,
+        target: Target,
+        now: datetime,
+    ) -> tuple[int, LockedReceipt]:
+        source = Place.SUSPENDED if receipt.holdings.suspended else Place.UNALLOCATED
+        amount = decision.amount or Money(receipt.amount.currency, receipt.holdings.of(source))
+        if amount.currency != receipt.amount.currency or amount.minor_units <= 0:
+            raise ReceiptShort("nothing of this receipt waits in that currency", field="amount")
+        want = Want(
+            receipt=receipt,
+            source=source,
+            target=target,
+            amount=amount,
+            at=now,
+            actor=decision.actor,
+            evidence=Source.MANUAL,
+            detail=decision.evidence[:200],
+        )
+        (result,) = await self.allocating.allocate(driver, ledger=ledger, wants=[want], now=now)
+        if isinstance(result, Unfit):
+            raise TargetUnfit(f"the target does not take it: {result.reason}", field="target")
+        if isinstance(result, Refused):
+            raise result.error
+        return result.entry_id, result.receipt
+
+    async def _close_cases(self, driver: Driver, ledger: Ledger, receipt_id: int, actor: str, now: datetime) -> None:
+        await reviews.close_of_receipts(
+            driver, ledger_id=ledger.id, queue=UNALLOCATED_QUEUE, receipt_ids=[receipt_id], actor=actor, now=now
+        )
+
     async def _still_waiting(
         self, driver: Driver, ledger: Ledger, receipts: Sequence[LockedReceipt], unfit: dict[int, str]
     ) -> list[tuple[LockedReceipt, str]]:
@@ -98,3 +207,18 @@ def open_recorder(*, keys: ReceiptKeys, directory: AccountDirectory, ids: IdSour
             allocators={TargetKind.ACCOUNT: AccountAllocator(), TargetKind.ORDER: OrderAllocator()},
         ),
     )
+
+
+async def _answer(driver: Driver, ledger: Ledger, key: KeyClaim) -> Decided | None:
+    """What this request id had come to before. Asked under the receipt's lock."""
+    stored = (await find_keys(driver, ledger_id=ledger.id, claims=[key])).get(key.identity)
+    if stored is None:
+        return None
+    if not stored.matches(key):
+        raise key_reused(key)
+    return Decided(stored.result_id, replayed=True)
+
+
+async def _keep(driver: Driver, ledger: Ledger, key: KeyClaim, result_id: int, now: datetime) -> Decided:
+    await store_key(driver, ledger_id=ledger.id, claim=key, result_id=result_id, now=now)
+    return Decided(result_id, replayed=False)

@@ -13,7 +13,7 @@ from copy import deepcopy
 from dataclasses import dataclass
 from typing import TypeAlias
 
-from daftari.v1 import journal_pb2, partners_pb2, payouts_pb2, reviews_pb2, vault_pb2, webhooks_pb2
+from daftari.v1 import collections_pb2, journal_pb2, partners_pb2, payouts_pb2, reviews_pb2, vault_pb2, webhooks_pb2
 
 from ledger.errors import ChoiceInvalid, PageTokenInvalid
 
@@ -30,6 +30,9 @@ ListRequest: TypeAlias = (
     | journal_pb2.ListStatementLinesRequest
     | journal_pb2.ListEntriesRequest
     | payouts_pb2.ListPayoutsRequest
+    | collections_pb2.ListShortcodesRequest
+    | collections_pb2.ListReceiptsRequest
+    | collections_pb2.ListOrdersRequest
     | reviews_pb2.ListReviewsRequest
     | webhooks_pb2.ListWebhookEndpointsRequest
     | webhooks_pb2.ListWebhookDeliveriesRequest

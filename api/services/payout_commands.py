@@ -10,15 +10,16 @@ from daftari.v1 import payouts_pb2 as pb
 from daftari.v1 import payouts_pb2_grpc
 from sqlalchemy.ext.asyncio import AsyncConnection
 
+from api.acting import partner_of
 from api.caller import Caller, current_call
 from api.conversion.payouts import payout_id_of, payout_message, request_of
 from api.conversion.refusals import item_error
 from api.core import Core
 from api.failures import refusal_of
 from api.gathering import LedgerGatherers
-from ledger import outcomes, partners
+from ledger import outcomes
 from ledger.database import driver, run, transaction
-from ledger.errors import Denied, LedgerError, PartnerNotFound, SetTooLarge
+from ledger.errors import LedgerError, SetTooLarge
 from ledger.journal.books import Ledger
 from ledger.journal.decide import Refused
 from ledger.parties import PartyKeys
@@ -109,17 +110,8 @@ class PayoutCommands(payouts_pb2_grpc.PayoutCommandServiceServicer):
         return pb.CancelPayoutResponse(payout=payout_message(await run(self._core.engine, cancel)))
 
     async def _partner(self, ledger: Ledger, code: str, caller: Caller) -> Partner:
-        """The partner to pay for: a partner's key speaks for itself alone. Raises PartnerNotFound, Denied."""
         async with transaction(self._core.engine) as connection:
-            if caller.partner_id is None:
-                if not code:
-                    raise PartnerNotFound("name the partner whose money it is", field="partner")
-                return await partners.find_partner(connection, ledger_id=ledger.id, code=code)
-            own = await partners.find_partners(connection, ledger_id=ledger.id, ids=[caller.partner_id])
-        partner = own[caller.partner_id]
-        if code not in ("", partner.code):
-            raise Denied("a partner's key requests payouts for that partner alone", field="partner")
-        return partner
+            return await partner_of(connection, ledger, code, caller)
 
     def _wanted(self, draft: pb.PayoutDraft, partner: Partner, caller: Caller, field: str) -> PayoutRequest:
         return request_of(

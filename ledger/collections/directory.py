@@ -47,15 +47,27 @@ class Near:
     target: Target
 
 
-async def add_reference(
-    driver: Driver, *, ledger_id: int, reference: str, target: Target, keys: ReceiptKeys, ids: IdSource, now: datetime
-) -> None:
-    """Gives a target a reference. Case, spaces and punctuation do not count. Raises TextInvalid, ReferenceTaken."""
-    index = keys.index(reference, ledger_id=ledger_id)
-    if index is None or len(reference) > REFERENCE_LENGTH_MAX:
+def check_reference(reference: str) -> None:
+    """Raises TextInvalid for what nobody could type as an account."""
+    if not compared(reference) or len(reference) > REFERENCE_LENGTH_MAX:
         raise TextInvalid(
             f"a reference is 1 to {REFERENCE_LENGTH_MAX} characters, letters or digits among them", field="reference"
         )
+
+
+async def add_reference(
+    driver: Driver, *, ledger_id: int, reference: str, target: Target, keys: ReceiptKeys, ids: IdSource, now: datetime
+) -> None:
+    """Gives a target a reference, or leaves it as it is. Case, spaces and punctuation do not count. Raises TextInvalid,
+    ReferenceTaken."""
+    check_reference(reference)
+    index = keys.index(reference, ledger_id=ledger_id)
+    assert index is not None, "checked above"
+    known = (await find_targets(driver, ledger_id=ledger_id, indices=[index])).get(index)
+    if known is not None:
+        if known != target:
+            raise ReferenceTaken("this reference means something else already; choose another", field="reference")
+        return
     values = (ids.next(now), index, shown(reference), target.kind.value, target.id, now)
     try:
         await driver.execute(_ADD, (ledger_id, *values))

@@ -27,6 +27,18 @@ class State(enum.Enum):
     REVERSED = "REVERSED"
 
 
+# All ways from one state to another; within one, money may come and go. The database holds the same; a test compares
+# the two.
+EDGES: frozenset[tuple[State, State]] = frozenset(
+    {
+        (State.OPEN, State.PAID),
+        (State.OPEN, State.EXPIRED),
+        (State.OPEN, State.CANCELLED),
+        (State.PAID, State.REVERSED),
+    }
+)
+
+
 class Event(enum.Enum):
     """What happened to an order; the value, after "order.", is the word partners see."""
 

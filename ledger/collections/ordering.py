@@ -25,6 +25,8 @@ from ledger.partners import Partner
 _Decision: TypeAlias = Callable[[OrderMoney, Money], Turn]
 
 PREFIX = "ord"
+# Two processes may make the same order, or choose the same id in the same millisecond: it is made once more.
+RACING_CONSTRAINTS = frozenset({"idempotency_keys_pkey", "orders_pkey", "collection_references_pkey"})
 LIFE_MAX = timedelta(days=366)
 DIGITS_OF_A_NUMBER = 9
 
@@ -140,6 +142,8 @@ def _check(request: OrderRequest, now: datetime) -> None:
         raise AmountInvalid("an order asks for more than nothing", field="amount")
     if not now < request.expires_at <= now + LIFE_MAX:
         raise TimeInvalid("an order expires in the future, and within a year", field="expire_time")
+    if request.reference:
+        directory.check_reference(request.reference)
     if sum(map(str.isdigit, request.reference)) >= DIGITS_OF_A_NUMBER:
         raise TextInvalid("a reference that looks like a phone number would be taken for one", field="reference")
 

@@ -23,7 +23,7 @@ WHERE ledger_id = %s AND (provider, shortcode) IN (SELECT * FROM unnest(%s::text
 """
 _LIST = """
 SELECT provider, shortcode, currency, landing, accepts_unanswered FROM collection_shortcodes
-WHERE ledger_id = %s ORDER BY provider, shortcode
+WHERE ledger_id = %s AND (provider, shortcode) > (%s, %s) ORDER BY provider, shortcode LIMIT %s
 """
 _ADD_PATH = """
 INSERT INTO collection_paths (ledger_id, token_hash, provider, shortcode, kind, created_at)
@@ -122,9 +122,9 @@ async def get_shortcode(driver: Driver, *, ledger_id: int, provider: str, shortc
     return found[provider, shortcode]
 
 
-async def list_shortcodes(driver: Driver, *, ledger_id: int) -> list[Shortcode]:
-    """All of them: a ledger has few."""
-    cursor = await driver.execute(_LIST, (ledger_id,))
+async def list_shortcodes(driver: Driver, *, ledger_id: int, after: tuple[str, str], limit: int) -> list[Shortcode]:
+    """Those after a (provider, shortcode), in order."""
+    cursor = await driver.execute(_LIST, (ledger_id, *after, limit))
     return [Shortcode(*row) for row in await cursor.fetchall()]
 
 

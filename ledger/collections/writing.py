@@ -81,6 +81,10 @@ WITH step AS (
 )
 SELECT count(*) FROM changed
 """
+_WAITING_LEDGERS = """
+SELECT DISTINCT ledger_id FROM (
+    SELECT ledger_id FROM receipts WHERE unallocated > 0 AND created_at <= %s ORDER BY ledger_id LIMIT %s) AS waiting
+"""
 _ALLOCATIONS = """
 SELECT id, receipt_id, from_suspense, target_kind, target_id, amount, entry_id FROM allocations
 WHERE ledger_id = %s AND receipt_id = ANY(%s) AND undone_entry_id IS NULL ORDER BY receipt_id, id
@@ -211,6 +215,12 @@ async def lock_waiting(driver: Driver, *, ledger_id: int, told_before: datetime,
     out."""
     cursor = await driver.execute(_WAITING, (ledger_id, told_before, limit))
     return [_receipt(row) for row in await cursor.fetchall()]
+
+
+async def find_waiting_ledgers(driver: Driver, *, told_before: datetime, limit: int) -> set[int]:
+    """Ledgers in which money nobody could place was told before then; some of them, where many receipts wait."""
+    cursor = await driver.execute(_WAITING_LEDGERS, (told_before, limit))
+    return {ledger_id for (ledger_id,) in await cursor.fetchall()}
 
 
 async def write_moves(driver: Driver, *, ledger_id: int, steps: Sequence[Step], now: datetime) -> None:

@@ -31,7 +31,7 @@ class PayoutInstruction:
 @dataclass(frozen=True, slots=True)
 class PayoutInquiry:
     """What became of the payout with this reference? `receipt` is the provider's, where one is known; `references` are
-    what may be its ids for the payout, by kind; `asked_before` counts the questions so far, so that each is asked by."""
+    what may be its ids for the payout, by kind; `asked_before` counts the questions so far: each is asked by."""
 
     provider_reference: str
     rail: str

@@ -53,6 +53,7 @@ CREATE TABLE receipts (
     CONSTRAINT receipts_are_booked_once UNIQUE (ledger_id, provider, receipt),
     CONSTRAINT receipts_parts_make_the_whole CHECK (unallocated + suspended + allocated + returning_now + returned = amount)
 );
+CREATE INDEX receipts_by_number ON receipts (ledger_id, receipt, id);
 CREATE INDEX receipts_unallocated ON receipts (ledger_id, created_at, id) WHERE unallocated > 0;
 CREATE INDEX receipts_suspended ON receipts (ledger_id, id) WHERE suspended > 0;
 
