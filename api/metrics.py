@@ -32,6 +32,7 @@ class Metrics:
             "daftari_grpc_call_seconds", "Time to answer a gRPC call", ("method",), registry=self.registry
         )
         self.callbacks = Counter("daftari_callbacks", "Callbacks stored", ("rail", "kind"), registry=self.registry)
+        self._answered: dict[tuple[str, str], tuple[Counter, Histogram]] = {}
         self._clock = self._gauge("daftari_clock_ahead_seconds", "This host's clock minus the database's")
         self._waiting = self._gauge("daftari_queue_waiting", "Items that wait", "ledger", "queue")
         self._oldest = self._gauge("daftari_queue_oldest_seconds", "Age of the oldest item", "ledger", "queue")
@@ -48,6 +49,15 @@ class Metrics:
             "Float by the ledger minus the provider's newest word",
             "ledger", "provider", "shortcode", "sub_account", "currency",
         )  # fmt: skip
+
+    def answered(self, method: str, code: str, seconds: float) -> None:
+        """Counts a gRPC call. The series of a method and a code are looked up once: that costs more than counting."""
+        series = self._answered.get((method, code))
+        if series is None:
+            series = self.calls.labels(method, code), self.call_seconds.labels(method)
+            self._answered[(method, code)] = series
+        series[0].inc()
+        series[1].observe(seconds)
 
     def _gauge(self, name: str, meaning: str, *labels: str) -> Gauge:
         return Gauge(name, meaning, labels, registry=self.registry)
