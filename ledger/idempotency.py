@@ -18,16 +18,7 @@ from ledger.text import check_text
 
 KEY_LENGTH_MAX = 64
 
-# LATERAL ... LIMIT 1 is a probe by key in any plan, also in one made while the table was small, and never a scan.
-_FIND = Statement("""
-SELECT wanted.client_id, wanted.key, stored.method, stored.request_hash, stored.result_id
-FROM unnest(%(clients)s::bigint[], %(keys)s::text[]) AS wanted (client_id, key)
-CROSS JOIN LATERAL (
-    SELECT known.method, known.request_hash, known.result_id FROM idempotency_keys AS known
-    WHERE known.ledger_id = %(ledger)s AND known.client_id = wanted.client_id AND known.key = wanted.key LIMIT 1
-) AS stored
-""")
-
+_FIND = Statement("SELECT * FROM stored_keys(%(ledger)s::integer, %(clients)s::bigint[], %(keys)s::text[])")
 _STORE = """
 INSERT INTO idempotency_keys (ledger_id, client_id, key, method, request_hash, result_id, created_at)
 VALUES (%s, %s, %s, %s, %s, %s, %s)
