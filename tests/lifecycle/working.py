@@ -219,7 +219,9 @@ def finish_question(world: World, worker: Worker) -> World:
 
 
 def finish_resubmission(world: World, worker: Worker) -> World:
-    """Only what it was taken in under is kept: a refusal of this try says nothing of the first."""
+    """Only what it was taken in under is kept: a refusal of this try says nothing of the first. That it was made is
+    worth another question."""
+    world = world._replace(learned=True)
     if worker.answer is Answer.NOT_SENT:
         return put_back(world, worker)
     if worker.answer is Answer.ACKNOWLEDGED:
