@@ -136,7 +136,7 @@ def posted_message(draft: pb.EntryDraft, entry: JournalEntry, posted: Posted, *,
         subject=draft.subject if entry.subject is not None else None,
         reference=draft.reference,
         narrative=draft.narrative,
-        facts=draft.facts,
+        facts=draft.facts if entry.facts else None,
         source=_API_NAME,
         actor=actor,
     )

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator
-from dataclasses import dataclass
+from collections.abc import AsyncIterator, Sequence
+from dataclasses import dataclass, replace
 
 from daftari.v1 import journal_pb2 as pb
 from daftari.v1.journal_pb2_grpc import JournalCommandServiceServicer
@@ -33,7 +33,7 @@ from api.core import Core
 from api.failures import refusal_of
 from api.posting import RACES
 from ledger.database import run
-from ledger.errors import Denied, LedgerError
+from ledger.errors import ChoiceInvalid, Denied, LedgerError
 from ledger.journal import accounts, books
 from ledger.journal.accounts import ACCOUNTS_PER_CALL_MAX, Account
 from ledger.journal.books import Ledger
@@ -44,15 +44,64 @@ from ledger.journal.reverse import reverse_entry
 
 ITEMS_PER_CALL_MAX = 2000
 # How many entries of one stream may wait for their answer; a client that sends more is slowed down, not refused.
-STREAM_IN_FLIGHT_MAX = 1000
+STREAM_IN_FLIGHT_MAX = 2000
 
 
 @dataclass(frozen=True, slots=True)
 class _Taken:
-    """An item of a stream: refused at once, or on its way into the books."""
+    """Items that came together: each is refused already, or posted or not as its outcome will say."""
 
-    request_id: str
-    outcome: asyncio.Future[PostResult] | LedgerError
+    items: Sequence[pb.EntryItem]
+    judged: Sequence[PostRequest | LedgerError]
+    outcomes: asyncio.Future[list[PostResult | BaseException]]
+    alone: bool = False
+
+    async def response(self, call: Call) -> pb.StreamEntriesResponse:
+        """The answer to a message of a stream: of the same kind, an item alone or many."""
+        results = await self.results(call)
+        return pb.StreamEntriesResponse(result=results[0]) if self.alone else pb.StreamEntriesResponse(results=results)
+
+    async def results(self, call: Call) -> list[pb.EntryResult]:
+        """The verdicts, in the order of the items."""
+        outcomes = iter(await self.outcomes)
+        return [
+            entry_result(item.request_id, _told(next(outcomes), call) if isinstance(one, PostRequest) else one)
+            for item, one in zip(self.items, self.judged, strict=True)
+        ]
+
+
+class _Stream:
+    """What a stream has taken and not answered yet. Who puts waits while there is too much of it."""
+
+    def __init__(self) -> None:
+        self._queue: asyncio.Queue[_Taken | None] = asyncio.Queue()
+        self._room = asyncio.Event()
+        self._in_flight = 0
+
+    async def put(self, taken: _Taken) -> None:
+        """Hands over what was taken."""
+        self._in_flight += len(taken.items)
+        self._queue.put_nowait(taken)
+        while self._in_flight >= STREAM_IN_FLIGHT_MAX:
+            self._room.clear()
+            await self._room.wait()
+
+    def end(self) -> None:
+        """Nothing more comes."""
+        self._queue.put_nowait(None)
+
+    async def __aiter__(self) -> AsyncIterator[_Taken]:
+        while (oldest := await self._queue.get()) is not None:
+            yield oldest
+            self._in_flight -= len(oldest.items)
+            self._room.set()
+
+    def withdraw(self) -> None:
+        """Takes back what nobody waits for any more and is not being posted yet."""
+        while not self._queue.empty():
+            left = self._queue.get_nowait()
+            if left is not None:
+                left.outcomes.cancel()
 
 
 class JournalCommands(JournalCommandServiceServicer):
@@ -135,33 +184,21 @@ class JournalCommands(JournalCommandServiceServicer):
 
     async def PostEntries(self, request: pb.PostEntriesRequest, context: object) -> pb.PostEntriesResponse:
         call = current_call()
-        ledger = await self._ledger(request.ledger)
-        check_set_size(len(request.items), maximum=ITEMS_PER_CALL_MAX, field="items")
-        self._core.poster.check_room(ledger, len(request.items), deadline=call.deadline)
-        judged = [self._convert(item, call) for item in request.items]
-        accepted = [one for one in judged if isinstance(one, PostRequest)]
-        outcomes = iter(await self._core.poster.submit_all(ledger, accepted, deadline=call.deadline))
-        return pb.PostEntriesResponse(
-            results=[
-                entry_result(item.request_id, _told(next(outcomes), call) if isinstance(one, PostRequest) else one)
-                for item, one in zip(request.items, judged, strict=True)
-            ]
-        )
+        taken = self._take(await self._ledger(request.ledger), request.items, call)
+        return pb.PostEntriesResponse(results=await taken.results(call))
 
     async def StreamEntries(
         self, request_iterator: AsyncIterator[pb.StreamEntriesRequest], context: object
     ) -> AsyncIterator[pb.StreamEntriesResponse]:
-        call = current_call()
-        taken: asyncio.Queue[_Taken | None] = asyncio.Queue(STREAM_IN_FLIGHT_MAX)
-        reader = asyncio.ensure_future(self._take_all(request_iterator, taken, call))
+        call, stream = current_call(), _Stream()
+        reader = asyncio.ensure_future(self._take_all(request_iterator, stream, call))
         try:
-            while (oldest := await taken.get()) is not None:
-                outcome = await _outcome(oldest, call)
-                yield pb.StreamEntriesResponse(result=entry_result(oldest.request_id, outcome))
+            async for oldest in stream:
+                yield await oldest.response(call)
             await reader
         finally:
             reader.cancel()
-            _withdraw(taken)
+            stream.withdraw()
 
     async def ReverseEntry(self, request: pb.ReverseEntryRequest, context: object) -> pb.ReverseEntryResponse:
         call = current_call()
@@ -206,40 +243,35 @@ class JournalCommands(JournalCommandServiceServicer):
         except LedgerError as refusal:
             return refusal
 
-    async def _take_all(
-        self, requests: AsyncIterator[pb.StreamEntriesRequest], taken: asyncio.Queue[_Taken | None], call: Call
-    ) -> None:
-        """Puts every item on its way in the order it came, then None."""
+    def _take(self, ledger: Ledger, items: Sequence[pb.EntryItem], call: Call) -> _Taken:
+        """Sends what may be posted on its way. Raises SetTooLarge, and Overloaded where not all of it finds room."""
+        check_set_size(len(items), maximum=ITEMS_PER_CALL_MAX, field="items")
+        self._core.poster.check_room(ledger, len(items), deadline=call.deadline)
+        judged = [self._convert(item, call) for item in items]
+        accepted = [one for one in judged if isinstance(one, PostRequest)]
+        return _Taken(items, judged, self._core.poster.submit_all(ledger, accepted, deadline=call.deadline))
+
+    async def _take_all(self, requests: AsyncIterator[pb.StreamEntriesRequest], stream: _Stream, call: Call) -> None:
+        """Puts everything on its way in the order it came."""
         try:
             async for request in requests:
-                await taken.put(_Taken(request.item.request_id, await self._take(request, call)))
+                if request.items and request.HasField("item"):
+                    raise ChoiceInvalid("send an item or items, not both in one message", field="items")
+                await stream.put(await self._taken_or_refused(request, call))
         finally:
-            await taken.put(None)
+            stream.end()
 
-    async def _take(self, request: pb.StreamEntriesRequest, call: Call) -> asyncio.Future[PostResult] | LedgerError:
+    async def _taken_or_refused(self, request: pb.StreamEntriesRequest, call: Call) -> _Taken:
+        """A refusal of the whole message is one of each of its items: the stream goes on."""
+        items = request.items or [request.item]
         try:
-            ledger = await self._ledger(request.ledger)
-            wanted = post_request_of(request.item, call=call, now=self._core.now())
-            return self._core.poster.submit(ledger, wanted, deadline=call.deadline)
+            taken = self._take(await self._ledger(request.ledger), items, call)
         except LedgerError as refusal:
-            return refusal
-
-
-async def _outcome(taken: _Taken, call: Call) -> PostResult | LedgerError:
-    if isinstance(taken.outcome, LedgerError):
-        return taken.outcome
-    if not taken.outcome.done():
-        await asyncio.wait([taken.outcome])
-    return _told(taken.outcome.exception() or taken.outcome.result(), call)
+            nothing: asyncio.Future[list[PostResult | BaseException]] = asyncio.get_running_loop().create_future()
+            nothing.set_result([])
+            taken = _Taken(items, [refusal] * len(items), nothing)
+        return taken if request.items else replace(taken, alone=True)
 
 
 def _told(outcome: PostResult | BaseException, call: Call) -> PostResult | LedgerError:
     return refusal_of(outcome, request_id=call.request_id) if isinstance(outcome, BaseException) else outcome
-
-
-def _withdraw(taken: asyncio.Queue[_Taken | None]) -> None:
-    """Takes back what nobody waits for any more and is not being posted yet."""
-    while not taken.empty():
-        left = taken.get_nowait()
-        if left is not None and not isinstance(left.outcome, LedgerError):
-            left.outcome.cancel()
