@@ -59,16 +59,17 @@ class OverGrpc:
         name = f"PostEntries of {BULK:,}, hot, {in_flight} in flight"
         return _looping(name, call, in_flight=in_flight, items_per_call=BULK)
 
-    def streamed(self, *, streams: int, window: int) -> Variant:
-        """StreamEntries, hot: each stream keeps `window` entries unanswered."""
+    def streamed(self, *, streams: int, window: int, size: int = 1) -> Variant:
+        """StreamEntries, hot: each stream keeps `window` messages unanswered, each of `size` items."""
 
         async def run(seconds: float) -> Sample:
             started = perf_counter()
-            answered = await asyncio.gather(*(self._stream(window, started + seconds) for _ in range(streams)))
+            answered = await asyncio.gather(*(self._stream(window, size, started + seconds) for _ in range(streams)))
             call_seconds = [one for times in answered for one in times]
-            return Sample(items=len(call_seconds), seconds=perf_counter() - started, call_seconds=call_seconds)
+            return Sample(items=size * len(call_seconds), seconds=perf_counter() - started, call_seconds=call_seconds)
 
-        return Variant(f"StreamEntries, hot, {streams} streams of {window} in flight", run)
+        many = f" of {size}" if size > 1 else ""
+        return Variant(f"StreamEntries{many}, hot, {streams} streams of {window} in flight", run)
 
     def _unary(self, name: str, source: TransferSource, in_flight: int) -> Variant:
         async def call() -> None:
@@ -78,7 +79,7 @@ class OverGrpc:
 
         return _looping(name, call, in_flight=in_flight)
 
-    async def _stream(self, window: int, until: float) -> list[float]:
+    async def _stream(self, window: int, size: int, until: float) -> list[float]:
         sent: deque[float] = deque()
         room = asyncio.Semaphore(window)
 
@@ -86,11 +87,13 @@ class OverGrpc:
             while perf_counter() < until:
                 await room.acquire()
                 sent.append(perf_counter())
-                yield pb.StreamEntriesRequest(ledger=LEDGER, item=item_of(self._transfers.hot()))
+                items = [item_of(self._transfers.hot()) for _ in range(size)]
+                alone = {"item": items[0]} if size == 1 else {"items": items}
+                yield pb.StreamEntriesRequest(ledger=LEDGER, **alone)
 
         call_seconds: list[float] = []
         async for answer in self._commands.StreamEntries(requests(), metadata=self._metadata):
-            _check([answer.result], count=1)
+            _check(answer.results or [answer.result], count=size)
             call_seconds.append(perf_counter() - sent.popleft())
             room.release()
         return call_seconds

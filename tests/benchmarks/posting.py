@@ -28,6 +28,7 @@ class Variants:
     unary: Mapping[int, Variant]
     uniform: Variant
     streamed: Variant
+    streamed_many: Variant
     bulk: Variant
     alone: Variant
     transaction_per_call: Variant
@@ -39,12 +40,13 @@ class Variants:
         """The order of a round: what is compared with each other stands together."""
         pairs = [one for number in IN_FLIGHT for one in (self.unary[number], self.echo[number])]
         crowd = [self.uniform, self.transaction_per_call]
-        return [self.alone, *pairs[:6], *crowd, *pairs[6:], self.streamed, self.bulk, self.copied, self.sets]
+        many = [self.streamed, self.streamed_many, self.bulk]
+        return [self.alone, *pairs[:6], *crowd, *pairs[6:], *many, self.copied, self.sets]
 
     @property
     def ways(self) -> list[Variant]:
         """The ways to post that stand beside each other in the tables."""
-        crowd = [self.unary[CROWD], self.uniform, self.streamed, self.bulk]
+        crowd = [self.unary[CROWD], self.uniform, self.streamed, self.streamed_many, self.bulk]
         return [*crowd, self.transaction_per_call, self.unary[1], self.alone, self.sets, self.copied]
 
 
@@ -105,6 +107,7 @@ async def _variants(rig: Rig, stack: AsyncExitStack) -> Variants:
         unary={number: over_grpc.unary(in_flight=number) for number in IN_FLIGHT},
         uniform=over_grpc.unary_uniform(in_flight=CROWD),
         streamed=over_grpc.streamed(streams=4, window=250),
+        streamed_many=over_grpc.streamed(streams=4, window=8, size=100),
         bulk=over_grpc.bulk(in_flight=2),
         alone=inside.transaction_per_call(in_flight=1),
         transaction_per_call=inside.transaction_per_call(in_flight=CROWD),

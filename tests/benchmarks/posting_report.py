@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from tests.benchmarks.measuring import Measured, Variant, latency_ratio, rate_ratio
+from tests.benchmarks.plot import Axis, Chart, Line, Scale
 from tests.benchmarks.posting import CROWD, IN_FLIGHT, Results
 from tests.benchmarks.reporting import Report, Section, yes_or_no
 from tests.benchmarks.rig import CLIENT, POSTGRESQL, SERVICE
@@ -24,6 +25,8 @@ _PROCESSOR_NOTE = """\
 Microseconds of processor time, user and system. The client's own work counts as well: where the posting engine is
 called in process, it is the client's."""
 
+_IN_FLIGHT_AXIS = Axis(title="calls in flight", scale=Scale.LOGARITHMIC)
+
 
 def posting_report(results: Results, *, command: str) -> Report:
     """Everything found, in reading order."""
@@ -39,6 +42,7 @@ def posting_report(results: Results, *, command: str) -> Report:
             f"{books.differences_total:,} differences."
         ),
         sound=books.agrees,
+        charts=[_rates_chart(results), _latency_chart(results)],
     )
 
 
@@ -49,6 +53,25 @@ def _unary(results: Results) -> Section:
         rows.append([str(number), *_figures(echo), *_figures(unary), f"{rate_ratio(unary, echo):.2f}"])
     columns = (">in flight", ">echo/s", ">p50 ms", ">p99 ms", ">entries/s", ">p50 ms", ">p99 ms", ">to the echo")
     return Section("One entry a call (PostEntry), on a hot account", columns, rows, _UNARY_NOTE)
+
+
+def _rates_chart(results: Results) -> Chart:
+    lines = [
+        Line("echo", [(number, results.of(results.variants.echo[number]).rate) for number in IN_FLIGHT]),
+        Line("PostEntry, hot", [(number, results.of(results.variants.unary[number]).rate) for number in IN_FLIGHT]),
+    ]
+    y = Axis(title="calls answered per second")
+    return Chart(name="posting-rate", title="One entry a call", x=_IN_FLIGHT_AXIS, y=y, lines=lines)
+
+
+def _latency_chart(results: Results) -> Chart:
+    measured = {number: results.of(results.variants.unary[number]) for number in IN_FLIGHT}
+    lines = [
+        Line(f"PostEntry, p{percent}", [(number, one.percentile(percent)) for number, one in measured.items()])
+        for percent in (50, 99)
+    ]
+    y = Axis(title="milliseconds to the answer", scale=Scale.LOGARITHMIC)
+    return Chart(name="posting-latency", title="Time of one entry a call", x=_IN_FLIGHT_AXIS, y=y, lines=lines)
 
 
 def _ways(results: Results) -> Section:
@@ -78,7 +101,7 @@ def _aim_rows(results: Results) -> Iterator[list[str]]:
     lone_ratio = latency_ratio(results.of(lone), results.of(chosen.alone))
     yield _at_most("a lone PostEntry's p50 to a transaction's in process", lone_ratio, 1.3)
     yield _at_least("hot to uniform accounts", rate(crowd, chosen.uniform), 0.9)
-    yield _at_least("StreamEntries, entries/s", results.of(chosen.streamed).rate, 12_000)
+    yield _at_least("StreamEntries, entries/s", results.of(chosen.streamed_many).rate, 12_000)
     yield _at_least("PostEntries, entries/s", results.of(chosen.bulk).rate, 12_000)
     yield _at_least("in process to raw COPY", rate(chosen.sets, chosen.copied), 0.35)
     yield _at_most("bytes per two-line entry, indexes included", results.entry_bytes, 560)
