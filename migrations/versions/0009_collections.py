@@ -12,4 +12,4 @@ depends_on = None
 
 def upgrade() -> None:
     """Creates the tables, then what guards them."""
-    sql.run(op.get_bind(), "collection_tables", "guard_receipts_follow_entries")
+    sql.run(op.get_bind(), "collection_tables", "guard_receipts_follow_entries", "guard_orders_follow_allocations")

@@ -8,10 +8,11 @@ from __future__ import annotations
 # INSERT and SELECT for the application, SELECT for the reader, and nothing is ever changed, not even by the owner.
 APPEND_ONLY = frozenset(
     {
-        "accounts", "balance_queries", "currencies", "float_assertions", "idempotency_keys", "journal_entries",
-        "ledgers", "payout_edges", "payout_events", "payout_limits", "postings", "provider_references",
-        "provider_tariffs",
-        "reversal_links", "review_resolutions", "reviews", "vault_openings", "vault_retired_keys",
+        "accounts", "balance_queries", "collection_calls", "collection_paths", "collection_shortcodes", "currencies",
+        "float_assertions", "idempotency_keys", "journal_entries", "ledgers", "order_events", "payout_edges", "payout_events",
+        "payout_limits", "postings", "provider_references", "provider_tariffs", "receipt_events",
+        "receipt_evidence", "receipt_moves", "reversal_links", "review_resolutions", "reviews",
+        "vault_openings", "vault_retired_keys",
     }
 )  # fmt: skip
 
@@ -19,15 +20,19 @@ APPEND_ONLY = frozenset(
 KEPT = {
     "account_balances": "ceiling closed_at credits debits floor last_entry_id version",
     "account_days": "credits debits",
+    "allocations": "undone_entry_id",
     "api_keys": "revoked_at",
     "attempts": "answer detail finished_at",
+    "collection_references": "retired_at",
     "inbox": "detail due_at judged_at payout_id tries verdict",
     "instructions": "attempts done_at due_at lease_token",
+    "orders": "state updated_at version",
     "parties": "",
     "partners": "suspended_at",
     "payout_usage": "amount count",
     "payouts": "completed_at failure_code failure_text provider_charge receipt state updated_at version",
     "provider_tokens": "app sealed usable_until",
+    "receipts": "allocated returned returning_now suspended unallocated updated_at version",
     "rail_stops": "resumed_at resumed_by",
     "vault_secrets": "key_fingerprint wrapped_key",
     "webhook_deliveries": "answer behind due_at lease_token leased_until state tried_at tries",
@@ -36,7 +41,7 @@ KEPT = {
 }
 
 # Made by migrations alone: the application only reads them.
-SEALED = frozenset({"alembic_version", "currencies", "payout_edges"})
+SEALED = frozenset({"alembic_version", "currencies", "payout_edges", "receipt_moves"})
 # Inserted without this column, which the database fills in.
 NOT_GIVEN = {"payout_events": {"xid"}}
 # What the reader sees of tables that hold secrets; of every other it sees all.

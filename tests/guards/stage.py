@@ -59,7 +59,8 @@ WHERE b.ledger_id = u.ledger_id AND b.account_id = u.account_id
 _TABLES: tuple[LiteralString, ...] = (
     "ledgers", "accounts", "account_balances", "account_days", "journal_entries", "postings", "reversal_links",
     "idempotency_keys", "partners", "parties", "payouts", "payout_events", "provider_references", "instructions",
-    "attempts", "inbox", "reviews",
+    "attempts", "inbox", "reviews", "receipts", "receipt_events", "allocations", "orders", "order_events",
+    "collection_references",
 )  # fmt: skip
 
 
