@@ -139,19 +139,20 @@ class PaybillCore:
         if code or registration is None or not simulation.c2b.external_validation:
             self._decide(attempt, code)
             return attempt, collecting.ready(simulation, self._confirmations(attempt), attempt.movement, customer)
-        return attempt, simulation.courier.undertake(lambda: self._validated(attempt, registration))
+        dispatch = simulation.courier.undertake(lambda: self._validated(attempt, registration))
+        assert dispatch.task is not None
+        # A reset drops the work even before it began, and nobody may wait for ever.
+        dispatch.task.add_done_callback(lambda _: attempt.decided.set())
+        return attempt, dispatch
 
     async def _validated(self, attempt: Attempt, registration: Registration) -> None:
         """Asks, decides, and tells."""
-        try:
-            answer = await self._simulation.courier.ask(
-                self._question(attempt, registration),
-                patience_seconds=self._simulation.c2b.validation_patience_seconds,
-            )
-            attempt.third_party_id, code = _judged(answer, registration.response_type)
-            self._decide(attempt, code)
-        finally:
-            attempt.decided.set()
+        answer = await self._simulation.courier.ask(
+            self._question(attempt, registration),
+            patience_seconds=self._simulation.c2b.validation_patience_seconds,
+        )
+        attempt.third_party_id, code = _judged(answer, registration.response_type)
+        self._decide(attempt, code)
         parcels, customer = self._confirmations(attempt), attempt.behaviour.customer
         await collecting.tell(self._simulation, parcels, attempt.movement, customer)
 
