@@ -18,7 +18,11 @@ async def partner_of(connection: AsyncConnection, ledger: Ledger, code: str, cal
             raise PartnerNotFound("name the partner whose money it is", field="partner")
         return await partners.find_partner(connection, ledger_id=ledger.id, code=code)
     own = await partners.find_partners(connection, ledger_id=ledger.id, ids=[caller.partner_id])
-    partner = own[caller.partner_id]
+    return check_own(own[caller.partner_id], code)
+
+
+def check_own(partner: Partner, code: str) -> Partner:
+    """The partner of the key itself, if the call names nobody else. Raises Denied."""
     if code not in ("", partner.code):
         raise Denied("a partner's key acts for that partner alone", field="partner")
     return partner

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import time
+from collections.abc import Mapping, Sequence
 from functools import partial
 
 import grpc.aio
@@ -10,14 +11,15 @@ from daftari.v1 import payouts_pb2 as pb
 from daftari.v1 import payouts_pb2_grpc
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from api.acting import partner_of
+from api.acting import check_own, partner_of
 from api.caller import Caller, current_call
 from api.conversion.payouts import payout_id_of, payout_message, request_of
 from api.conversion.refusals import item_error
 from api.core import Core
 from api.failures import refusal_of
 from api.gathering import LedgerGatherers
-from ledger import outcomes
+from api.reading import GatheredReads
+from ledger import outcomes, partners
 from ledger.database import driver, run, transaction
 from ledger.errors import LedgerError, SetTooLarge
 from ledger.journal.books import Ledger
@@ -38,6 +40,8 @@ class PayoutCommands(payouts_pb2_grpc.PayoutCommandServiceServicer):
     def __init__(self, core: Core, *, requester: PayoutRequester, party_keys: PartyKeys) -> None:
         self._core = core
         self._requester = requester
+        self._partners = GatheredReads(core.engine, _read_partners, monotonic=time.monotonic)
+        self._payouts = GatheredReads(core.engine, _read_payouts, monotonic=time.monotonic)
         self._party_keys = party_keys
 
     async def RequestPayout(
@@ -110,6 +114,9 @@ class PayoutCommands(payouts_pb2_grpc.PayoutCommandServiceServicer):
         return pb.CancelPayoutResponse(payout=payout_message(await run(self._core.engine, cancel)))
 
     async def _partner(self, ledger: Ledger, code: str, caller: Caller) -> Partner:
+        if caller.partner_id is not None:
+            own = await self._partners.find(ledger, [caller.partner_id])
+            return check_own(own[caller.partner_id], code)
         async with transaction(self._core.engine) as connection:
             return await partner_of(connection, ledger, code, caller)
 
@@ -131,11 +138,16 @@ class PayoutCommands(payouts_pb2_grpc.PayoutCommandServiceServicer):
 
     async def _first_answers(self, ledger: Ledger, requested: Sequence[Requested]) -> dict[int, Payout]:
         """The payouts as their requests were first answered, whatever became of them since."""
-        async with transaction(self._core.engine) as connection:
-            found = await queries.get_payouts(
-                connection, ledger_id=ledger.id, partner_id=None, payout_ids=[one.payout_id for one in requested]
-            )
+        found = await self._payouts.find(ledger, [one.payout_id for one in requested])
         return {payout_id: payout.as_first_answered() for payout_id, payout in found.items()}
+
+
+async def _read_partners(connection: AsyncConnection, ledger_id: int, ids: Sequence[int]) -> Mapping[int, Partner]:
+    return await partners.find_partners(connection, ledger_id=ledger_id, ids=ids)
+
+
+async def _read_payouts(connection: AsyncConnection, ledger_id: int, ids: Sequence[int]) -> Mapping[int, Payout]:
+    return await queries.get_payouts(connection, ledger_id=ledger_id, partner_id=None, payout_ids=ids)
 
 
 def _response(verdict: Requested, payouts: dict[int, Payout]) -> pb.RequestPayoutResponse:
