@@ -90,7 +90,7 @@ payouts = _table("payouts", {"ledger_id": Integer, "id": BigInteger},
     partner_id=BigInteger, partner_reference=Text, party_id=BigInteger, currency=Text, amount=BigInteger,
     fee=BigInteger, provider_charge=BigInteger, purpose=Text, remarks=Text, rail=Text, shortcode=Text,
     provider_reference=Text, reserve_entry_id=BigInteger, state=Text, version=Integer, receipt=Text,
-    failure_code=Text, failure_text=Text, created_at=MOMENT, updated_at=MOMENT, completed_at=MOMENT)
+    failure_code=Text, failure_text=Text, created_at=MOMENT, updated_at=MOMENT, completed_at=MOMENT, funding=Text)
 
 payout_events = _table("payout_events", {"ledger_id": Integer, "payout_id": BigInteger, "version": Integer},
     state=Text, event=Text, entry_id=BigInteger, detail=Text, recorded_at=MOMENT, xid=Text)
@@ -181,6 +181,20 @@ order_events = _table("order_events", {"ledger_id": Integer, "order_id": BigInte
 
 webhook_endpoints = _table("webhook_endpoints", {"ledger_id": Integer, "id": BigInteger},
     partner_id=BigInteger, url=Text, request_id=Text, disabled_why=Text, created_at=MOMENT, failing_since=MOMENT,
+loan_products = _table("loan_products", {"ledger_id": Integer, "id": BigInteger},
+    code=Text, version=Integer, name=Text, partner_id=BigInteger, mode=Text, currency=Text, terms=JSONB,
+    weekend=ARRAY(SmallInteger), holidays=ARRAY(Date), second_person=Boolean, created_by=Text, created_at=MOMENT)
+
+loans = _table("loans", {"ledger_id": Integer, "id": BigInteger},
+    product_id=BigInteger, borrower=Text, party_id=BigInteger, lender=Text, currency=Text, gross=BigInteger,
+    net=BigInteger, fee=BigInteger, reference=Text, second_person=Boolean, requested_by=Text, approved_by=Text,
+    state=Text, version=Integer, payout_id=BigInteger, starts_on=Date, accrued_before=Date, worked_before=Date,
+    penalties_charged=BigInteger, created_at=MOMENT, updated_at=MOMENT)
+
+loan_events = _table("loan_events", {"ledger_id": Integer, "loan_id": BigInteger, "version": Integer},
+    state=Text, event=Text, entry_id=BigInteger, amount=BigInteger, payout_id=BigInteger, receipt_id=BigInteger,
+    detail=Text, actor=Text, recorded_at=MOMENT)
+
     probe_at=MOMENT, recovered_at=MOMENT, disabled_at=MOMENT)
 
 webhook_secrets = _table("webhook_secrets", {"ledger_id": Integer, "id": BigInteger},

@@ -98,7 +98,7 @@ def _request(step: Step, accounts: RailAccounts, now: datetime) -> PostRequest:
     payout = step.payout
     money = PayoutMoney(
         public_id=encode("pay", payout.id),
-        funding=partner_account(partner=payout.partner, currency=payout.amount.currency).path,
+        funding=payout.funding or partner_account(partner=payout.partner, currency=payout.amount.currency).path,
         accounts=replace(accounts, float_account=accounts.business_float) if payout.pays_business else accounts,
         amount=payout.amount,
         fee=payout.fee,

@@ -67,12 +67,13 @@ WITH keys AS (
     FROM unnest(%(client)s::bigint[], %(key)s::text[], %(method)s::text[], %(hash)s::bytea[], %(id)s::bigint[]) AS k
 ), requested AS (
     INSERT INTO payouts (ledger_id, id, partner_id, partner_reference, party_id, currency, amount, fee, purpose,
-        remarks, rail, shortcode, provider_reference, reserve_entry_id, state, version, created_at, updated_at)
+        remarks, rail, shortcode, provider_reference, reserve_entry_id, funding, state, version, created_at,
+        updated_at)
     SELECT %(ledger)s, p.*, 'RESERVED', 1, %(now)s, %(now)s
     FROM unnest(%(id)s::bigint[], %(partner)s::bigint[], %(reference)s::text[], %(party)s::bigint[],
         %(currency)s::text[],
         %(amount)s::bigint[], %(fee)s::bigint[], %(purpose)s::text[], %(remarks)s::text[], %(rail)s::text[],
-        %(shortcode)s::text[], %(provider_reference)s::text[], %(entry)s::bigint[]) AS p
+        %(shortcode)s::text[], %(provider_reference)s::text[], %(entry)s::bigint[], %(funding)s::text[]) AS p
 )
 INSERT INTO payout_events (ledger_id, payout_id, version, state, event, entry_id, recorded_at)
 SELECT %(ledger)s, e.id, 1, 'RESERVED', 'requested', e.entry, %(now)s
@@ -83,7 +84,7 @@ FROM unnest(%(id)s::bigint[], %(entry)s::bigint[]) AS e (id, entry)
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PayoutRequest:
     """One payout to request. Empty `remarks` become the partner's reference, an empty `shortcode` the only fitting
-    one."""
+    one. `funding` is the account of whoever else pays for it, free of the partner's fee: a loan, a lender."""
 
     key: KeyClaim
     actor: str
@@ -94,6 +95,12 @@ class PayoutRequest:
     purpose: str
     remarks: str
     shortcode: str
+    funding: str | None = None
+
+    @property
+    def fee(self) -> Money:
+        """What the partner pays on top."""
+        return self.partner.payout_fee if self.funding is None else Money(self.amount.currency, 0)
 
     def __post_init__(self) -> None:
         check_text(self.partner_reference, field="partner_reference", length_max=64)
@@ -300,10 +307,10 @@ def _money_of(draft: _Draft) -> PayoutMoney:
     request = draft.request
     return PayoutMoney(
         public_id=encode("pay", draft.id),
-        funding=request.partner.funding_account,
+        funding=request.funding or request.partner.funding_account,
         accounts=draft.route.accounts,
         amount=request.amount,
-        fee=request.partner.payout_fee,
+        fee=request.fee,
         reserve_entry_id=0,
     )
 
@@ -346,12 +353,13 @@ async def _write(
         "party": [parties[one.payee] for one in requests],
         "currency": [one.amount.currency for one in requests],
         "amount": [one.amount.minor_units for one in requests],
-        "fee": [one.partner.payout_fee.minor_units for one in requests],
+        "fee": [one.fee.minor_units for one in requests],
         "purpose": [one.purpose for one in requests],
         "remarks": [one.remarks or one.partner_reference for one in requests],
         "rail": [draft.route.rail for draft, _ in kept],
         "shortcode": [draft.route.shortcode for draft, _ in kept],
         "provider_reference": [provider_reference(payout_id) for payout_id in payout_ids],
+        "funding": [one.funding for one in requests],
     }
     await driver.execute(_WRITE, parameters)
     await queue.enqueue(

@@ -18,7 +18,7 @@ SETTLING = timedelta(minutes=1)
 _LOCK = """
 SELECT p.id, p.state, p.currency, p.amount, p.fee, p.rail, p.shortcode,
        p.provider_reference, p.reserve_entry_id, p.receipt,
-       p.party_id, partner.code, p.purpose, p.remarks, party.payee_masked NOT LIKE '%%****%%'
+       p.party_id, partner.code, p.purpose, p.remarks, party.payee_masked NOT LIKE '%%****%%', p.funding
 FROM payouts AS p JOIN partners AS partner ON partner.ledger_id = p.ledger_id AND partner.id = p.partner_id
 JOIN parties AS party ON party.ledger_id = p.ledger_id AND party.id = p.party_id
 WHERE p.ledger_id = %s AND p.id = ANY(%s) ORDER BY p.id FOR NO KEY UPDATE OF p
@@ -112,6 +112,7 @@ class LockedPayout:
     purpose: str
     remarks: str
     pays_business: bool
+    funding: str | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -9,8 +9,9 @@ from __future__ import annotations
 APPEND_ONLY = frozenset(
     {
         "accounts", "balance_queries", "collection_calls", "collection_paths", "collection_shortcodes", "currencies",
-        "float_assertions", "idempotency_keys", "journal_entries", "ledgers", "order_events", "payout_edges", "payout_events",
-        "payout_limits", "postings", "provider_references", "provider_tariffs", "receipt_events",
+        "float_assertions", "idempotency_keys", "journal_entries", "ledgers", "loan_events", "loan_moves",
+        "loan_products", "order_events", "payout_edges",
+        "payout_events", "payout_limits", "postings", "provider_references", "provider_tariffs", "receipt_events",
         "receipt_evidence", "receipt_moves", "reversal_links", "review_resolutions", "reviews",
         "vault_openings", "vault_retired_keys",
     }
@@ -26,6 +27,7 @@ KEPT = {
     "collection_references": "retired_at",
     "inbox": "detail due_at judged_at payout_id tries verdict",
     "instructions": "attempts done_at due_at lease_token",
+    "loans": "accrued_before approved_by payout_id penalties_charged starts_on state updated_at version worked_before",
     "orders": "state updated_at version",
     "parties": "",
     "partners": "suspended_at",
@@ -41,7 +43,7 @@ KEPT = {
 }
 
 # Made by migrations alone: the application only reads them.
-SEALED = frozenset({"alembic_version", "currencies", "payout_edges", "receipt_moves"})
+SEALED = frozenset({"alembic_version", "currencies", "payout_edges", "receipt_moves", "loan_moves"})
 # Inserted without this column, which the database fills in.
 NOT_GIVEN = {"payout_events": {"xid"}}
 # What the reader sees of tables that hold secrets; of every other it sees all.

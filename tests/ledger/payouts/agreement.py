@@ -23,7 +23,7 @@ WITH stands AS (
     ) AS is_settled
     FROM payouts AS p WHERE ledger_id = :ledger
 ), late AS (
-    SELECT s.partner_id, s.is_business, s.amount, (
+    SELECT s.partner_id, s.funding, s.is_business, s.amount, (
         SELECT coalesce(sum(l.amount), 0) FROM postings AS l
         WHERE l.ledger_id = e.ledger_id AND l.entry_id = e.id AND l.line > 1 AND l.side = 'D'
     ) AS charge, coalesce((
@@ -58,11 +58,11 @@ WITH stands AS (
     UNION ALL SELECT whose, sum(charge) FROM (VALUES ('payout_charges'), ('provider_charges')) AS w (whose), (
         SELECT provider_charge AS charge FROM stands WHERE is_settled
         UNION ALL SELECT charge FROM late WHERE decided <> 'payout.late_refuted') AS charged GROUP BY 1
-    UNION ALL SELECT r.code, -sum(s.amount + s.fee) FILTER (WHERE is_open OR is_settled)
+    UNION ALL SELECT r.code, -sum(s.amount + s.fee) FILTER (WHERE (is_open OR is_settled) AND funding IS NULL)
         FROM partners AS r LEFT JOIN stands AS s ON s.ledger_id = r.ledger_id AND s.partner_id = r.id
         WHERE r.ledger_id = :ledger GROUP BY r.code
     UNION ALL SELECT r.code, -sum(l.amount)
-        FROM partners AS r JOIN late AS l ON l.partner_id = r.id AND l.decided = 'payout.late_charged'
+        FROM partners AS r JOIN late AS l ON l.partner_id = r.id AND l.decided = 'payout.late_charged' AND l.funding IS NULL
         WHERE r.ledger_id = :ledger GROUP BY r.code
 ), expected AS (
     SELECT whose, sum(coalesce(units, 0)) AS units FROM expectations GROUP BY whose
