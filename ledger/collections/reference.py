@@ -15,15 +15,16 @@ from ledger.sealing import Sealer, derive_key
 
 TYPED_LENGTH_MAX = 64
 SHOWN_LENGTH_MAX = 40
-_NUMBER = re.compile(r"[0-9](?:[ .()-]?[0-9]){6,}")
-_SHORT_NUMBER = 7
+# Seven digits or more, however they are divided; stars hide some, until nine or more can be read around them.
+_NUMBER = re.compile(r"\d(?:(?:[^\w*]|_)*\d){6,}|\d(?:[\W_]*\d){8,}")
+_SHORT_NUMBER = 9
 
 
 def compared(reference: str) -> str:
-    """What two references that mean the same have in common: letters and digits, upper case; "" where there are
-    none."""
-    folded = unicodedata.normalize("NFKC", reference).upper()
-    return "".join(character for character in folded if character.isascii() and character.isalnum())
+    """What two references that mean the same have in common: letters and digits of any script, upper case and without
+    accents; "" where there are none."""
+    folded = unicodedata.normalize("NFKD", reference).casefold().upper()
+    return "".join(character for character in unicodedata.normalize("NFKD", folded) if character.isalnum())
 
 
 def shown(text: str) -> str:
