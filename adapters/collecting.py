@@ -10,6 +10,7 @@ from datetime import datetime
 from typing import Protocol, TypeAlias
 
 from adapters.provider import CallbackUnreadable, CallbackUrls
+from ledger.msisdn import Msisdn
 from ledger.outbox.collecting import (
     PromptAnswer,
     PromptInquiry,
@@ -57,12 +58,14 @@ class ReversalCallback:
 @dataclass(frozen=True, slots=True)
 class Registration:
     """Where the provider is to tell of money that comes in unasked, and whether it takes money if the question before
-    it stays unanswered. Both addresses hold a secret token and are never logged."""
+    it stays unanswered. Both addresses hold a secret token and are never logged. `nominated` is the number by which the
+    provider knows whoever may list what came in; None leaves listing as it is."""
 
     shortcode: str
     confirmation_url: str = field(repr=False)
     validation_url: str = field(repr=False)
     accepts_unanswered: bool = True
+    nominated: Msisdn | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -6,6 +6,7 @@ is posted at its figure. Whatever a provider sends can only park its own message
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Mapping, Sequence
+from dataclasses import dataclass
 from datetime import datetime, timedelta
 from functools import partial
 from itertools import groupby
@@ -29,19 +30,22 @@ from adapters.judging import (
     verdict_on,
 )
 from adapters.provider import CallbackUnreadable, DeclaredRail
+from adapters.receiving import CollectionJudge
 from ledger import floats
 from ledger.database import Driver, driver, run
-from ledger.errors import CommitUnknown, Overloaded
+from ledger.errors import CommitUnknown, LedgerNotFound, Overloaded
 from ledger.floats import Assertion
 from ledger.ids import IdSource
 from ledger.journal.books import Ledger, find_ledgers
 from ledger.outbox import inbox
-from ledger.outbox.inbox import Message, Verdict
-from ledger.outcomes import RACING_CONSTRAINTS, OutcomeRecorder
+from ledger.outbox.inbox import Message, Received, Verdict
+from ledger.outcomes import RACING_CONSTRAINTS as OUTCOMES_RACES
+from ledger.outcomes import OutcomeRecorder
 from ledger.parties import PartyKeys, read_payees
 from ledger.payouts import reviews, writing
 from ledger.payouts.posting import OutcomeNotPostable
 from ledger.payouts.reviews import Case
+from ledger.receiving import RACING_CONSTRAINTS as RECEIPTS_RACES
 from ledger.sealing import Sealer
 
 log = structlog.get_logger(__name__)
@@ -64,6 +68,19 @@ WAITING = (
 WAIT_AFTER = timedelta(minutes=1)
 # Another process may choose the same id in the same millisecond: the message is stored under another one then.
 _RACING = frozenset({"inbox_pkey"})
+_JUDGING_RACES = OUTCOMES_RACES | RECEIPTS_RACES
+
+
+@dataclass(frozen=True, slots=True, repr=False, kw_only=True)
+class Callback:
+    """What came by a callback path, in full: nothing of it is ever shown."""
+
+    ledger_id: int
+    rail: str
+    kind: str
+    token: str
+    raw: bytes
+    remote_address: str | None
 
 
 class Inbound:
@@ -78,6 +95,7 @@ class Inbound:
         party_keys: PartyKeys,
         sealer: Sealer,
         recorder: OutcomeRecorder,
+        collections: CollectionJudge,
         ids: IdSource,
         now: Callable[[], datetime],
         confirm_above: int | None = None,
@@ -87,6 +105,7 @@ class Inbound:
         self._party_keys = party_keys
         self._sealer = sealer
         self._recorder = recorder
+        self._collections = collections
         self._confirm_above = confirm_above
         self._ids = ids
         self._now = now
@@ -98,17 +117,24 @@ class Inbound:
     async def receive(
         self, *, ledger_id: int, rail: str, kind: str, token: str, raw: bytes, remote_address: str | None
     ) -> None:
-        """Stores a callback as it came, committed before it is answered. Only a hash of its token is kept. Raises
-        LedgerNotFound for a path that nobody can have been given."""
+        """Stores one callback. Raises LedgerNotFound for a path that nobody can have been given."""
+        callback = Callback(
+            ledger_id=ledger_id, rail=rail, kind=kind, token=token, raw=raw, remote_address=remote_address
+        )
+        if await self.receive_all([callback]) == [False]:
+            raise LedgerNotFound("no such ledger", field="ledger_id")
 
-        async def store(connection: AsyncConnection) -> None:
+    async def receive_all(self, callbacks: Sequence[Callback]) -> list[bool]:
+        """Stores callbacks as they came, committed before they are answered. Only a hash of each token is kept. Says of
+        each whether it was kept: not by a path of no ledger, which nobody can have been given."""
+
+        async def store(connection: AsyncConnection) -> list[bool]:
             now = self._now()
-            message = inbox.Received(
-                ledger_id, self._ids.next(now), rail, kind, hash_token(token), raw[:BODY_BYTES_MAX], remote_address
-            )
-            await inbox.store(await driver(connection), message=message, sealer=self._sealer, now=now)
+            messages = [_received(one, self._ids.next(now)) for one in callbacks]
+            kept = await inbox.store(await driver(connection), messages=messages, sealer=self._sealer, now=now)
+            return [one.id in kept for one in messages]
 
-        await run(self._engine, store, again_on=_RACING)
+        return await run(self._engine, store, again_on=_RACING)
 
     async def step(self, *, limit: int) -> int:
         """Judges one batch of stored messages; returns how many. A batch that fails is judged one by one, so that one
@@ -132,7 +158,7 @@ class Inbound:
         return len(due)
 
     async def _run(self, function: Callable[[AsyncConnection], Awaitable[_Result]]) -> _Result:
-        return await run(self._engine, function, again_on=RACING_CONSTRAINTS)
+        return await run(self._engine, function, again_on=_JUDGING_RACES)
 
     async def _list_due(self, connection: AsyncConnection, limit: int) -> list[tuple[int, int]]:
         return await inbox.list_due(await driver(connection), now=self._now(), limit=limit)
@@ -182,7 +208,9 @@ class Inbound:
         party_ids = [payout.party_id for payout in payouts.values()]
         payees = await read_payees(session, ledger_id=ledger.id, party_ids=party_ids, keys=self._party_keys)
         known = await writing.find_references(session, ledger_id=ledger.id, payout_ids=payout_ids)
-        answers = await self._keep_balances(session, ledger, [m for m in messages if m.token_hash not in owners])
+        unowned = [m for m in messages if m.token_hash not in owners]
+        answers = await self._keep_balances(session, ledger, unowned)
+        answers += await self._collections.judge(session, ledger, unowned, now=self._now())
         judged = [Judged(message, None, verdict) for message, verdict in answers]
         for message in [m for m in messages if m.id not in {answer.id for answer, _ in answers}]:
             payout_id, kind = owners.get(message.token_hash, (0, ""))
@@ -269,6 +297,18 @@ class Inbound:
         await reviews.open_reviews(
             session, ledger_id=ledger_id, queue=name, cases=cases, ids=self._ids, now=self._now()
         )
+
+
+def _received(callback: Callback, message_id: int) -> Received:
+    return Received(
+        callback.ledger_id,
+        message_id,
+        callback.rail,
+        callback.kind,
+        hash_token(callback.token),
+        callback.raw[:BODY_BYTES_MAX],
+        callback.remote_address,
+    )
 
 
 def _orphan(message: Message) -> Judged:

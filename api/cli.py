@@ -10,7 +10,21 @@ from pydantic import ValidationError
 from pydantic_settings import SettingsError
 from sqlalchemy.exc import ArgumentError, DBAPIError
 
-from api.commands import books, database, demo, keys, partners, reviews, sandbox, serve, status, vault, verify, webhooks
+from api.commands import (
+    books,
+    collections,
+    database,
+    demo,
+    keys,
+    partners,
+    reviews,
+    sandbox,
+    serve,
+    status,
+    vault,
+    verify,
+    webhooks,
+)
 from api.failures import known_refusal
 from ledger.errors import DatabaseUnavailable, LedgerError, TextInvalid
 
@@ -20,6 +34,7 @@ app = typer.Typer(
 app.add_typer(books.app, name="books")
 app.add_typer(partners.app, name="partner")
 app.add_typer(keys.app, name="key")
+app.add_typer(collections.app, name="collections")
 app.add_typer(reviews.app, name="review")
 app.add_typer(webhooks.app, name="webhook")
 app.add_typer(vault.app, name="vault")

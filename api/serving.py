@@ -112,6 +112,7 @@ class Service:
         settings = application.settings
         edge = callbacks.application(
             application.inbound(),
+            questions=application.questions(),
             healthy=self._healthy,
             sources=Sources(allowed=settings.callback_sources, proxies=settings.callback_proxies),
             stored=lambda rail, kind: self._metrics.callbacks.labels(rail, kind).inc(),

@@ -127,6 +127,9 @@ class Settings(BaseSettings):
     receipt_patience_seconds: float = Field(
         default=300, gt=0, description="How long money whose reference means nothing waits before a person is asked"
     )
+    receipt_list_seconds: float = Field(
+        default=0, ge=0, description="How often providers are asked for what came in and no callback told; 0 for never"
+    )
     balance_query_seconds: float = Field(
         default=300, ge=0, description="How often providers are asked what they hold; 0 for never"
     )

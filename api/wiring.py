@@ -15,11 +15,15 @@ from typing import Any
 from sqlalchemy.ext.asyncio import AsyncEngine
 
 from adapters.balances import BalanceWatch
+from adapters.collecting import CollectionRail, DeclaredCollections
 from adapters.dispatch import Dispatcher, DispatchSettings, Errand, fresh_token
 from adapters.egress import Egress, EgressLimits, EgressRules, SystemResolver
 from adapters.inbound import Inbound
 from adapters.inquiry import Inquiry
 from adapters.provider import DeclaredRail, PayoutRail
+from adapters.questions import Questions
+from adapters.receiving import CollectionJudge
+from adapters.recovery import Recovery
 from adapters.resubmission import Resubmission
 from adapters.silence import SilenceWatch
 from adapters.submission import Submission
@@ -28,7 +32,7 @@ from adapters.webhooks import Deliverer, DelivererSettings
 from api.clock_guard import ClockGuard
 from api.credentials import check_roles, vault_writer
 from api.profile import Profile, open_profile
-from api.rails import connect_rails, declared_rails
+from api.rails import connect_rails, declared_collections, declared_rails
 from api.roles import Role
 from api.settings import Settings
 from ledger.clock import check_clock
@@ -45,6 +49,9 @@ from ledger.sealing import Sealer
 from ledger.vault_keys import Writer
 from ledger.webhooks.deliveries import RetryPolicy
 
+# What ends within this of each other is recorded together.
+_GATHER_SECONDS = 0.01
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Application:
@@ -54,6 +61,7 @@ class Application:
     settings: Settings
     profile: Profile
     rails: Mapping[str, DeclaredRail]
+    collections: Mapping[str, DeclaredCollections] = field(default_factory=dict)
     party_keys: PartyKeys
     sealer: Sealer
     ids: IdSource
@@ -111,6 +119,10 @@ class Application:
         """The door for money that came in."""
         return open_recorder(keys=self.receipt_keys, directory=self.directory, ids=self.ids)
 
+    def questions(self) -> Questions:
+        """Answers what providers ask before a payment."""
+        return Questions(engine=self.engine, rails=self.collections, keys=self.receipt_keys, now=self.now)
+
     def inbound(self) -> Inbound:
         """The inbound door."""
         return Inbound(
@@ -119,6 +131,7 @@ class Application:
             party_keys=self.party_keys,
             sealer=self.sealer,
             recorder=self.recorder,
+            collections=CollectionJudge(rails=self.collections, recorder=self.receipt_recorder),
             ids=self.ids,
             now=self.now,
             confirm_above=self.settings.confirm_above_minor_units,
@@ -130,6 +143,7 @@ class WorkerApplication(Application):
     """What only a process with the worker role has: rails with their credentials, and the ways out."""
 
     rails: Mapping[str, PayoutRail]
+    collections: Mapping[str, CollectionRail] = field(default_factory=dict)
 
     def clock_guard(self) -> ClockGuard:
         """Keeps a worker from claiming while the clock is off."""
@@ -142,6 +156,7 @@ class WorkerApplication(Application):
             lease=timedelta(seconds=self.settings.lease_seconds),
             calls_max=self.settings.worker_calls_max,
             rails=tuple(self.rails),
+            gather_seconds=_GATHER_SECONDS,
         )
         errands: dict[str, Errand] = {
             queue.SUBMIT: Submission(
@@ -167,6 +182,19 @@ class WorkerApplication(Application):
         """Calls silence unknown."""
         patience = timedelta(seconds=self.settings.result_deadline_seconds)
         return SilenceWatch(engine=self.engine, recorder=self.recorder, now=self.now, patience=patience)
+
+    def recovery(self, *, public_url: str) -> Recovery:
+        """Registers callback addresses, and finds what no callback told of."""
+        return Recovery(
+            engine=self.engine,
+            rails=self.collections,
+            recorder=self.receipt_recorder,
+            ids=self.ids,
+            tokens=fresh_token,
+            now=self.now,
+            public_url=public_url.rstrip("/"),
+            interval=timedelta(seconds=self.settings.receipt_list_seconds),
+        )
 
     def waiting_watch(self) -> WaitingWatch:
         """Ends the waiting of receipts and orders."""
@@ -245,8 +273,8 @@ async def _application(
         "ids": IdSource(random.SystemRandom()),
     }
     if Role.WORKER not in roles:
-        return Application(rails=declared_rails(settings), **shared)
-    rails = connect_rails(settings, profile, ids=shared["ids"], now=Application.now).payouts
-    for rail in rails.values():
+        return Application(rails=declared_rails(settings), collections=declared_collections(settings), **shared)
+    rails = connect_rails(settings, profile, ids=shared["ids"], now=Application.now)
+    for rail in rails.payouts.values():
         stack.push_async_callback(rail.close)
-    return WorkerApplication(rails=rails, **shared)
+    return WorkerApplication(rails=rails.payouts, collections=rails.collections, **shared)

@@ -107,8 +107,7 @@ attempts = _table("attempts", {"ledger_id": Integer, "instruction_id": BigIntege
 
 inbox = _table("inbox", {"ledger_id": Integer, "id": BigInteger},
     provider=Text, kind=Text, token_hash=LargeBinary, raw=LargeBinary, remote_address=Text, received_at=MOMENT,
-    tries=Integer, due_at=MOMENT, judged_at=MOMENT, verdict=Text, detail=Text, payout_id=BigInteger,
-    receipt_id=BigInteger)
+    tries=Integer, due_at=MOMENT, judged_at=MOMENT, verdict=Text, detail=Text, payout_id=BigInteger)
 
 reviews = _table("reviews", {"ledger_id": Integer, "id": BigInteger},
     queue=Text, payout_id=BigInteger, inbox_id=BigInteger, reason=Text, opened_at=MOMENT, held_entry_id=BigInteger,
@@ -148,10 +147,13 @@ balance_queries = _table("balance_queries", {"ledger_id": Integer, "id": BigInte
     provider=Text, shortcode=Text, token_hash=LargeBinary, asked_at=MOMENT)
 
 collection_shortcodes = _table("collection_shortcodes", {"ledger_id": Integer, "provider": Text, "shortcode": Text},
-    currency=Text, landing=Text, accepts_unanswered=Boolean, created_at=MOMENT)
+    currency=Text, landing=Text, accepts_unanswered=Boolean, refuses_unknown=Boolean, created_at=MOMENT)
 
 collection_paths = _table("collection_paths", {"ledger_id": Integer, "token_hash": LargeBinary},
     provider=Text, shortcode=Text, kind=Text, created_at=MOMENT)
+
+collection_calls = _table("collection_calls", {"ledger_id": Integer, "id": BigInteger},
+    provider=Text, shortcode=Text, purpose=Text, token_hash=LargeBinary, made_at=MOMENT)
 
 receipts = _table("receipts", {"ledger_id": Integer, "id": BigInteger},
     provider=Text, shortcode=Text, receipt=Text, currency=Text, amount=BigInteger, payer_form=Text, payer_shown=Text,
@@ -179,8 +181,6 @@ orders = _table("orders", {"ledger_id": Integer, "id": BigInteger},
 order_events = _table("order_events", {"ledger_id": Integer, "order_id": BigInteger, "version": Integer},
     state=Text, event=Text, receipt_id=BigInteger, paid=BigInteger, recorded_at=MOMENT)
 
-webhook_endpoints = _table("webhook_endpoints", {"ledger_id": Integer, "id": BigInteger},
-    partner_id=BigInteger, url=Text, request_id=Text, disabled_why=Text, created_at=MOMENT, failing_since=MOMENT,
 loan_products = _table("loan_products", {"ledger_id": Integer, "id": BigInteger},
     code=Text, version=Integer, name=Text, partner_id=BigInteger, mode=Text, currency=Text, terms=JSONB,
     weekend=ARRAY(SmallInteger), holidays=ARRAY(Date), second_person=Boolean, created_by=Text, created_at=MOMENT)
@@ -195,6 +195,8 @@ loan_events = _table("loan_events", {"ledger_id": Integer, "loan_id": BigInteger
     state=Text, event=Text, entry_id=BigInteger, amount=BigInteger, payout_id=BigInteger, receipt_id=BigInteger,
     detail=Text, actor=Text, recorded_at=MOMENT)
 
+webhook_endpoints = _table("webhook_endpoints", {"ledger_id": Integer, "id": BigInteger},
+    partner_id=BigInteger, url=Text, request_id=Text, disabled_why=Text, created_at=MOMENT, failing_since=MOMENT,
     probe_at=MOMENT, recovered_at=MOMENT, disabled_at=MOMENT)
 
 webhook_secrets = _table("webhook_secrets", {"ledger_id": Integer, "id": BigInteger},

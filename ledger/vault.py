@@ -58,6 +58,8 @@ _IS_UNDER_WAY = """
 SELECT EXISTS (SELECT FROM attempts WHERE ledger_id = %(ledger)s AND token_hash = %(token)s AND finished_at IS NULL)
     OR EXISTS (SELECT FROM balance_queries
         WHERE ledger_id = %(ledger)s AND token_hash = %(token)s AND asked_at > %(asked_after)s)
+    OR EXISTS (SELECT FROM collection_calls
+        WHERE ledger_id = %(ledger)s AND token_hash = %(token)s AND made_at > %(asked_after)s)
 """
 _RECORD = """
 INSERT INTO vault_openings (ledger_id, id, name, version, purpose, opened_at)

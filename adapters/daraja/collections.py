@@ -10,7 +10,7 @@ from collections.abc import Callable
 from datetime import datetime
 from functools import partial
 
-from adapters.collecting import PageAnswer, Registration, RegistrationAnswer
+from adapters.collecting import PageAnswer, Registered, Registration, RegistrationAnswer
 from adapters.daraja import answers, c2b, pull, reversal, stk, stk_answers
 from adapters.daraja.declared import DeclaredDarajaCollections
 from adapters.daraja.session import DarajaSession
@@ -74,11 +74,20 @@ class DarajaCollections(DeclaredDarajaCollections):
         return await self._session.call(asked, partial(answers.read_payout_answer, sent_under=None))
 
     async def register_collections(self, registration: Registration) -> RegistrationAnswer:
-        """Registers the addresses of confirmations and validations. In production the first ones stay for good."""
+        """Registers the addresses of confirmations and validations, which in production stay for good, and with a
+        nominated number for list_received() as well."""
         refused = self._session.check_own(registration.shortcode)
         if refused is not None:
             return refused
-        return await self._session.call(c2b.registration(registration), c2b.read_registration_answer)
+        answer: RegistrationAnswer = await self._session.call(
+            c2b.registration(registration), c2b.read_registration_answer
+        )
+        if registration.nominated is None or not isinstance(answer, Registered):
+            return answer
+        pulling = await self.register_pull(
+            registration.shortcode, nominated=registration.nominated, callback_url=registration.confirmation_url
+        )
+        return answer if isinstance(pulling, Registered) else pulling
 
     async def register_pull(self, shortcode: str, *, nominated: Msisdn, callback_url: str) -> RegistrationAnswer:
         """Lets list_received() be asked for the shortcode; needed once. `nominated` is the number Safaricom knows."""

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable, Collection
 from contextlib import asynccontextmanager
 from typing import TypeVar
 
 from api import logs
+from api.roles import Role
 from api.settings import Settings
 from api.wiring import Application, open_application
 
@@ -15,19 +16,20 @@ Result = TypeVar("Result")
 
 
 @asynccontextmanager
-async def command_application() -> AsyncIterator[Application]:
-    """The application as the environment describes it, for no role: a command talks to the books alone."""
+async def command_application(*, roles: Collection[Role] = ()) -> AsyncIterator[Application]:
+    """The application as the environment describes it. For no role a command talks to the books alone; with the
+    worker's it calls providers."""
     settings = Settings()
     logs.configure("WARNING")
-    async with open_application(settings, name="cli") as application:
+    async with open_application(settings, name="cli", roles=roles) as application:
         yield application
 
 
-def run(command: Callable[[Application], Awaitable[Result]]) -> Result:
+def run(command: Callable[[Application], Awaitable[Result]], *, roles: Collection[Role] = ()) -> Result:
     """Runs one command to its end."""
 
     async def opened() -> Result:
-        async with command_application() as application:
+        async with command_application(roles=roles) as application:
             return await command(application)
 
     return asyncio.run(opened())

@@ -60,7 +60,12 @@ def order_id_of(text: str, *, field: str = "order_id") -> int:
 def shortcode_of(message: pb.CollectionShortcode) -> Shortcode:
     """What is to be opened."""
     return Shortcode(
-        message.provider, message.shortcode, message.currency, message.landing_account, message.accepts_unanswered
+        message.provider,
+        message.shortcode,
+        message.currency,
+        message.landing_account,
+        message.accepts_unanswered,
+        message.refuses_unknown,
     )
 
 
@@ -72,6 +77,7 @@ def shortcode_message(shortcode: Shortcode) -> pb.CollectionShortcode:
         currency=shortcode.currency,
         landing_account=shortcode.landing,
         accepts_unanswered=shortcode.accepts_unanswered,
+        refuses_unknown=shortcode.refuses_unknown,
     )
 
 

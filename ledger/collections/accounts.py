@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from datetime import datetime
 
 from ledger.collections.allocation import Claim, Share, Taken, Unfit
@@ -23,6 +23,9 @@ def check_target(path: str) -> None:
 
 class AccountAllocator:
     """Credits the account. Whether it is there, open and in the currency is the posting engine's to say."""
+
+    async def lock(self, driver: Driver, ledger: Ledger, target_ids: Collection[str]) -> None:
+        """The posting engine locks accounts."""
 
     async def share(
         self, driver: Driver, ledger: Ledger, claims: Sequence[Claim], *, now: datetime

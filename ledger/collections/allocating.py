@@ -113,6 +113,7 @@ class Allocating:
     ) -> LockedReceipt:
         """Undoes one allocation: its money waits again where it came from, and the target goes back. Raises what the
         books refuse: a target that has spent the money keeps it."""
+        await self._lock_targets(driver, ledger, [allocation])
         lines = await find_lines(driver, ledger_id=ledger.id, entry_ids=[allocation.entry_id])
         shortcodes = await _shortcodes(driver, ledger, [receipt])
         money, amount = _money(receipt, shortcodes), Money(receipt.amount.currency, allocation.amount)
@@ -145,6 +146,7 @@ class Allocating:
     ) -> tuple[LockedReceipt, list[Allocation]]:
         """Undoes every allocation of a receipt, the newest first; what they were, for whoever allocates anew."""
         living = await find_allocations(driver, ledger_id=ledger.id, receipt_ids=[receipt.id])
+        await self._lock_targets(driver, ledger, living)
         for allocation in reversed(living):
             receipt = await self.take_back(
                 driver, ledger=ledger, receipt=receipt, allocation=allocation, actor=actor, detail=detail, now=now
@@ -168,6 +170,13 @@ class Allocating:
         parked = [result for result in made if isinstance(result, Made)]
         assert len(parked) == len(moves), "suspense takes any money"
         return [one.receipt for one in parked]
+
+    async def _lock_targets(self, driver: Driver, ledger: Ledger, allocations: Sequence[Allocation]) -> None:
+        """Targets before accounts, as whoever allocates takes them: or two would wait for each other."""
+        for kind in TargetKind:
+            ids = {one.target.id for one in allocations if one.target.kind is kind}
+            if ids:
+                await self.allocators[kind].lock(driver, ledger, ids)
 
     async def _shares(
         self, driver: Driver, ledger: Ledger, wants: Sequence[Want], now: datetime

@@ -4,7 +4,7 @@ Pure."""
 from __future__ import annotations
 
 import enum
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Protocol, TypeAlias
@@ -65,6 +65,9 @@ class Taken:
 
 class Allocator(Protocol):
     """One kind of target. All of it runs in the transaction that moves the money, after the receipts were locked."""
+
+    async def lock(self, driver: Driver, ledger: Ledger, target_ids: Collection[str]) -> None:
+        """Locks the targets in id order, before the books are touched, as share() does."""
 
     async def share(
         self, driver: Driver, ledger: Ledger, claims: Sequence[Claim], *, now: datetime

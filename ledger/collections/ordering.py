@@ -3,7 +3,7 @@ under the order's lock."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from typing import TypeAlias
@@ -123,6 +123,8 @@ async def create_order(
         "event": Event.CREATED.value,
         "now": now,
     }
+    # The key first: a racing repeat of this request stops here and starts over, before it finds its own reference taken.
+    await store_key(driver, ledger_id=ledger.id, claim=request.key, result_id=order_id, now=now)
     await driver.execute(_ADD, parameters)
     await directory.add_reference(
         driver,
@@ -133,7 +135,6 @@ async def create_order(
         ids=ids,
         now=now,
     )
-    await store_key(driver, ledger_id=ledger.id, claim=request.key, result_id=order_id, now=now)
     return (await lock_orders(driver, ledger_id=ledger.id, order_ids=[order_id]))[order_id], False
 
 
@@ -197,8 +198,17 @@ async def lock_orders(driver: Driver, *, ledger_id: int, order_ids: Iterable[int
     }
 
 
+async def find_order(driver: Driver, *, ledger_id: int, order_id: int) -> Order | None:
+    """One order with what was paid towards it, locked for the moment of reading."""
+    return (await lock_orders(driver, ledger_id=ledger_id, order_ids=[order_id])).get(order_id)
+
+
 class OrderAllocator:
     """Orders as the target of receipts: the shop's prefunded account is credited, the order moves on."""
+
+    async def lock(self, driver: Driver, ledger: Ledger, target_ids: Collection[str]) -> None:
+        """Locks the orders."""
+        await lock_orders(driver, ledger_id=ledger.id, order_ids=map(int, target_ids))
 
     async def share(
         self, driver: Driver, ledger: Ledger, claims: Sequence[Claim], *, now: datetime

@@ -18,12 +18,26 @@ from ledger.journal import accounts, chart
 from ledger.journal.books import Ledger
 
 _FIND = """
-SELECT provider, shortcode, currency, landing, accepts_unanswered FROM collection_shortcodes
+SELECT provider, shortcode, currency, landing, accepts_unanswered, refuses_unknown FROM collection_shortcodes
 WHERE ledger_id = %s AND (provider, shortcode) IN (SELECT * FROM unnest(%s::text[], %s::text[]))
 """
 _LIST = """
-SELECT provider, shortcode, currency, landing, accepts_unanswered FROM collection_shortcodes
+SELECT provider, shortcode, currency, landing, accepts_unanswered, refuses_unknown FROM collection_shortcodes
 WHERE ledger_id = %s AND (provider, shortcode) > (%s, %s) ORDER BY provider, shortcode LIMIT %s
+"""
+LIST = "list"
+_WRITE_CALL = """
+INSERT INTO collection_calls (ledger_id, id, provider, shortcode, purpose, token_hash, made_at)
+VALUES (%s, %s, %s, %s, %s, %s, %s)
+"""
+_DUE = """
+SELECT s.ledger_id, s.provider, s.shortcode, s.currency, s.landing, s.accepts_unanswered, s.refuses_unknown,
+last.made_at FROM collection_shortcodes AS s CROSS JOIN LATERAL (
+    SELECT max(c.made_at) AS made_at FROM collection_calls AS c
+    WHERE c.ledger_id = s.ledger_id AND c.provider = s.provider AND c.shortcode = s.shortcode AND c.purpose = %s
+) AS last
+WHERE s.provider = ANY(%s) AND (last.made_at IS NULL OR last.made_at <= %s) ORDER BY s.ledger_id, s.provider,
+s.shortcode
 """
 _ADD_PATH = """
 INSERT INTO collection_paths (ledger_id, token_hash, provider, shortcode, kind, created_at)
@@ -37,13 +51,14 @@ SELECT token_hash, provider, shortcode, kind FROM collection_paths WHERE ledger_
 @dataclass(frozen=True, slots=True)
 class Shortcode:
     """A shortcode that takes money in. `accepts_unanswered`: the provider takes a payment in although we left its
-    question before it unanswered."""
+    question before it unanswered; `refuses_unknown`: asked, we refuse a reference that means nothing here."""
 
     provider: str
     shortcode: str
     currency: str
     landing: str
     accepts_unanswered: bool
+    refuses_unknown: bool = False
 
     @property
     def accounts(self) -> ReceiptAccounts:
@@ -90,6 +105,7 @@ async def open_shortcode(
         "currency": shortcode.currency,
         "landing": shortcode.landing,
         "accepts_unanswered": shortcode.accepts_unanswered,
+        "refuses_unknown": shortcode.refuses_unknown,
         "created_at": now,
     }
     await connection.execute(postgresql_insert(tables.collection_shortcodes).values(values).on_conflict_do_nothing())
@@ -140,3 +156,26 @@ async def find_paths(driver: Driver, *, ledger_id: int, token_hashes: Sequence[b
         return {}
     cursor = await driver.execute(_PATHS, (ledger_id, list(token_hashes)))
     return {bytes(row[0]): Path(*row[1:]) for row in await cursor.fetchall()}
+
+
+async def write_call(
+    driver: Driver,
+    *,
+    ledger_id: int,
+    shortcode: Shortcode,
+    purpose: str,
+    token_hash: bytes,
+    ids: IdSource,
+    now: datetime,
+) -> None:
+    """Writes a call down that is about to be made."""
+    values = (ledger_id, ids.next(now), shortcode.provider, shortcode.shortcode, purpose, token_hash, now)
+    await driver.execute(_WRITE_CALL, values)
+
+
+async def find_due(
+    driver: Driver, *, providers: Sequence[str], asked_before: datetime
+) -> list[tuple[int, Shortcode, datetime | None]]:
+    """The shortcodes of which nothing was listed since then: (ledger id, shortcode, when it last was)."""
+    cursor = await driver.execute(_DUE, (LIST, list(providers), asked_before))
+    return [(row[0], Shortcode(*row[1:7]), row[7]) for row in await cursor.fetchall()]

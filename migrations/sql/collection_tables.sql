@@ -8,6 +8,7 @@ CREATE TABLE collection_shortcodes (
     currency text NOT NULL REFERENCES currencies,
     landing text NOT NULL,
     accepts_unanswered boolean NOT NULL,
+    refuses_unknown boolean NOT NULL,  -- references, where the provider asks before it takes a payment in
     created_at timestamptz NOT NULL,
     PRIMARY KEY (ledger_id, provider, shortcode)
 );
@@ -23,6 +24,21 @@ CREATE TABLE collection_paths (
     PRIMARY KEY (ledger_id, token_hash),
     FOREIGN KEY (ledger_id, provider, shortcode) REFERENCES collection_shortcodes
 );
+
+-- Calls about a shortcode that nobody asked for, written down before they are made.
+CREATE TABLE collection_calls (
+    ledger_id integer NOT NULL,
+    id bigint NOT NULL,
+    provider text NOT NULL,
+    shortcode text NOT NULL,
+    purpose text NOT NULL CONSTRAINT collection_calls_purpose_is_known CHECK (purpose IN ('register', 'list')),
+    token_hash bytea NOT NULL CONSTRAINT collection_calls_hash_is_whole CHECK (length(token_hash) = 32),
+    made_at timestamptz NOT NULL,
+    PRIMARY KEY (ledger_id, id),
+    FOREIGN KEY (ledger_id, provider, shortcode) REFERENCES collection_shortcodes
+);
+CREATE INDEX collection_calls_by_token ON collection_calls (ledger_id, token_hash);
+CREATE INDEX collection_calls_newest ON collection_calls (ledger_id, provider, shortcode, purpose, made_at);
 
 -- Where the money of a receipt is: its parts always make up the whole. Payer and reference may hold a phone number: they are
 -- sealed, the reference is found by a keyed hash, and what is shown of either hides it.
@@ -163,12 +179,10 @@ ALTER TABLE reviews ADD CONSTRAINT reviews_queue_is_named CHECK (queue IN
     ('submit-unknown', 'provider-conflict', 'not-sent', 'callback-orphan', 'amount-mismatch', 'statement-unmatched',
      'ledger-unmatched', 'unledgered-movement', 'reversal-race', 'poison-message', 'webhook-dead', 'limit-hold',
      'kyc-party-changed', 'receipt-unallocated'));
-ALTER TABLE inbox ADD COLUMN receipt_id bigint;
 
-CALL make_append_only('collection_shortcodes', 'collection_paths', 'receipt_events', 'receipt_evidence', 'order_events');
+CALL make_append_only('collection_shortcodes', 'collection_paths', 'collection_calls', 'receipt_events', 'receipt_evidence', 'order_events');
 CALL keep_rows('receipts', 'collection_references', 'allocations', 'orders');
 GRANT UPDATE (unallocated, suspended, allocated, returning_now, returned, version, updated_at) ON receipts TO daftari_app;
 GRANT UPDATE (retired_at) ON collection_references TO daftari_app;
 GRANT UPDATE (undone_entry_id) ON allocations TO daftari_app;
 GRANT UPDATE (state, version, updated_at) ON orders TO daftari_app;
-GRANT UPDATE (receipt_id) ON inbox TO daftari_app;

@@ -175,7 +175,7 @@ async def test_a_database_that_is_away_is_an_error_and_not_an_acknowledgement(
     away = replace(rig.application, profile=Profile(nowhere, "tests", SECRET))
     listener = Listener(host="127.0.0.1", port=0, grace_seconds=1)
     token = secrets.token_hex(32)
-    public_url = await listener.start(callbacks.application(away.inbound(), healthy=unwell))
+    public_url = await listener.start(callbacks.application(away.inbound(), questions=away.questions(), healthy=unwell))
     async with httpx.AsyncClient(base_url=public_url, trust_env=False, timeout=30) as http:
         answer = await http.post(forged(rig, token=token), content=timeout_echo("dft-0000000000001"))
         health = await http.get("/healthz")

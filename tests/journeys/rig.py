@@ -16,8 +16,10 @@ from typing import cast
 import httpx
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
-from adapters.daraja.client import open_rail
+from adapters.daraja.client import DarajaRail
+from adapters.daraja.collections import DarajaCollections
 from adapters.daraja.credentials import DarajaSettings
+from adapters.daraja.session import open_session
 from adapters.dispatch import Dispatcher
 from adapters.inbound import Inbound
 from adapters.judging import RESTS
@@ -181,12 +183,14 @@ async def open_rig(
         stack.push_async_callback(sandbox.stop)
         limits = HttpLimits(read_seconds=read_seconds)
         access = replace(sandbox_settings(base_url, sandbox), resubmits=resubmits)
-        daraja = open_rail(access, monotonic=time.monotonic, limits=limits)
-        stack.push_async_callback(daraja.close)
-        rail = ObservedRail(daraja)
-        application = _application(shop, rail)
+        session = open_session(access, monotonic=time.monotonic, limits=limits)
+        stack.push_async_callback(session.close)
+        rail = ObservedRail(DarajaRail(session))
+        application = _application(shop, rail, DarajaCollections(session, now=clock))
         inbound = application.inbound()
-        public_url = await listener.start(callbacks.application(inbound, healthy=_healthy))
+        public_url = await listener.start(
+            callbacks.application(inbound, questions=application.questions(), healthy=_healthy)
+        )
         stack.push_async_callback(listener.stop)
         yield Rig(
             **vars(shop),
@@ -200,7 +204,7 @@ async def open_rig(
         )
 
 
-def _application(shop: Shop, rail: ObservedRail) -> WorkerApplication:
+def _application(shop: Shop, rail: ObservedRail, collections: DarajaCollections) -> WorkerApplication:
     settings = Settings(
         lease_seconds=LEASE_SECONDS,
         worker_calls_max=CALLS_MAX,
@@ -214,6 +218,7 @@ def _application(shop: Shop, rail: ObservedRail) -> WorkerApplication:
         settings=settings,
         profile=profile,
         rails={"daraja": cast(PayoutRail, rail)},
+        collections={"daraja": collections},
         party_keys=PartyKeys(SECRET),
         sealer=SEALER,
         directory=shop.directory,
@@ -240,6 +245,7 @@ def sandbox_settings(base_url: str, sandbox: SandboxServer) -> DarajaSettings:
         consumer_secret=Secret(defaults.consumer_secret),
         initiator_name=defaults.initiator_name,
         initiator_password=Secret(defaults.initiator_password),
+        passkey=Secret(defaults.passkey),
         certificate=sandbox.certificate_pem.encode(),
         shortcode=defaults.shortcode,
     )

@@ -23,18 +23,21 @@ from adapters.dispatch import Dispatcher, DispatchSettings, Errand
 from adapters.inbound import Inbound
 from adapters.inquiry import Inquiry
 from adapters.provider import PayoutRail
+from adapters.receiving import CollectionJudge
 from adapters.resubmission import Resubmission
 from adapters.sandbox.credentials import make_certificate
 from adapters.silence import SilenceWatch
 from adapters.submission import Submission
 from adapters.transport import Secret
 from adapters.webhooks import Deliverer, DelivererSettings
+from ledger.collections.reference import ReceiptKeys
 from ledger.ids import IdSource
 from ledger.journal.accounts import AccountDirectory
 from ledger.outbox import queue
 from ledger.outcomes import OutcomeRecorder
 from ledger.parties import PartyKeys
 from ledger.payouts.limits import RailLimits
+from ledger.receiving import ReceiptRecorder, open_recorder
 from ledger.sealing import Sealer
 from ledger.webhooks.deliveries import RetryPolicy
 from tests.simulation.books import SECRET
@@ -119,6 +122,7 @@ class Process:
                 party_keys=keys,
                 sealer=sealer,
                 recorder=self.recorder,
+                collections=CollectionJudge(rails={}, recorder=self._receipt_recorder()),
                 confirm_above=CONFIRM_ABOVE if self.surroundings.options.confirms else None,
                 **shared,
             ),
@@ -130,6 +134,9 @@ class Process:
             ),
             "deliverer": self._deliverer(shared),
         }
+
+    def _receipt_recorder(self) -> ReceiptRecorder:
+        return open_recorder(keys=ReceiptKeys(SECRET), directory=self.directory, ids=self.ids)
 
     def _rail(self) -> DarajaRail:
         options = self.surroundings.options

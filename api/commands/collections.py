@@ -1,0 +1,100 @@
+"""`daftari collections`: let shortcodes take money in, and tell the provider where to tell of it."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import typer
+
+from adapters.collecting import Registered, RegistrationAnswer
+from api.commands.opening import run
+from api.roles import Role
+from api.tables import console
+from api.wiring import Application, WorkerApplication
+from ledger.collections import shortcodes
+from ledger.collections.shortcodes import Shortcode
+from ledger.database import driver, transaction
+from ledger.database import run as run_transaction
+from ledger.journal.books import find_ledger
+from ledger.msisdn import parse_msisdn
+
+app = typer.Typer(help="Money in: the shortcodes that collect.", no_args_is_help=True)
+
+LedgerCode = Annotated[str, typer.Argument(help="Ledger code")]
+ShortcodeOption = Annotated[str, typer.Option(help="The shortcode, such as 600584")]
+ProviderOption = Annotated[str, typer.Option(help="The rail, such as daraja")]
+
+
+@app.command("open")
+def open_command(
+    ledger: LedgerCode,
+    shortcode: ShortcodeOption,
+    landing: Annotated[
+        str, typer.Option(help="The account the provider puts the money into; utility's float if empty")
+    ] = "",
+    provider: ProviderOption = "daraja",
+    accept_unanswered: Annotated[
+        bool, typer.Option(help="Whether money is taken in although our answer to the question before it fails")
+    ] = True,
+    refuse_unknown: Annotated[
+        bool, typer.Option(help="Refuse references that mean nothing here, where the provider asks before a payment")
+    ] = False,
+) -> None:
+    """Lets a shortcode take money in; repeating it changes nothing."""
+
+    async def command(application: Application) -> Shortcode:
+        async with transaction(application.engine) as connection:
+            books = await find_ledger(connection, code=ledger)
+        wanted = Shortcode(
+            provider,
+            shortcode,
+            books.base_currency,
+            landing or f"asset.float.{provider}.{shortcode}.utility",
+            accept_unanswered,
+            refuse_unknown,
+        )
+        return await run_transaction(
+            application.engine,
+            lambda connection: shortcodes.open_shortcode(
+                connection, ledger=books, shortcode=wanted, ids=application.ids, now=application.now()
+            ),
+        )
+
+    opened = run(command)
+    console().print(f"shortcode {opened.shortcode} takes {opened.currency} in, into {opened.landing}")
+
+
+@app.command("register")
+def register_command(
+    ledger: LedgerCode,
+    shortcode: ShortcodeOption,
+    public_url: Annotated[
+        str, typer.Option(help="Where providers reach our callback edge, such as https://pay.example.com")
+    ],
+    provider: ProviderOption = "daraja",
+    nominated: Annotated[
+        str, typer.Option(help="The number the provider knows us by: then what came in can be listed as well")
+    ] = "",
+) -> None:
+    """Tells the provider where to tell of money that comes in, under fresh secret paths. Needs the rail's credentials,
+    as a worker does."""
+    number = parse_msisdn(nominated) if nominated else None
+
+    async def command(application: Application) -> RegistrationAnswer:
+        assert isinstance(application, WorkerApplication), "opened with the worker's role"
+        async with transaction(application.engine) as connection:
+            books = await find_ledger(connection, code=ledger)
+            found = await shortcodes.get_shortcode(
+                await driver(connection), ledger_id=books.id, provider=provider, shortcode=shortcode
+            )
+        return await application.recovery(public_url=public_url).register(books, found, nominated=number)
+
+    answer = run(command, roles=(Role.WORKER,))
+    out = console()
+    if isinstance(answer, Registered):
+        out.print(
+            "registered" if not answer.before else "addresses had been registered before; the provider keeps those"
+        )
+        return
+    out.print(f"not registered: {answer}", soft_wrap=True)
+    raise typer.Exit(1)
