@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-
 import pytest
 
 from tests.guards.attacks import CHECK, UNIQUE
@@ -19,9 +17,10 @@ SHORTCODE_KEY, EVENT_KEY = "receipts_ledger_id_provider_shortcode_fkey", "receip
 
 
 @pytest.fixture(params=["app", "owner"])
-def anyone(request: pytest.FixtureRequest, app: Connection, owner: Connection) -> Iterator[Connection]:
+def anyone(request: pytest.FixtureRequest, app: Connection, owner: Connection) -> Connection:
     """Each of the two roles that may write."""
-    return {"app": app, "owner": owner}[request.param]
+    roles: dict[str, Connection] = {"app": app, "owner": owner}
+    return roles[request.param]
 
 
 @pytest.fixture
@@ -124,7 +123,7 @@ def test_money_moves_along_the_drawn_moves_alone(owner: Connection, till: Till, 
 
 def test_money_moves_with_its_own_entry_or_not_at_all(anyone: Connection, till: Till) -> None:
     """Another kind, another receipt's, another provider's, another amount, one that was there before, none."""
-    other_provider = {"subject_id": "airtel/RCPT1"}
+    other_provider: Values = {"subject_id": "airtel/RCPT1"}
     wrong = [
         (till.entry(anyone, "collection.allocated", amount=PART), CHECK, FOLLOWS),
         (till.entry(anyone, "collection.parked", receipt_id=OTHER, amount=PART), CHECK, FOLLOWS),

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 
 import pytest
 from psycopg import sql
@@ -20,9 +20,10 @@ TO_ORDER: Values = {"target_kind": "order", "target_id": str(ORDER)}
 
 
 @pytest.fixture(params=["app", "owner"])
-def anyone(request: pytest.FixtureRequest, app: Connection, owner: Connection) -> Iterator[Connection]:
+def anyone(request: pytest.FixtureRequest, app: Connection, owner: Connection) -> Connection:
     """Each of the two roles that may write."""
-    return {"app": app, "owner": owner}[request.param]
+    roles: dict[str, Connection] = {"app": app, "owner": owner}
+    return roles[request.param]
 
 
 @pytest.fixture
