@@ -123,7 +123,7 @@ async def create_order(
         "event": Event.CREATED.value,
         "now": now,
     }
-    # The key first: a racing repeat of this request stops here and starts over, before it finds its own reference taken.
+    # The key first: a racing repeat starts over here, before it finds its own reference taken.
     await store_key(driver, ledger_id=ledger.id, claim=request.key, result_id=order_id, now=now)
     await driver.execute(_ADD, parameters)
     await directory.add_reference(
