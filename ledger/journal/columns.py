@@ -36,7 +36,7 @@ def entry_columns(entries: Accepted) -> dict[str, str]:
         "e_actor": text_array([request.actor for request, _ in entries]),
         "e_reference": text_array([draft.reference for draft in drafts]),
         "e_narrative": text_array([draft.narrative for draft in drafts]),
-        "e_facts": text_array(json.dumps(dict(draft.facts)) if draft.facts else None for draft in drafts),
+        "e_facts": text_array([json.dumps(dict(draft.facts)) if draft.facts else None for draft in drafts]),
     }
 
 
@@ -47,7 +47,7 @@ def key_columns(entries: Accepted) -> dict[str, str]:
         "k_client": plain_array([key.client_id for key, _ in keyed]),
         "k_key": text_array([key.key for key, _ in keyed]),
         "k_method": text_array([key.method for key, _ in keyed]),
-        "k_hash": text_array([f"\\x{key.request_hash.hex()}" for key, _ in keyed]),
+        "k_hash": plain_array([f'"\\\\x{key.request_hash.hex()}"' for key, _ in keyed]),
         "k_entry": plain_array([entry_id for _, entry_id in keyed]),
     }
 

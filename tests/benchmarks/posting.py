@@ -6,6 +6,7 @@ from collections.abc import Callable, Mapping
 from contextlib import AsyncExitStack
 from dataclasses import dataclass
 
+from api.commands.serve import spare_the_collector
 from ledger.journal.verify import VerifyReport
 from tests.benchmarks.entries import Transfers, account_specs
 from tests.benchmarks.footprint import KEYS, TableSize, table_sizes
@@ -85,6 +86,7 @@ async def measure(plan: Plan, *, starting: Callable[[int], None], told: Callable
         facts = {**machine_facts(rig.application.settings.data_directory), **await server_facts(rig.application.engine)}
         variants = await _variants(rig, stack)
         await rig.analyze()
+        spare_the_collector()  # as the service does: the posting engine runs in this process too
         memory_at_start = resident_megabytes(rig.server.pid)
         starting(runs_of(variants.in_turn, plan=plan))
         by_name = await interleave(variants.in_turn, plan=plan, told=told, meter=rig.processor_seconds)
