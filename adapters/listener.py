@@ -13,6 +13,8 @@ from fastapi import FastAPI
 
 # Beyond them a request is answered 503 at once: what waits costs memory, and its caller has left before its turn.
 CONNECTIONS_MAX = 2048
+# Longer than clients keep theirs: a request written into a connection that is being closed has an unknown outcome.
+KEEP_ALIVE_SECONDS = 75
 
 
 class Server(uvicorn.Server):
@@ -52,9 +54,10 @@ class Listener:
         logging.getLogger("uvicorn.access").disabled = True
         bound = bound_socket(*self._address)
         config = uvicorn.Config(
-            app, http="h11", ws="none", lifespan="off", log_config=None, access_log=False, date_header=False,
+            app, http="httptools", ws="none", lifespan="off", log_config=None, access_log=False, date_header=False,
             server_header=False, proxy_headers=False, timeout_graceful_shutdown=self._grace_seconds,
             limit_concurrency=self._connections_max,
+            timeout_keep_alive=KEEP_ALIVE_SECONDS,
         )  # fmt: skip
         self.server = Server(config)
         self._serving = asyncio.create_task(self.server.serve(sockets=[bound]))

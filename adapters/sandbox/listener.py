@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 
 from fastapi import Request
-from uvicorn.protocols.http.h11_impl import H11Protocol
+from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
 from adapters.listener import Listener
 
@@ -24,7 +24,7 @@ class RoughListener(Listener):
         """Closes the request's connection without a byte of answer; returns once it is gone."""
         assert self.server is not None
         for connection in list(self.server.server_state.connections):
-            if isinstance(connection, H11Protocol) and connection.client == request.scope["client"]:
+            if isinstance(connection, HttpToolsProtocol) and connection.client == request.scope["client"]:
                 connection.transport.abort()
         await _until_gone(request)
 

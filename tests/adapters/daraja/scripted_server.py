@@ -74,6 +74,8 @@ class ScriptedServer:
 
     def __init__(self) -> None:
         self.received: list[Received] = []
+        self.connections_made = 0
+        self.url = ""
         self._plays: dict[str, list[Play]] = {}
         self._connections: set[asyncio.Task[None]] = set()
         self._server: asyncio.Server | None = None
@@ -81,7 +83,8 @@ class ScriptedServer:
     async def start(self) -> str:
         """Listens on a free loopback port and returns the base URL."""
         self._server = await asyncio.start_server(self._serve, "127.0.0.1", 0)
-        return f"http://127.0.0.1:{self._server.sockets[0].getsockname()[1]}"
+        self.url = f"http://127.0.0.1:{self._server.sockets[0].getsockname()[1]}"
+        return self.url
 
     async def close(self) -> None:
         """Stops listening and drops every connection, hanging ones included."""
@@ -104,6 +107,7 @@ class ScriptedServer:
         task = asyncio.current_task()
         assert task is not None
         self._connections.add(task)
+        self.connections_made += 1
         try:
             with contextlib.suppress(ConnectionError, asyncio.IncompleteReadError, asyncio.CancelledError):
                 while not writer.is_closing():
