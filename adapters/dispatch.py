@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from functools import partial
 from itertools import groupby
-from typing import Any, Protocol
+from typing import Any, Protocol, TypeAlias
 
 import structlog
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
@@ -39,12 +39,14 @@ REST_AFTER_FAILURE = timedelta(minutes=1)
 @dataclass(frozen=True, slots=True, kw_only=True)
 class DispatchSettings:
     """`public_url` is where providers reach our callback edge, without a trailing slash. The lease must outlast the
-    slowest call by far; `calls_max` bounds the calls of one step; what goes over other `rails` is left to others."""
+    slowest call by far; `calls_max` bounds the calls of one step; what goes over other `rails` is left to others. An
+    answer waits `gather_seconds` for company before it is recorded."""
 
     public_url: str
     lease: timedelta
     calls_max: int
     rails: tuple[str, ...]
+    gather_seconds: float = 0.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,6 +67,9 @@ class Done:
     answer: str
     detail: str
     again_at: datetime | None
+
+
+_Calling: TypeAlias = asyncio.Task[tuple[Call, Any]]
 
 
 class Errand(Protocol):
@@ -112,7 +117,7 @@ class Dispatcher:
         pending = {asyncio.ensure_future(self._carry_out(call)) for call in calls}
         try:
             while pending:
-                finished, pending = await asyncio.wait(pending, return_when=asyncio.FIRST_COMPLETED)
+                finished, pending = await self._some_of(pending)
                 results = [task.result() for task in finished]
                 await self._record_all(sorted(results, key=lambda result: result[0].claimed.id), token)
         finally:
@@ -120,6 +125,14 @@ class Dispatcher:
             for call in pending:
                 call.cancel()
         return claimed
+
+    async def _some_of(self, pending: set[_Calling]) -> tuple[set[_Calling], set[_Calling]]:
+        """The calls that ended, one at least, and the others."""
+        finished, pending = await asyncio.wait(pending, return_when=asyncio.FIRST_COMPLETED)
+        if pending and self._settings.gather_seconds:
+            company, pending = await asyncio.wait(pending, timeout=self._settings.gather_seconds)
+            finished |= company
+        return finished, pending
 
     async def _claim_some(self, token: int) -> tuple[int, list[Call]]:
         """A batch; or, where the books refuse one of its instructions, the first alone; or none, and that one rests: an

@@ -6,7 +6,7 @@ holds its own few places and no other's. A try whose end was not recorded is mad
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from functools import partial
@@ -20,7 +20,7 @@ from ledger.database import driver, run
 from ledger.ids import IdSource
 from ledger.sealing import Sealer
 from ledger.webhooks import deliveries
-from ledger.webhooks.deliveries import Claimed, ClaimLimits, Gone, NotTaken, RetryPolicy, Taken, Verdict
+from ledger.webhooks.deliveries import Claimed, ClaimLimits, Gone, NotTaken, RetryPolicy, Taken, Tried, Verdict
 
 log = structlog.get_logger(__name__)
 
@@ -59,6 +59,8 @@ class Deliverer:
         self._now = now
         self._settings = settings
         self._under_way: set[asyncio.Task[None]] = set()
+        self._ended: list[Tried] = []
+        self._recording = False
 
     async def step(self) -> int:
         """Starts as many tries as may be made now and returns how many, without waiting for them."""
@@ -97,20 +99,40 @@ class Deliverer:
     async def _deliver(self, claimed: Claimed) -> None:
         try:
             headers = signed_headers(claimed, now=self._now())
-            result = await self._egress.post(claimed.url, headers=headers, body=claimed.payload)
-            verdict = verdict_of(result)
-            kept = await run(self._engine, partial(self._record, tried=claimed, verdict=verdict))
+            verdict = verdict_of(await self._egress.post(claimed.url, headers=headers, body=claimed.payload))
         except Exception as error:  # noqa: BLE001 -- the process edge: the delivery is tried again when its lease ends
             log.error("webhook.crashed", delivery=claimed.event_id, error=type(error).__name__)
             return
-        answer = verdict.answer if isinstance(verdict, Taken | NotTaken) else f"HTTP {HTTP_GONE}"
-        log.info("webhook.tried", delivery=claimed.event_id, event_type=claimed.event, answer=answer, recorded=kept)
+        self._ended.append((claimed, verdict))
+        # Tries that end while others are being recorded are recorded together, by the one who records now.
+        if not self._recording:
+            self._recording = True
+            try:
+                while self._ended:
+                    ended, self._ended = self._ended, []
+                    await self._record_all(ended)
+            finally:
+                self._recording = False
 
-    async def _record(self, connection: AsyncConnection, *, tried: Claimed, verdict: Verdict) -> bool:
+    async def _record_all(self, tried: Sequence[Tried]) -> None:
+        """Together, or one by one where that fails: what the database refuses about one loses no other."""
+        try:
+            kept = await run(self._engine, partial(self._record, tried=tried))
+        except Exception as error:  # noqa: BLE001 -- the process edge: found out one by one, then left to the lease
+            log.error("webhook.not_recorded", count=len(tried), error=type(error).__name__)
+            if len(tried) > 1:
+                for one in tried:
+                    await self._record_all([one])
+            return
+        for (claimed, verdict), recorded in zip(tried, kept, strict=True):
+            answer = verdict.answer if isinstance(verdict, Taken | NotTaken) else f"HTTP {HTTP_GONE}"
+            log.info(
+                "webhook.tried", delivery=claimed.event_id, event_type=claimed.event, answer=answer, recorded=recorded
+            )
+
+    async def _record(self, connection: AsyncConnection, *, tried: Sequence[Tried]) -> list[bool]:
         session = await driver(connection)
-        return await deliveries.record_try(
-            session, tried=tried, verdict=verdict, retry=self._retry, ids=self._ids, now=self._now()
-        )
+        return await deliveries.record_tries(session, tried=tried, retry=self._retry, ids=self._ids, now=self._now())
 
 
 def signed_headers(claimed: Claimed, *, now: datetime) -> dict[str, str]:

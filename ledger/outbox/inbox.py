@@ -11,18 +11,20 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import LiteralString
 
-import psycopg
-
 from ledger.database import Driver
-from ledger.errors import LedgerNotFound
 from ledger.sealing import Sealer
 
 # How long after a payout ended its callback paths are still listened to.
 PATH_LIFE = timedelta(days=7)
 
+# One of a ledger that there is not is left out, and harms no other.
 _STORE = """
 INSERT INTO inbox (ledger_id, id, provider, kind, token_hash, raw, remote_address, received_at, due_at)
-VALUES (%s, %s, %s, %s, %s, %s, %s, %s, %s)
+SELECT m.*, %(now)s, %(now)s
+FROM unnest(%(ledger)s::int[], %(id)s::bigint[], %(provider)s::text[], %(kind)s::text[], %(hash)s::bytea[],
+    %(raw)s::bytea[], %(address)s::text[]) AS m (ledger_id, id, provider, kind, token_hash, raw, remote_address)
+JOIN ledgers AS l ON l.id = m.ledger_id
+RETURNING id
 """
 _CLAIM = """
 SELECT ledger_id, id, provider, kind, token_hash, raw, tries FROM inbox
@@ -96,14 +98,20 @@ class Verdict:
     payout_id: int | None
 
 
-async def store(driver: Driver, *, message: Received, sealer: Sealer, now: datetime) -> None:
-    """Keeps a message; due at once. Raises LedgerNotFound for a ledger there is not."""
-    sealed = sealer.seal(message.raw, bound_to=_place(message.ledger_id, message.id))
-    values = (message.rail, message.kind, message.token_hash, sealed, message.remote_address, now, now)
-    try:
-        await driver.execute(_STORE, (message.ledger_id, message.id, *values))
-    except psycopg.errors.ForeignKeyViolation:
-        raise LedgerNotFound("no such ledger", field="ledger_id") from None
+async def store(driver: Driver, *, messages: Sequence[Received], sealer: Sealer, now: datetime) -> frozenset[int]:
+    """Keeps messages, due at once, and returns the ids of those kept: all but those for a ledger there is not."""
+    parameters = {
+        "now": now,
+        "ledger": [one.ledger_id for one in messages],
+        "id": [one.id for one in messages],
+        "provider": [one.rail for one in messages],
+        "kind": [one.kind for one in messages],
+        "hash": [one.token_hash for one in messages],
+        "raw": [sealer.seal(one.raw, bound_to=_place(one.ledger_id, one.id)) for one in messages],
+        "address": [one.remote_address for one in messages],
+    }
+    cursor = await driver.execute(_STORE, parameters)
+    return frozenset(message_id for (message_id,) in await cursor.fetchall())
 
 
 async def claim(driver: Driver, *, sealer: Sealer, now: datetime, limit: int) -> list[Message]:

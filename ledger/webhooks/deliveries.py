@@ -8,6 +8,7 @@ tries do not count: a delivery is given up by its own schedule alone."""
 from __future__ import annotations
 
 import random
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import TypeAlias
@@ -98,33 +99,41 @@ SELECT s.ledger_id, s.endpoint_id, s.id, s.sealed FROM webhook_secrets AS s
 JOIN unnest(%s::int[], %s::bigint[]) AS e (ledger_id, id) ON e.ledger_id = s.ledger_id AND e.id = s.endpoint_id
 WHERE s.retires_at IS NULL OR s.retires_at > %s ORDER BY s.id DESC
 """
-_LOCK_ENDPOINT = """
-SELECT failing_since FROM webhook_endpoints WHERE ledger_id = %s AND id = %s FOR NO KEY UPDATE
+_LOCK_THESE = """
+SELECT FROM webhook_endpoints WHERE (ledger_id, id) IN (SELECT * FROM unnest(%s::int[], %s::bigint[]))
+ORDER BY ledger_id, id FOR NO KEY UPDATE
 """
 # Fenced: a try whose lease another worker took meanwhile changes nothing.
 _FINISH = """
-UPDATE webhook_deliveries SET state = %(state)s, tries = %(tries)s, due_at = coalesce(%(due)s, due_at),
-    tried_at = %(now)s, answer = %(answer)s, lease_token = NULL, leased_until = NULL
-WHERE ledger_id = %(ledger)s AND id = %(id)s AND lease_token = %(token)s AND state = 'PENDING'
+UPDATE webhook_deliveries AS d SET state = t.state, tries = t.tries, due_at = coalesce(t.due, d.due_at),
+    tried_at = %(now)s, answer = t.answer, lease_token = NULL, leased_until = NULL
+FROM unnest(%(ledger)s::int[], %(id)s::bigint[], %(token)s::bigint[], %(state)s::text[], %(tries)s::int[],
+    %(due)s::timestamptz[], %(answer)s::text[]) AS t (ledger_id, id, token, state, tries, due, answer)
+WHERE d.ledger_id = t.ledger_id AND d.id = t.id AND d.lease_token = t.token AND d.state = 'PENDING'
+RETURNING d.ledger_id, d.id
 """
 _FAILS = """
-UPDATE webhook_endpoints SET failing_since = coalesce(failing_since, %(now)s), probe_at = %(probe)s
-WHERE ledger_id = %(ledger)s AND id = %(endpoint)s
+UPDATE webhook_endpoints AS e SET failing_since = coalesce(e.failing_since, %(now)s), probe_at = f.probe
+FROM unnest(%(ledger)s::int[], %(endpoint)s::bigint[], %(probe)s::timestamptz[]) AS f (ledger_id, id, probe)
+WHERE e.ledger_id = f.ledger_id AND e.id = f.id
 """
 # A receiver that fails now and then is not one that was away: only after a probe's time is everything tried again.
 _ANSWERS = """
 UPDATE webhook_endpoints SET failing_since = NULL, probe_at = NULL,
     recovered_at = CASE WHEN failing_since <= %(away)s THEN %(now)s ELSE recovered_at END
-WHERE ledger_id = %(ledger)s AND id = %(endpoint)s AND failing_since IS NOT NULL
+WHERE (ledger_id, id) IN (SELECT * FROM unnest(%(ledger)s::int[], %(endpoint)s::bigint[])) AND failing_since IS NOT NULL
 """
 _DISABLE = """
 UPDATE webhook_endpoints SET disabled_at = %(now)s, disabled_why = %(why)s
-WHERE ledger_id = %(ledger)s AND id = %(endpoint)s AND disabled_at IS NULL
+WHERE (ledger_id, id) IN (SELECT * FROM unnest(%(ledger)s::int[], %(endpoint)s::bigint[])) AND disabled_at IS NULL
+RETURNING ledger_id, id
 """
-_CLOSE_CASE = """
+_CLOSE_CASES = """
 INSERT INTO review_resolutions (ledger_id, review_id, verb, evidence, actor, resolved_at)
-SELECT r.ledger_id, r.id, 'answered', 'the receiver took it after all', 'daftari', %s FROM reviews AS r
-WHERE r.ledger_id = %s AND r.payout_id = %s AND r.queue = %s AND r.reason = %s
+SELECT r.ledger_id, r.id, 'answered', 'the receiver took it after all', 'daftari', %(now)s
+FROM unnest(%(ledger)s::int[], %(payout)s::bigint[], %(reason)s::text[]) AS t (ledger_id, payout_id, reason)
+JOIN reviews AS r ON r.ledger_id = t.ledger_id AND r.payout_id = t.payout_id AND r.reason = t.reason
+WHERE r.queue = %(queue)s
 ON CONFLICT DO NOTHING
 """
 
@@ -236,73 +245,123 @@ async def _live_secrets(
     return found
 
 
-async def record_try(
-    driver: Driver, *, tried: Claimed, verdict: Verdict, retry: RetryPolicy, ids: IdSource, now: datetime
-) -> bool:
-    """Writes down what became of a try; False where another worker has the delivery by now and nothing was changed."""
-    await driver.execute(_LOCK_ENDPOINT, (tried.ledger_id, tried.endpoint_id))
-    match verdict:
-        case Taken(answer=answer):
-            return await _record_taken(driver, tried, answer, retry, now)
-        case NotTaken(answer=answer):
-            return await _record_failed(driver, tried, answer, retry, ids, now)
-        case Gone():
-            kept = await _record_failed(driver, tried, GONE, retry, ids, now)
-            place = {"ledger": tried.ledger_id, "endpoint": tried.endpoint_id}
-            closed = await driver.execute(_DISABLE, {**place, "now": now, "why": GONE})
-            if closed.rowcount:
-                await _open_case(driver, tried, f"an endpoint was disabled: {GONE}", ids, now)
-            return kept
+Tried: TypeAlias = tuple[Claimed, Verdict]
 
 
-async def _record_taken(driver: Driver, tried: Claimed, answer: str, retry: RetryPolicy, now: datetime) -> bool:
-    if not await _finish(driver, tried, state="DELIVERED", tries=tried.tries + 1, due=None, answer=answer, now=now):
-        return False
-    place = {"ledger": tried.ledger_id, "endpoint": tried.endpoint_id}
-    await driver.execute(_ANSWERS, {**place, "now": now, "away": now - retry.probe})
-    if tried.payout_id is not None:
-        case = (tried.ledger_id, tried.payout_id, DEAD_QUEUE, _dead_reason(tried))
-        await driver.execute(_CLOSE_CASE, (now, *case))
-    return True
+async def record_tries(
+    driver: Driver, *, tried: Sequence[Tried], retry: RetryPolicy, ids: IdSource, now: datetime
+) -> list[bool]:
+    """Writes down what became of tries, in the order they ended; says of each whether it was kept: not where another
+    worker has the delivery by now, and there nothing was changed."""
+    await driver.execute(_LOCK_THESE, _columns({_endpoint(claimed) for claimed, _ in tried}))
+    ends = [_end(claimed, verdict, retry, now) for claimed, verdict in tried]
+    finished = await _finish(driver, ends, now)
+    kept = [end for end in ends if (end.claimed.ledger_id, end.claimed.id) in finished]
+    await _judge_endpoints(driver, kept, retry, now)
+    cases = [(end.claimed, _dead_reason(end.claimed)) for end in kept if end.state == "DEAD"]
+    gone = await _disable(driver, {_endpoint(claimed): claimed for claimed, one in tried if isinstance(one, Gone)}, now)
+    cases += [(claimed, f"an endpoint was disabled: {GONE}") for claimed in gone]
+    await _open_cases(driver, cases, ids, now)
+    await _close_cases(driver, [end.claimed for end in kept if end.is_taken], now)
+    return [(claimed.ledger_id, claimed.id) in finished for claimed, _ in tried]
 
 
-async def _record_failed(
-    driver: Driver, tried: Claimed, answer: str, retry: RetryPolicy, ids: IdSource, now: datetime
-) -> bool:
+@dataclass(frozen=True, slots=True)
+class _End:
+    """What a try makes of its delivery."""
+
+    claimed: Claimed
+    is_taken: bool
+    state: str
+    tries: int
+    due: datetime | None
+    answer: str
+
+
+def _end(tried: Claimed, verdict: Verdict, retry: RetryPolicy, now: datetime) -> _End:
+    if isinstance(verdict, Taken):
+        return _End(tried, True, "DELIVERED", tried.tries + 1, None, verdict.answer)
+    answer = verdict.answer if isinstance(verdict, NotTaken) else GONE
     tries = tried.tries + 1 if tried.due else tried.tries
     # A ping asks how things are now; to repeat it for days would answer nothing.
     dead = tried.due and (tries > len(retry.rests) or tried.payout_id is None)
     due = now + retry.drawn_out(retry.rests[tries - 1]) if tried.due and not dead else None
-    state = "DEAD" if dead else "PENDING"
-    if not await _finish(driver, tried, state=state, tries=tries, due=due, answer=answer, now=now):
-        return False
-    place = {"ledger": tried.ledger_id, "endpoint": tried.endpoint_id}
-    await driver.execute(_FAILS, {**place, "now": now, "probe": now + retry.drawn_out(retry.probe)})
-    if dead:
-        await _open_case(driver, tried, _dead_reason(tried), ids, now)
-    return True
+    return _End(tried, False, "DEAD" if dead else "PENDING", tries, due, answer)
 
 
-async def _finish(
-    driver: Driver, tried: Claimed, *, state: str, tries: int, due: datetime | None, answer: str, now: datetime
-) -> bool:
+async def _finish(driver: Driver, ends: Sequence[_End], now: datetime) -> frozenset[tuple[int, int]]:
+    """The deliveries that were ours to end, by ledger and id."""
     parameters = {
-        "ledger": tried.ledger_id,
-        "id": tried.id,
-        "token": tried.token,
-        "state": state,
-        "tries": tries,
-        "due": due,
-        "answer": answer[:200],
         "now": now,
+        "ledger": [end.claimed.ledger_id for end in ends],
+        "id": [end.claimed.id for end in ends],
+        "token": [end.claimed.token for end in ends],
+        "state": [end.state for end in ends],
+        "tries": [end.tries for end in ends],
+        "due": [end.due for end in ends],
+        "answer": [end.answer[:200] for end in ends],
     }
-    return (await driver.execute(_FINISH, parameters)).rowcount == 1
+    rows = await (await driver.execute(_FINISH, parameters)).fetchall()
+    return frozenset((ledger_id, delivery_id) for ledger_id, delivery_id in rows)
 
 
-async def _open_case(driver: Driver, tried: Claimed, reason: str, ids: IdSource, now: datetime) -> None:
-    if tried.payout_id is not None:
-        cases = [reviews.Case(tried.payout_id, reason)]
-        await reviews.open_reviews(driver, ledger_id=tried.ledger_id, queue=DEAD_QUEUE, cases=cases, ids=ids, now=now)
+async def _judge_endpoints(driver: Driver, kept: Sequence[_End], retry: RetryPolicy, now: datetime) -> None:
+    """An endpoint that took something answers; one whose last try in this set failed, fails."""
+    answering = {_endpoint(end.claimed) for end in kept if end.is_taken}
+    last = {_endpoint(end.claimed): end for end in kept}
+    failing = [place for place, end in last.items() if not end.is_taken]
+    if answering:
+        ledgers, endpoints = _columns(answering)
+        parameters = {"ledger": ledgers, "endpoint": endpoints, "now": now, "away": now - retry.probe}
+        await driver.execute(_ANSWERS, parameters)
+    if failing:
+        ledgers, endpoints = _columns(failing)
+        probes = [now + retry.drawn_out(retry.probe) for _ in failing]
+        await driver.execute(_FAILS, {"ledger": ledgers, "endpoint": endpoints, "now": now, "probe": probes})
+
+
+async def _disable(driver: Driver, gone: Mapping[tuple[int, int], Claimed], now: datetime) -> list[Claimed]:
+    """The tries by which an endpoint was disabled that was not."""
+    if not gone:
+        return []
+    ledgers, endpoints = _columns(gone)
+    parameters = {"ledger": ledgers, "endpoint": endpoints, "now": now, "why": GONE}
+    rows = await (await driver.execute(_DISABLE, parameters)).fetchall()
+    return [gone[ledger_id, endpoint_id] for ledger_id, endpoint_id in rows]
+
+
+async def _open_cases(driver: Driver, found: Sequence[tuple[Claimed, str]], ids: IdSource, now: datetime) -> None:
+    """A case per payout and reason; a ping has no payout and is nobody's case."""
+    cases: dict[int, list[reviews.Case]] = {}
+    for claimed, reason in found:
+        if claimed.payout_id is not None:
+            cases.setdefault(claimed.ledger_id, []).append(reviews.Case(claimed.payout_id, reason))
+    for ledger_id, of_ledger in cases.items():
+        await reviews.open_reviews(driver, ledger_id=ledger_id, queue=DEAD_QUEUE, cases=of_ledger, ids=ids, now=now)
+
+
+async def _close_cases(driver: Driver, taken: Sequence[Claimed], now: datetime) -> None:
+    """What was given up, and sent again by a person, and taken: its case is answered."""
+    about = [one for one in taken if one.payout_id is not None]
+    if about:
+        parameters = {
+            "now": now,
+            "queue": DEAD_QUEUE,
+            "ledger": [one.ledger_id for one in about],
+            "payout": [one.payout_id for one in about],
+            "reason": [_dead_reason(one) for one in about],
+        }
+        await driver.execute(_CLOSE_CASES, parameters)
+
+
+def _endpoint(claimed: Claimed) -> tuple[int, int]:
+    return claimed.ledger_id, claimed.endpoint_id
+
+
+def _columns(places: Iterable[tuple[int, int]]) -> tuple[list[int], list[int]]:
+    """Ledgers and endpoints, for unnest."""
+    listed = list(places)
+    return [ledger_id for ledger_id, _ in listed], [endpoint_id for _, endpoint_id in listed]
 
 
 def _dead_reason(tried: Claimed) -> str:

@@ -106,7 +106,7 @@ async def test_messages_and_open_cases_are_counted_and_closed_ones_are_not(shop:
         for number in range(3):
             message = Received(shop.ledger.id, shop.ids.next(shop.now()), "daraja", "result", bytes([number]) * 32,
                                b"{}", None)  # fmt: skip
-            await inbox.store(session, message=message, sealer=Sealer(SECRET, purpose="inbox"), now=shop.now())
+            await inbox.store(session, messages=[message], sealer=Sealer(SECRET, purpose="inbox"), now=shop.now())
         cases = [reviews.Case(None, f"case {number}") for number in range(4)]
         await reviews.open_reviews(
             session, ledger_id=shop.ledger.id, queue="callback-orphan", cases=cases, ids=shop.ids, now=shop.now()

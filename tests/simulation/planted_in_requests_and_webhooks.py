@@ -44,7 +44,7 @@ def webhook_refused_taken_for_told(change: Change) -> None:
 @planted
 def webhook_recorded_before_it_is_sent(change: Change) -> None:
     async def hasty(self: Any, claimed: Any) -> None:
-        await webhooks.run(self._engine, partial(self._record, tried=claimed, verdict=webhooks.Taken("HTTP 200")))
+        await webhooks.run(self._engine, partial(self._record, tried=[(claimed, webhooks.Taken("HTTP 200"))]))
         headers = webhooks.signed_headers(claimed, now=self._now())
         await self._egress.post(claimed.url, headers=headers, body=claimed.payload)
 

@@ -192,9 +192,10 @@ async def test_a_worker_that_comes_back_after_its_lease_changes_nothing(desk: De
 
     async def record(connection: AsyncConnection) -> bool:
         session = await driver(connection)
-        return await deliveries.record_try(
-            session, tried=late, verdict=Taken("late"), retry=retry_policy(), ids=desk.shop.ids, now=desk.clock()
+        (kept,) = await deliveries.record_tries(
+            session, tried=[(late, Taken("late"))], retry=retry_policy(), ids=desk.shop.ids, now=desk.clock()
         )
+        return kept
 
     kept = await run(desk.shop.engine, record)
 

@@ -14,7 +14,6 @@ from cryptography.exceptions import InvalidTag
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from ledger.database import Driver, driver, run, transaction
-from ledger.errors import LedgerNotFound
 from ledger.outbox import inbox
 from ledger.outbox.inbox import Message, Received, Verdict
 from ledger.sealing import Sealer
@@ -50,8 +49,8 @@ async def store(shop: Shop, *, raw: bytes = RAW, ledger_id: int | None = None) -
         raw,
         "127.0.0.1",
     )
-    await within(shop, lambda session: inbox.store(session, message=message, sealer=SEALER, now=shop.now()))
-    return message_id
+    kept = await within(shop, lambda session: inbox.store(session, messages=[message], sealer=SEALER, now=shop.now()))
+    return message_id if kept else 0
 
 
 async def claim(shop: Shop, *, sealer: Sealer = SEALER, limit: int = 100) -> list[Message]:
@@ -178,9 +177,17 @@ async def test_a_message_that_rests_counts_its_failures_and_comes_back(shop: Sho
     assert await postpone(failures=1) is None
 
 
-async def test_a_message_for_a_ledger_that_is_not_there_is_refused(shop: Shop) -> None:
-    with pytest.raises(LedgerNotFound):
-        await store(shop, ledger_id=shop.ledger.id + 1)
+async def test_a_message_for_a_ledger_that_is_not_there_is_left_out_and_harms_no_other(shop: Shop) -> None:
+    def received(ledger_id: int) -> Received:
+        return Received(ledger_id, shop.ids.next(shop.now()), "daraja", "result", bytes(32), b"{}", None)
+
+    strange, ours = received(shop.ledger.id + 1), received(shop.ledger.id)
+
+    kept = await within(
+        shop, lambda session: inbox.store(session, messages=[strange, ours], sealer=SEALER, now=shop.now())
+    )
+
+    assert kept == {ours.id}
 
 
 async def test_a_path_belongs_to_the_payout_of_its_try_in_its_own_ledger(shop: Shop) -> None:
