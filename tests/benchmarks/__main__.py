@@ -5,7 +5,7 @@ from __future__ import annotations
 import enum
 from collections.abc import Callable
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Literal
 
 import typer
 import uvloop
@@ -14,9 +14,10 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 
 from api import logs
 from api.tables import console
-from tests.benchmarks import books, callbacks, measuring, memory, overload, posting, webhooks
+from tests.benchmarks import books, callbacks, life, measuring, memory, overload, posting, webhooks
 from tests.benchmarks.books_report import books_report
 from tests.benchmarks.callbacks_report import callbacks_report
+from tests.benchmarks.life_report import life_report
 from tests.benchmarks.memory_report import memory_report
 from tests.benchmarks.overload_report import overload_report
 from tests.benchmarks.plot import svg
@@ -40,6 +41,7 @@ class Benchmark(enum.Enum):
     BOOKS = "books"
     OVERLOAD = "overload"
     MEMORY = "memory"
+    LIFE = "life"
 
 
 def main(
@@ -88,12 +90,6 @@ async def _measure(
         case Benchmark.POSTING:
             plan = measuring.QUICK if quick else measuring.FULL
             return posting_report(await posting.measure(plan, starting=starting, told=told), command=command)
-        case Benchmark.CALLBACKS:
-            plan = callbacks.QUICK if quick else callbacks.FULL
-            return callbacks_report(await callbacks.measure(plan, starting=starting, told=told), command=command)
-        case Benchmark.WEBHOOKS:
-            plan = webhooks.QUICK if quick else webhooks.FULL
-            return webhooks_report(await webhooks.measure(plan, starting=starting, told=told), command=command)
         case Benchmark.BOOKS:
             sizes = books.QUICK if quick else books.LARGE if large else books.FULL
             return books_report(await books.measure(sizes, starting=starting, told=told), command=command)
@@ -103,6 +99,28 @@ async def _measure(
         case Benchmark.MEMORY:
             entries = memory.QUICK if quick else memory.FULL
             return memory_report(await memory.measure(entries, starting=starting, told=told), command=command)
+        case Benchmark.CALLBACKS | Benchmark.WEBHOOKS | Benchmark.LIFE:
+            return await _measure_payouts(which, quick=quick, command=command, starting=starting, told=told)
+
+
+async def _measure_payouts(
+    which: Literal[Benchmark.CALLBACKS, Benchmark.WEBHOOKS, Benchmark.LIFE],
+    *,
+    quick: bool,
+    command: str,
+    starting: Starting,
+    told: Told,
+) -> Report:
+    match which:
+        case Benchmark.CALLBACKS:
+            plan = callbacks.QUICK if quick else callbacks.FULL
+            return callbacks_report(await callbacks.measure(plan, starting=starting, told=told), command=command)
+        case Benchmark.WEBHOOKS:
+            plan = webhooks.QUICK if quick else webhooks.FULL
+            return webhooks_report(await webhooks.measure(plan, starting=starting, told=told), command=command)
+        case Benchmark.LIFE:
+            lives = life.QUICK if quick else life.FULL
+            return life_report(await life.measure(lives, starting=starting, told=told), command=command)
 
 
 if __name__ == "__main__":

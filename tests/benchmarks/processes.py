@@ -1,4 +1,4 @@
-"""What every benchmark starts: a directory for its PostgreSQL, and `daftari serve` with one role as a process."""
+"""What every benchmark starts: a directory for its PostgreSQL, and `daftari` commands as processes."""
 
 from __future__ import annotations
 
@@ -9,11 +9,11 @@ import signal
 import sys
 import tempfile
 from asyncio.subprocess import PIPE, Process
-from collections.abc import AsyncIterator, Iterator, Mapping
+from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
 from contextlib import asynccontextmanager
 from pathlib import Path
 
-START_SECONDS_MAX = 30.0
+START_SECONDS_MAX = 120.0
 STOP_SECONDS_MAX = 30.0
 _ROOT = Path(__file__).parents[2]
 
@@ -31,14 +31,24 @@ def own_directory() -> Iterator[Path]:
 async def serving(role: str, *, settings: Mapping[str, str], told_by: str) -> AsyncIterator[tuple[Process, str]]:
     """A role of the service as an operator starts it, with these settings ({"secret": ...} is DAFTARI_SECRET), and what
     follows the first word of the line that begins with `told_by`: an address."""
+    command = ("serve", "--role", role)
+    async with daftari(command, settings=settings, told_by=told_by) as (server, line):
+        yield server, line.split()[1]
+
+
+@asynccontextmanager
+async def daftari(
+    command: Sequence[str], *, settings: Mapping[str, str], told_by: str
+) -> AsyncIterator[tuple[Process, str]]:
+    """A `daftari` command as a process with these settings, and the line of its output that begins with `told_by`."""
     environment = {
         "PATH": os.defpath,
         "PYTHONPATH": os.pathsep.join(path for path in sys.path if path),
         "DAFTARI_LOG_LEVEL": "WARNING",
         **{f"DAFTARI_{name.upper()}": value for name, value in settings.items()},
     }
-    command = (sys.executable, "-m", "api.cli", "serve", "--role", role)
-    server = await asyncio.create_subprocess_exec(*command, stdout=PIPE, env=environment, cwd=_ROOT)
+    program = (sys.executable, "-m", "api.cli", *command)
+    server = await asyncio.create_subprocess_exec(*program, stdout=PIPE, env=environment, cwd=_ROOT)
     try:
         yield server, await asyncio.wait_for(_announced(server, told_by), START_SECONDS_MAX)
     finally:
@@ -51,5 +61,5 @@ async def _announced(server: Process, told_by: str) -> str:
     assert server.stdout is not None
     while line := (await server.stdout.readline()).decode():
         if line.startswith(told_by):
-            return line.split()[1]
-    raise RuntimeError("the service ended before it said where it listens")
+            return line
+    raise RuntimeError("the process ended before it said that it is up")

@@ -22,6 +22,7 @@ SECONDS_MAX = 240.0
         ("books", "compared, 0 differences."),
         ("overload", "0 differences; payouts agree with their entries."),
         ("memory", " 0 differences."),
+        ("life", "; the books agree."),
     ],
 )
 async def test_the_quick_benchmark_completes_and_nothing_is_lost(tmp_path: Path, which: str, verdict: str) -> None:
