@@ -28,6 +28,8 @@ _OPTIONS: Sequence[tuple[str, int]] = (
     ("grpc.absolute_max_metadata_size", METADATA_BYTES_MAX),
     # Further calls of one connection wait at the client, where they cost this process nothing.
     ("grpc.max_concurrent_streams", STREAMS_PER_CONNECTION_MAX),
+    # Else calls that were answered but are not cleaned up yet count too, and a client within its limit is cut off.
+    ("grpc.http.overload_protection", 0),
     # A dead peer is noticed within 80 seconds; clients may ping every 10 without being sent away.
     ("grpc.keepalive_time_ms", 60_000),
     ("grpc.keepalive_timeout_ms", 20_000),
