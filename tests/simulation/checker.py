@@ -77,7 +77,8 @@ WHERE v.event IN ('failed', 'rejected')
 """
 # How often each payout was asked about before the troubles stopped, and what of the provider's own ids is known.
 _ASKED = """
-SELECT i.payout_id, count(*) FILTER (WHERE a.started_at < %(healed)s) AS asked, count(DISTINCT r.value) AS known
+SELECT i.payout_id, count(DISTINCT a.number) FILTER (WHERE a.started_at < %(healed)s) AS asked,
+    array_agg(DISTINCT r.value) AS known
 FROM instructions AS i JOIN attempts AS a ON a.ledger_id = i.ledger_id AND a.instruction_id = i.id
 LEFT JOIN provider_references AS r ON r.ledger_id = i.ledger_id AND r.payout_id = i.payout_id
      AND r.kind = 'daraja.originator_conversation_id'
@@ -199,7 +200,8 @@ class Checker:
         healed = witness.healed_at + CLOCK_DOUBT
         asked = {one["payout_id"]: one for one in self._rows(_ASKED, healed=healed)}.get(payout["id"])
         exhausted = asked is not None and asked["asked"] >= QUESTIONS
-        nameless = not witness.options.refuses_repeats and (asked is None or asked["known"] == 0)
+        own = {one.originator for one in orders}
+        nameless = not witness.options.refuses_repeats and (asked is None or own.isdisjoint(asked["known"]))
         excused = "queries" in witness.options.without
         return (
             []
