@@ -11,6 +11,11 @@ from tests.torture.cuts import CutsTold
 from tests.torture.kills import KillsTold
 from tests.torture.races import RacesTold
 
+_HEAD = """\
+Printed by `make torture`, which is `python -m tests.torture --report docs/simulation/torture.md`; with `--only` and a
+part it makes that part anew. Nothing here is mocked: PostgreSQL, processes, connections and threads are real. Times are
+those of the machine it ran on, and of whatever else that did meanwhile.
+"""
 _FIGURES = "| what | figure |\n|---|---:|"
 
 
@@ -28,13 +33,16 @@ class Section:
         return replace(self, seconds=seconds)
 
 
-def whole(sections: Sequence[Section], *, command: str) -> str:
-    """The page."""
-    parts = [f"Printed by `{command}`. Nothing here is mocked: real PostgreSQL, real processes, real threads."]
-    for section in sections:
-        wrong = "; ".join(section.faults) or "nothing"
-        parts += [f"## {section.heading}", section.text, f"Wrong: {wrong}. It took {section.seconds:,.0f} s."]
-    return "\n\n".join(parts) + "\n"
+def text_of(section: Section) -> str:
+    """The section."""
+    wrong = "; ".join(section.faults) or "nothing"
+    return f"## {section.heading}\n\n{section.text}\n\nWrong: {wrong}. It took {section.seconds:,.0f} s.\n"
+
+
+def with_section(before: str, section: Section) -> str:
+    """The page with the section new, and the others as they were."""
+    others = [part for part in before.split("\n## ")[1:] if not part.startswith(f"{section.heading}\n")]
+    return "\n".join([_HEAD, *(f"## {part.rstrip()}\n" for part in others), text_of(section)])
 
 
 def of_states(rows: Sequence[str], ways: Sequence[str], faults: list[str]) -> Section:
@@ -84,13 +92,14 @@ def of_races(told: Sequence[RacesTold]) -> Section:
     return Section("Races of real threads", "\n".join(rows), [fault for one in told for fault in one.faults[:3]])
 
 
-def of_kills(posting: KillsTold, paying: KillsTold) -> Section:
-    """Processes killed. What is wrong there ends the run."""
-    rows = ["| kill -9 of | kills | requests answered | callers found nobody | carried out unheard |"]
-    rows.append("|---|---:|---:|---:|---:|")
+def of_kills(posting: Sequence[KillsTold], paying: Sequence[KillsTold]) -> Section:
+    """Processes killed, in rounds. What is wrong there ends the run."""
+    rows = ["| kill -9 of | rounds | kills | requests answered | callers found nobody | carried out unheard |"]
+    rows.append("|---|---:|---:|---:|---:|---:|")
     for name, told in (("the service while clients post", posting), ("one role of three while it pays", paying)):
-        counts = f"{told.kills:,} | {told.answered:,} | {told.interrupted:,} | {told.replayed:,}"
-        rows.append(f"| {name} | {counts} |")
+        kills, answered = sum(one.kills for one in told), sum(one.answered for one in told)
+        unheard = f"{sum(one.interrupted for one in told):,} | {sum(one.replayed for one in told):,}"
+        rows.append(f"| {name} | {len(told)} | {kills:,} | {answered:,} | {unheard} |")
     return Section("Processes killed", "\n".join(rows), [])
 
 
