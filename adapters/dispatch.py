@@ -90,8 +90,31 @@ class Errand(Protocol):
         """The answer of a call whose adapter raised: a bug, which proves nothing about the money."""
 
 
+class Desk(Protocol):
+    """Where the instructions about one kind of subject are claimed: a module of `ledger.outbox`."""
+
+    async def claim(
+        self,
+        driver: Driver,
+        *,
+        kinds: Sequence[str],
+        rails: Sequence[str],
+        now: datetime,
+        lease: timedelta,
+        token: int,
+        limit: int,
+    ) -> list[Claimed]:
+        """Claims due instructions with the locks of their subjects."""
+
+    async def rest_oldest(
+        self, driver: Driver, *, kinds: Sequence[str], rails: Sequence[str], now: datetime, until: datetime
+    ) -> int | None:
+        """Lets the one instruction that comes up first rest; returns its subject."""
+
+
 class Dispatcher:
-    """Carries instructions out, a batch per step; several may run side by side."""
+    """Carries instructions out, a batch per step; several may run side by side. `desk` says whose: payouts' unless
+    given."""
 
     def __init__(
         self,
@@ -102,8 +125,10 @@ class Dispatcher:
         tokens: Callable[[], str],
         now: Callable[[], datetime],
         settings: DispatchSettings,
+        desk: Desk = queue,
     ) -> None:
         self._engine = engine
+        self._desk = desk
         self._errands = errands
         self._ids = ids
         self._tokens = tokens
@@ -149,7 +174,7 @@ class Dispatcher:
 
     async def _rest_oldest(self, connection: AsyncConnection) -> int | None:
         now = self._now()
-        return await queue.rest_oldest(
+        return await self._desk.rest_oldest(
             await driver(connection),
             kinds=list(self._errands),
             rails=self._settings.rails,
@@ -160,7 +185,7 @@ class Dispatcher:
     async def _claim(self, connection: AsyncConnection, *, token: int, limit: int) -> tuple[int, list[Call]]:
         session = await driver(connection)
         settings = self._settings
-        claimed = await queue.claim(
+        claimed = await self._desk.claim(
             session,
             kinds=list(self._errands),
             rails=settings.rails,

@@ -11,6 +11,7 @@ from typing import assert_never
 
 from adapters.collecting import DeclaredCollections
 from adapters.judging import verdict_on
+from adapters.prompt_judging import PromptJudge
 from adapters.provider import CallbackUnreadable
 from ledger.collections.booking import Booked, BookResult, Contradiction, NotOurs, Told, ToldBefore
 from ledger.collections.shortcodes import Path, find_paths
@@ -25,11 +26,14 @@ CONFIRMATION, VALIDATION = "confirmation", "validation"
 
 
 class CollectionJudge:
-    """Judges messages on the paths of shortcodes; those on other paths are not its business."""
+    """Judges messages on the paths of shortcodes and of prompts; those on other paths are not its business."""
 
-    def __init__(self, *, rails: Mapping[str, DeclaredCollections], recorder: ReceiptRecorder) -> None:
+    def __init__(
+        self, *, rails: Mapping[str, DeclaredCollections], recorder: ReceiptRecorder, prompts: PromptJudge
+    ) -> None:
         self._rails = rails
         self._recorder = recorder
+        self._prompts = prompts
 
     async def judge(
         self, session: Driver, ledger: Ledger, messages: Sequence[Message], *, now: datetime
@@ -51,7 +55,8 @@ class CollectionJudge:
                 told.append((message, Told(path.provider, read, Channel.CONFIRMATION, ACTOR, message.id)))
         results = await self._recorder.record(session, ledger=ledger, told=[one for _, one in told], now=now)
         booked = [(message, _conclude(message, result)) for (message, _), result in zip(told, results, strict=True)]
-        return verdicts + booked
+        others = [message for message in messages if message.token_hash not in paths]
+        return verdicts + booked + await self._prompts.judge(session, ledger, others, now=now)
 
     def _read(self, message: Message, path: Path) -> Received | Verdict:
         if path.kind != message.kind:

@@ -16,10 +16,12 @@ from sqlalchemy.ext.asyncio import AsyncEngine
 
 from adapters.balances import BalanceWatch
 from adapters.collecting import CollectionRail, DeclaredCollections
-from adapters.dispatch import Dispatcher, DispatchSettings, Errand, fresh_token
+from adapters.dispatch import Desk, Dispatcher, DispatchSettings, Errand, fresh_token
 from adapters.egress import Egress, EgressLimits, EgressRules, SystemResolver
 from adapters.inbound import Inbound
 from adapters.inquiry import Inquiry
+from adapters.prompt_judging import PromptJudge
+from adapters.prompting import PromptQuestions, PromptSubmission
 from adapters.provider import DeclaredRail, PayoutRail
 from adapters.questions import Questions
 from adapters.receiving import CollectionJudge
@@ -40,10 +42,11 @@ from ledger.collections.reference import ReceiptKeys
 from ledger.database import transaction
 from ledger.ids import IdSource
 from ledger.journal.accounts import AccountDirectory
-from ledger.outbox import queue
+from ledger.outbox import prompt_queue, queue
 from ledger.outcomes import OutcomeRecorder
 from ledger.parties import PartyKeys
 from ledger.payouts.request import Limits
+from ledger.prompts import PromptRecorder, PromptRules
 from ledger.receiving import ReceiptRecorder, open_recorder
 from ledger.sealing import Sealer
 from ledger.vault_keys import Writer
@@ -119,6 +122,19 @@ class Application:
         """The door for money that came in."""
         return open_recorder(keys=self.receipt_keys, directory=self.directory, ids=self.ids)
 
+    @property
+    def prompt_recorder(self) -> PromptRecorder:
+        """The door for prompts."""
+        return PromptRecorder(
+            receipts=self.receipt_recorder, keys=self.receipt_keys, party_keys=self.party_keys, ids=self.ids
+        )
+
+    @property
+    def prompt_rules(self) -> Mapping[str, PromptRules]:
+        """What the running rails can ask a phone for."""
+        declared = {name: rail.collection_capabilities for name, rail in self.collections.items()}
+        return {name: PromptRules(one.prompt_limits, one.account_reference_max) for name, one in declared.items()}
+
     def questions(self) -> Questions:
         """Answers what providers ask before a payment."""
         return Questions(engine=self.engine, rails=self.collections, keys=self.receipt_keys, now=self.now)
@@ -131,7 +147,11 @@ class Application:
             party_keys=self.party_keys,
             sealer=self.sealer,
             recorder=self.recorder,
-            collections=CollectionJudge(rails=self.collections, recorder=self.receipt_recorder),
+            collections=CollectionJudge(
+                rails=self.collections,
+                recorder=self.receipt_recorder,
+                prompts=PromptJudge(rails=self.collections, recorder=self.prompt_recorder),
+            ),
             ids=self.ids,
             now=self.now,
             confirm_above=self.settings.confirm_above_minor_units,
@@ -151,13 +171,6 @@ class WorkerApplication(Application):
 
     def dispatcher(self, *, public_url: str) -> Dispatcher:
         """The outbound door; providers reach our callback edge under `public_url`."""
-        settings = DispatchSettings(
-            public_url=public_url.rstrip("/"),
-            lease=timedelta(seconds=self.settings.lease_seconds),
-            calls_max=self.settings.worker_calls_max,
-            rails=tuple(self.rails),
-            gather_seconds=_GATHER_SECONDS,
-        )
         errands: dict[str, Errand] = {
             queue.SUBMIT: Submission(
                 rails=self.rails, party_keys=self.party_keys, recorder=self.recorder, now=self.now
@@ -174,8 +187,35 @@ class WorkerApplication(Application):
                 patience=timedelta(seconds=self.settings.query_patience_seconds),
             ),
         }
+        return self._dispatcher(errands, queue, public_url=public_url, rails=self.rails)
+
+    def prompter(self, *, public_url: str) -> Dispatcher:
+        """The outbound door of prompts, which no crowd of payouts delays."""
+        shared: dict[str, Any] = {"rails": self.collections, "recorder": self.prompt_recorder, "now": self.now}
+        errands: dict[str, Errand] = {
+            prompt_queue.SUBMIT: PromptSubmission(**shared),
+            prompt_queue.QUERY: PromptQuestions(**shared),
+        }
+        return self._dispatcher(errands, prompt_queue, public_url=public_url, rails=self.collections)
+
+    def _dispatcher(
+        self, errands: Mapping[str, Errand], desk: Desk, *, public_url: str, rails: Collection[str]
+    ) -> Dispatcher:
+        settings = DispatchSettings(
+            public_url=public_url.rstrip("/"),
+            lease=timedelta(seconds=self.settings.lease_seconds),
+            calls_max=self.settings.worker_calls_max,
+            rails=tuple(rails),
+            gather_seconds=_GATHER_SECONDS,
+        )
         return Dispatcher(
-            engine=self.engine, errands=errands, ids=self.ids, tokens=fresh_token, now=self.now, settings=settings
+            engine=self.engine,
+            errands=errands,
+            ids=self.ids,
+            tokens=fresh_token,
+            now=self.now,
+            settings=settings,
+            desk=desk,
         )
 
     def silence_watch(self) -> SilenceWatch:

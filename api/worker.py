@@ -34,6 +34,7 @@ class Worker:
     def __init__(self, application: WorkerApplication, *, public_url: str) -> None:
         self._application = application
         self._dispatcher = application.dispatcher(public_url=public_url)
+        self._prompter = application.prompter(public_url=public_url)
         self._inbound = application.inbound()
         self._balance_watch = application.balance_watch(public_url=public_url)
         self._silence_watch = application.silence_watch()
@@ -58,6 +59,7 @@ class Worker:
                 self._loop("dispatch", partial(claiming, self._dispatcher.step), poll, full=settings.worker_calls_max)
                 for _ in range(DISPATCH_LOOPS)
             ),
+            self._loop("prompts", partial(claiming, self._prompter.step), poll, full=settings.worker_calls_max),
             self._loop("judge", partial(self._inbound.step, limit=JUDGED_PER_STEP_MAX), poll, full=JUDGED_PER_STEP_MAX),
             self._loop("webhooks", partial(claiming, self._deliverer.step), poll, full=LOOKED_AT_MAX),
             self._loop("waiting", partial(claiming, self._waiting_watch.step), max(poll, _WAITING_REST_SECONDS)),

@@ -17,6 +17,7 @@ from ledger.collections.booking import RACING_CONSTRAINTS as BOOKING_RACES
 from ledger.collections.booking import Booker, BookResult, Contradiction, Told
 from ledger.collections.moving import Bookkeeper
 from ledger.collections.ordering import OrderAllocator
+from ledger.collections.prompting import match_receipts
 from ledger.collections.receipt import Place
 from ledger.collections.reference import ReceiptKeys
 from ledger.collections.writing import LockedReceipt, lock_receipts, lock_waiting
@@ -29,12 +30,17 @@ from ledger.journal.books import Ledger
 from ledger.journal.decide import Refused
 from ledger.journal.entry import Source
 from ledger.money import Money
+from ledger.outbox.collecting import Channel
 from ledger.payouts import reviews
 from ledger.payouts.reviews import Case
 from ledger.text import check_text
 
 UNALLOCATED_QUEUE, MISMATCH_QUEUE = "receipt-unallocated", "amount-mismatch"
-RACING_CONSTRAINTS = BOOKING_RACES | {"reviews_pkey", "idempotency_keys_pkey"}
+RACING_CONSTRAINTS = BOOKING_RACES | {
+    "reviews_pkey",
+    "idempotency_keys_pkey",
+    "prompts_are_paid_by_one_receipt_each",
+}
 # How long money whose reference means nothing waits for one that is still to be made.
 PATIENCE = timedelta(minutes=5)
 EVIDENCE_LENGTH_MAX = 1000
@@ -81,6 +87,7 @@ class ReceiptRecorder:
             return []
         results, new = await self.booker.book(driver, ledger=ledger, told=told, now=now)
         unfit = await self.allocating.place(driver, ledger=ledger, receipts=new, now=now)
+        await self._pay_prompts(driver, ledger, told, new, now)
         await self._park(driver, ledger, [(one, unfit[one.id]) for one in new if one.id in unfit], now)
         contradictions = [
             Case(None, result.reason, inbox_id=one.inbox_id, receipt_id=result.receipt_id)
@@ -89,6 +96,14 @@ class ReceiptRecorder:
         ]
         await self._review(driver, ledger, MISMATCH_QUEUE, contradictions, now)
         return results
+
+    async def _pay_prompts(
+        self, driver: Driver, ledger: Ledger, told: Sequence[Told], new: Sequence[LockedReceipt], now: datetime
+    ) -> None:
+        """What came by another way than a prompt's own callback may be what a payer was asked for."""
+        payers = {one.name: one.received.payer for one in told if one.channel is not Channel.PROMPT}
+        receipts = [(one, payers[one.provider, one.receipt]) for one in new if (one.provider, one.receipt) in payers]
+        await match_receipts(driver, ledger=ledger, receipts=receipts, keys=self.booker.keys, now=now)
 
     async def settle_waiting(
         self, driver: Driver, *, ledger: Ledger, patience: timedelta = PATIENCE, now: datetime, limit: int

@@ -100,7 +100,8 @@ provider_references = _table("provider_references",
     payout_id=BigInteger, created_at=MOMENT)
 
 instructions = _table("instructions", {"ledger_id": Integer, "id": BigInteger},
-    kind=Text, payout_id=BigInteger, due_at=MOMENT, attempts=Integer, lease_token=BigInteger, done_at=MOMENT)
+    kind=Text, payout_id=BigInteger, due_at=MOMENT, attempts=Integer, lease_token=BigInteger, done_at=MOMENT,
+    prompt_id=BigInteger)
 
 attempts = _table("attempts", {"ledger_id": Integer, "instruction_id": BigInteger, "number": Integer},
     token_hash=LargeBinary, started_at=MOMENT, finished_at=MOMENT, answer=Text, detail=Text)
@@ -180,6 +181,16 @@ orders = _table("orders", {"ledger_id": Integer, "id": BigInteger},
 
 order_events = _table("order_events", {"ledger_id": Integer, "order_id": BigInteger, "version": Integer},
     state=Text, event=Text, receipt_id=BigInteger, paid=BigInteger, recorded_at=MOMENT)
+
+prompts = _table("prompts", {"ledger_id": Integer, "id": BigInteger},
+    partner_id=BigInteger, order_id=BigInteger, rail=Text, shortcode=Text, party_id=BigInteger, payer_index=LargeBinary,
+    payer_shown=Text, currency=Text, amount=BigInteger, reference=Text, reference_index=LargeBinary, description=Text,
+    expires_at=MOMENT, state=Text, version=Integer, checkout_index=LargeBinary, checkout_sealed=LargeBinary,
+    told_paid_at=MOMENT, receipt_id=BigInteger, failure_code=Text, failure_text=Text, created_at=MOMENT,
+    updated_at=MOMENT)
+
+prompt_events = _table("prompt_events", {"ledger_id": Integer, "prompt_id": BigInteger, "version": Integer},
+    state=Text, event=Text, detail=Text, actor=Text, recorded_at=MOMENT)
 
 loan_products = _table("loan_products", {"ledger_id": Integer, "id": BigInteger},
     code=Text, version=Integer, name=Text, partner_id=BigInteger, mode=Text, currency=Text, terms=JSONB,

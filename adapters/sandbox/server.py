@@ -17,6 +17,7 @@ from adapters.sandbox.apis import ENDPOINTS, Api
 from adapters.sandbox.control import CONTROL_PREFIX, Control
 from adapters.sandbox.daraja import DarajaRail, method_refusal
 from adapters.sandbox.listener import RoughListener
+from adapters.sandbox.prompts import Prompts
 from adapters.sandbox.refusals import Refused
 from adapters.sandbox.settings import Clock, SandboxSettings
 from adapters.sandbox.simulation import Simulation
@@ -50,6 +51,11 @@ class SandboxServer:
     def world(self) -> World:
         """The books and the diary: what really happened, whatever anyone was told."""
         return self._simulation.world
+
+    @property
+    def prompts(self) -> Prompts:
+        """The prompts it sent, with the addresses it was to call back."""
+        return self._simulation.prompts
 
     @property
     def certificate_pem(self) -> str:

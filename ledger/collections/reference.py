@@ -46,11 +46,13 @@ def _hidden(found: re.Match[str]) -> str:
 
 
 class ReceiptKeys:
-    """The keys of receipts, derived from the installation's secret: what hides payers and references."""
+    """The keys of receipts and prompts, derived from the installation's secret: what hides payers and references."""
 
     def __init__(self, secret: bytes) -> None:
         self._sealer = Sealer(secret, purpose="receipt payers")
         self._index_key = derive_key(secret, purpose="collection reference index")
+        self._checkout_sealer = Sealer(secret, purpose="prompt checkouts")
+        self._prompt_key = derive_key(secret, purpose="prompt index")
 
     def __repr__(self) -> str:
         return "ReceiptKeys(...)"
@@ -75,6 +77,22 @@ class ReceiptKeys:
         told = json.loads(self._sealer.open(sealed, bound_to=_place(ledger_id, receipt_id)))
         payer = Payer(PayerForm(told["form"]), told["number"], told["name"]) if told["form"] else None
         return payer, told["reference"]
+
+    def index_payer(self, payer_hash: str, *, ledger_id: int) -> bytes:
+        """The keyed hash that the payer of a prompt is recognised by."""
+        return hmac.digest(self._prompt_key, f"{ledger_id}:payer:{payer_hash}".encode(), "sha256")
+
+    def index_checkout(self, checkout: str, *, ledger_id: int) -> bytes:
+        """The keyed hash that a provider's id of a prompt is recognised by; the id may hold the payer's number."""
+        return hmac.digest(self._prompt_key, f"{ledger_id}:checkout:{checkout}".encode(), "sha256")
+
+    def seal_checkout(self, checkout: str, *, ledger_id: int, prompt_id: int) -> bytes:
+        """The id, bound to its row."""
+        return self._checkout_sealer.seal(checkout.encode(), bound_to=_place(ledger_id, prompt_id))
+
+    def open_checkout(self, sealed: bytes, *, ledger_id: int, prompt_id: int) -> str:
+        """What was sealed. Raises cryptography's InvalidTag for another row's."""
+        return self._checkout_sealer.open(sealed, bound_to=_place(ledger_id, prompt_id)).decode()
 
 
 def _place(ledger_id: int, receipt_id: int) -> bytes:

@@ -86,14 +86,20 @@ _COMPLETE_THESE = "UPDATE instructions SET done_at = %s, lease_token = NULL WHER
 
 @dataclass(frozen=True, slots=True)
 class Claimed:
-    """An instruction under our lease. `attempt` numbers this try; `lost` says the try before it has no answer."""
+    """An instruction under our lease. `subject_id` is the payout or prompt it is about, as its kind says; `attempt`
+    numbers this try; `lost` says the try before it has no answer."""
 
     ledger_id: int
     id: int
     kind: str
-    payout_id: int
+    subject_id: int
     attempt: int
     lost: bool
+
+    @property
+    def payout_id(self) -> int:
+        """The payout, for the errands of payouts."""
+        return self.subject_id
 
 
 @dataclass(frozen=True, slots=True)

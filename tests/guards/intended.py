@@ -11,7 +11,8 @@ APPEND_ONLY = frozenset(
         "accounts", "balance_queries", "collection_calls", "collection_paths", "collection_shortcodes", "currencies",
         "float_assertions", "idempotency_keys", "journal_entries", "ledgers", "loan_events", "loan_moves",
         "loan_products", "order_events", "payout_edges",
-        "payout_events", "payout_limits", "postings", "provider_references", "provider_tariffs", "receipt_events",
+        "payout_events", "payout_limits", "postings", "prompt_edges", "prompt_events", "provider_references",
+        "provider_tariffs", "receipt_events",
         "receipt_evidence", "receipt_moves", "reversal_links", "review_resolutions", "reviews",
         "vault_openings", "vault_retired_keys",
     }
@@ -33,6 +34,8 @@ KEPT = {
     "partners": "suspended_at",
     "payout_usage": "amount count",
     "payouts": "completed_at failure_code failure_text provider_charge receipt state updated_at version",
+    "prompts": "checkout_index checkout_sealed failure_code failure_text receipt_id state told_paid_at updated_at "
+    "version",
     "provider_tokens": "app sealed usable_until",
     "receipts": "allocated returned returning_now suspended unallocated updated_at version",
     "rail_stops": "resumed_at resumed_by",
@@ -43,7 +46,7 @@ KEPT = {
 }
 
 # Made by migrations alone: the application only reads them.
-SEALED = frozenset({"alembic_version", "currencies", "payout_edges", "receipt_moves", "loan_moves"})
+SEALED = frozenset({"alembic_version", "currencies", "payout_edges", "prompt_edges", "receipt_moves", "loan_moves"})
 # Inserted without this column, which the database fills in.
 NOT_GIVEN = {"payout_events": {"xid"}}
 # What the reader sees of tables that hold secrets; of every other it sees all.

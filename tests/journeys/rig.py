@@ -67,6 +67,7 @@ class Rig(Shop):
     rail: ObservedRail
     sandbox: SandboxServer
     dispatcher: Dispatcher
+    prompter: Dispatcher
     inbound: Inbound
     public_url: str
     sandbox_url: str
@@ -78,7 +79,7 @@ class Rig(Shop):
     async def work_until_quiet(self) -> None:
         """Dispatches and judges until no instruction is due, no callback is on its way and none awaits judgement."""
         while True:
-            sent = await self.dispatcher.step()
+            sent = await self.dispatcher.step() + await self.prompter.step()
             await self.sandbox.idle()
             judged = await self.inbound.step(limit=100)
             if not sent and not judged:
@@ -198,6 +199,7 @@ async def open_rig(
             rail=rail,
             sandbox=sandbox,
             dispatcher=application.dispatcher(public_url=public_url),
+            prompter=application.prompter(public_url=public_url),
             inbound=inbound,
             public_url=public_url,
             sandbox_url=base_url,

@@ -4,6 +4,7 @@ forged moves nothing."""
 from __future__ import annotations
 
 from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from datetime import timedelta
 from functools import partial
@@ -88,16 +89,23 @@ class Market:
         return await self.receipts()
 
 
-@pytest.fixture
-async def market(engine: AsyncEngine) -> AsyncIterator[Market]:
+@asynccontextmanager
+async def open_market(rig: Rig) -> AsyncIterator[Market]:
     """Open, registered, and asked before each payment."""
-    async with open_rig(engine) as rig, httpx.AsyncClient(base_url=rig.sandbox_url, trust_env=False) as control:
+    async with httpx.AsyncClient(base_url=rig.sandbox_url, trust_env=False) as control:
         opening = partial(shortcodes.open_shortcode, ledger=rig.ledger, shortcode=PAYBILL, ids=rig.ids, now=rig.now())
         await run(rig.engine, opening)
         recovery = rig.application.recovery(public_url=rig.public_url)
         assert await recovery.register(rig.ledger, PAYBILL, nominated=Msisdn("254700000001")) == Registered()
         (await control.post("/sandbox/c2b", json={"external_validation": True})).raise_for_status()
         yield Market(rig, control)
+
+
+@pytest.fixture
+async def market(engine: AsyncEngine) -> AsyncIterator[Market]:
+    """A market in a ledger of its own."""
+    async with open_rig(engine) as rig, open_market(rig) as opened:
+        yield opened
 
 
 async def test_a_customer_pays_an_order_with_what_they_typed(market: Market) -> None:

@@ -22,6 +22,7 @@ from adapters.daraja.session import DarajaSession
 from adapters.dispatch import Dispatcher, DispatchSettings, Errand
 from adapters.inbound import Inbound
 from adapters.inquiry import Inquiry
+from adapters.prompt_judging import PromptJudge
 from adapters.provider import PayoutRail
 from adapters.receiving import CollectionJudge
 from adapters.resubmission import Resubmission
@@ -37,6 +38,7 @@ from ledger.outbox import queue
 from ledger.outcomes import OutcomeRecorder
 from ledger.parties import PartyKeys
 from ledger.payouts.limits import RailLimits
+from ledger.prompts import PromptRecorder
 from ledger.receiving import ReceiptRecorder, open_recorder
 from ledger.sealing import Sealer
 from ledger.webhooks.deliveries import RetryPolicy
@@ -122,7 +124,9 @@ class Process:
                 party_keys=keys,
                 sealer=sealer,
                 recorder=self.recorder,
-                collections=CollectionJudge(rails={}, recorder=self._receipt_recorder()),
+                collections=CollectionJudge(
+                    rails={}, recorder=self._receipt_recorder(), prompts=self._prompt_judge(keys)
+                ),
                 confirm_above=CONFIRM_ABOVE if self.surroundings.options.confirms else None,
                 **shared,
             ),
@@ -134,6 +138,12 @@ class Process:
             ),
             "deliverer": self._deliverer(shared),
         }
+
+    def _prompt_judge(self, keys: PartyKeys) -> PromptJudge:
+        recorder = PromptRecorder(
+            receipts=self._receipt_recorder(), keys=ReceiptKeys(SECRET), party_keys=keys, ids=self.ids
+        )
+        return PromptJudge(rails={}, recorder=recorder)
 
     def _receipt_recorder(self) -> ReceiptRecorder:
         return open_recorder(keys=ReceiptKeys(SECRET), directory=self.directory, ids=self.ids)

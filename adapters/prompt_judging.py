@@ -1,0 +1,98 @@
+"""Messages on the paths of prompts: read, compared with what was asked for, and recorded.
+
+A prompt's callback echoes nothing of ours: it is believed under the id that the answer to our request named. Until that
+answer is there the message waits; where it never comes, the message proves nothing and gives an id to ask by."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import TypeAlias
+
+from adapters.collecting import DeclaredCollections, PromptCallback
+from adapters.judging import ACTOR, RESTS, verdict_on
+from adapters.provider import CallbackUnreadable
+from ledger.collections import prompting
+from ledger.collections.prompt import Standing, State
+from ledger.collections.prompting import Prompt, may_be_payer
+from ledger.database import Driver
+from ledger.journal.books import Ledger
+from ledger.outbox.collecting import PromptPaid, PromptPending
+from ledger.outbox.inbox import Message, Verdict
+from ledger.prompts import Learned, PromptRecorder, Report
+
+_Read: TypeAlias = "Report | Verdict | None"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PromptJudge:
+    """Judges messages on the paths of prompts."""
+
+    rails: Mapping[str, DeclaredCollections]
+    recorder: PromptRecorder
+
+    async def judge(
+        self, session: Driver, ledger: Ledger, messages: Sequence[Message], *, now: datetime
+    ) -> list[tuple[Message, Verdict]]:
+        """Records what was told as one set; the messages that were about prompts, but for those that must wait, with
+        what became of each."""
+        if not messages:
+            return []
+        asked = await prompting.find_asked(
+            session, ledger_id=ledger.id, token_hashes=[message.token_hash for message in messages]
+        )
+        prompts = await prompting.read_prompts(session, ledger_id=ledger.id, prompt_ids=set(asked.values()))
+        verdicts: list[tuple[Message, Verdict]] = []
+        told: list[tuple[Message, Report]] = []
+        for message in messages:
+            prompt = prompts.get(asked.get(message.token_hash, 0))
+            if prompt is None or prompt.rail != message.rail or message.rail not in self.rails:
+                continue
+            read = self._read(message, prompt, ledger)
+            if isinstance(read, Verdict):
+                verdicts.append((message, read))
+            elif read is not None:
+                told.append((message, read))
+        results = await self.recorder.record(session, ledger=ledger, reports=[one for _, one in told], now=now)
+        return verdicts + [
+            (message, _conclude(message, result)) for (message, _), result in zip(told, results, strict=True)
+        ]
+
+    def _read(self, message: Message, prompt: Prompt, ledger: Ledger) -> _Read:
+        read = self.rails[prompt.rail].read_prompt_callback(message.raw)
+        if isinstance(read, CallbackUnreadable):
+            return verdict_on(message, "unreadable", read.reason, None)
+        if prompt.checkout_index is None:
+            if message.tries < len(RESTS):
+                return None
+            return Report(prompt.id, Learned(read.checkout), ACTOR, message.id)
+        mismatch = self._find_mismatch(read, prompt, ledger)
+        if mismatch is not None:
+            return verdict_on(message, "mismatch", mismatch, None)
+        if isinstance(read.outcome, PromptPending):
+            return verdict_on(message, "pending", "it says nothing final", None)
+        return Report(prompt.id, read.outcome, ACTOR, message.id)
+
+    def _find_mismatch(self, read: PromptCallback, prompt: Prompt, ledger: Ledger) -> str | None:
+        if self.recorder.keys.index_checkout(read.checkout, ledger_id=ledger.id) != prompt.checkout_index:
+            return "it names another prompt than its path"
+        received = read.outcome.received if isinstance(read.outcome, PromptPaid) else None
+        if received is None:
+            return None
+        if received.amount != prompt.amount:
+            return f"it says {received.amount}, we asked for {prompt.amount}"
+        is_payer = may_be_payer(
+            received.payer,
+            index=prompt.payer_index,
+            shown=prompt.payer_shown,
+            keys=self.recorder.keys,
+            ledger_id=ledger.id,
+        )
+        return None if is_payer else "it names another payer"
+
+
+def _conclude(message: Message, result: State | Standing) -> Verdict:
+    if isinstance(result, State):
+        return verdict_on(message, "applied", result.value, None)
+    return verdict_on(message, result.value, None, None)
