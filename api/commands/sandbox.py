@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-import asyncio
 from typing import Annotated
 
 import typer
+import uvloop
 
 from adapters.sandbox.server import serve
 from adapters.sandbox.settings import SandboxSettings
@@ -23,8 +23,6 @@ def run(
     host, port = parse_address(listen, field="listen")
     out = console()
     try:
-        asyncio.run(
-            serve(host, port, settings=SandboxSettings(), announce=lambda line: out.print(line, soft_wrap=True))
-        )
+        uvloop.run(serve(host, port, settings=SandboxSettings(), announce=lambda line: out.print(line, soft_wrap=True)))
     except OSError as error:
         raise AddressUnavailable(f"cannot listen on {listen}: {error.strerror}") from error

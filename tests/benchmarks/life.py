@@ -21,7 +21,7 @@ from tests.benchmarks.plain_http import Caller, open_caller, receiving
 from tests.journeys.messages import result
 from tests.ledger.payouts.shop import PAYEE
 
-IN_FLIGHT = 512
+IN_FLIGHT = 256
 CALLBACKS_IN_FLIGHT = 64
 PER_SECOND = 100
 CALL_SECONDS_MAX, LIFE_SECONDS_MAX = 30.0, 120.0
@@ -34,12 +34,11 @@ class LifePlan:
 
     rounds: int
     seconds: float
-    ramp_seconds: float
     callbacks: int
 
 
-FULL = LifePlan(rounds=3, seconds=10.0, ramp_seconds=3.0, callbacks=4_000)
-QUICK = LifePlan(rounds=1, seconds=1.0, ramp_seconds=0.5, callbacks=500)
+FULL = LifePlan(rounds=3, seconds=10.0, callbacks=3_000)
+QUICK = LifePlan(rounds=1, seconds=1.0, callbacks=500)
 
 
 @dataclass(slots=True)
@@ -125,24 +124,23 @@ class Living:
         return told
 
     async def live(self) -> Sample:
-        """As many lives at once as may be in flight; counted are those that end within the round's seconds."""
-        ends: list[tuple[float, float]] = []
-        until = perf_counter() + self.plan.ramp_seconds + self.plan.seconds
+        """As many lives at once as may be in flight; the time ends with the last webhook."""
+        call_seconds: list[float] = []
+        before, started = self.rig.processor_seconds(), perf_counter()
+        until = started + self.plan.seconds
 
         async def caller() -> None:
             while (began := perf_counter()) < until:
                 ended = await asyncio.wait_for(await self.request(), LIFE_SECONDS_MAX)
-                ends.append((ended, ended - began))
+                call_seconds.append(ended - began)
 
-        callers = asyncio.gather(*(caller() for _ in range(IN_FLIGHT)))
-        await asyncio.sleep(self.plan.ramp_seconds)
-        before, started = self.rig.processor_seconds(), perf_counter()
-        await asyncio.sleep(max(0.0, until - started))
-        after, stopped = self.rig.processor_seconds(), perf_counter()
-        await callers
-        counted = [taken for ended, taken in ends if started <= ended < stopped]
+        await asyncio.gather(*(caller() for _ in range(IN_FLIGHT)))
+        return self._sample(call_seconds, before, started)
+
+    def _sample(self, call_seconds: list[float], before: Mapping[str, float], started: float) -> Sample:
+        after, elapsed = self.rig.processor_seconds(), perf_counter() - started
         used = {part: after[part] - before[part] for part in after}
-        return Sample(items=len(counted), seconds=stopped - started, call_seconds=counted, processor_seconds=used)
+        return Sample(items=len(call_seconds), seconds=elapsed, call_seconds=call_seconds, processor_seconds=used)
 
     async def redeem(self) -> Sample:
         """Requests at an even pace, whether or not those before were answered; their lives go on behind them."""
@@ -177,12 +175,11 @@ class Living:
         await asyncio.gather(*map(call, callers))
         while not await stock.all_judged():  # noqa: ASYNC110  (the worker is another process)
             await asyncio.sleep(POLL_SECONDS)
-        after, stopped = self.rig.processor_seconds(), perf_counter()
+        sample = self._sample(call_seconds, before, started)
         for caller in callers:
             caller.close()
         self.tally.called_back += len(taken)
-        used = {part: after[part] - before[part] for part in after}
-        return Sample(items=len(taken), seconds=stopped - started, call_seconds=call_seconds, processor_seconds=used)
+        return sample
 
 
 def _result(reference: str) -> bytes:

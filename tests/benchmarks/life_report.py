@@ -12,11 +12,11 @@ _METHOD = """\
 PostgreSQL, each role of the service (`daftari serve --role grpc`, `http`, `worker`: one process each), the sandbox
 (`daftari sandbox`) and the client, which is the partner with its receiver of webhooks, are processes of one machine and
 share its cores. A life is RequestPayout over gRPC, the call to the provider, its callback, the settlement, and the
-webhook, each over real sockets; {in_flight} are in flight. Callbacks are true results of payouts taken in before,
-{callbacks} at once over {callers} connections, until the last of them is settled. Redemptions are RequestPayout at
-{pace} a second whether or not those before were answered, their lives going on behind them. Settings other than the
-shipped: {settings}. Measured {rounds} times, in turns, lives and redemptions for {seconds:g} s; figures are medians of
-the rounds."""
+webhook, each over real sockets; {in_flight} are in flight, and a round ends with its last webhook. Callbacks are true
+results of payouts taken in before, {callbacks} at once over {callers} connections, until the last of them is settled.
+Redemptions are RequestPayout at {pace} a second whether or not those before were answered, their lives going on behind
+them. Settings other than the shipped: {settings}. Measured {rounds} times, in turns, lives and redemptions for
+{seconds:g} s; figures are medians of the rounds."""
 _REACHED_NOTE = """\
 Milliseconds: of a life from the request to the arrival of its webhook, of a callback to its answer, of a redemption
 from the moment when the call was to begin to its answer."""
