@@ -17,6 +17,7 @@ from ledger.ids import IdSource
 from ledger.journal.accounts import AccountDirectory
 from ledger.journal.books import Ledger
 from ledger.journal.entry import Source
+from ledger.loans import disbursing
 from ledger.money import Money
 from ledger.outbox import queue
 from ledger.outbox.instruction import Acknowledged, Blame, Failed, OutcomeUnknown, Rejected, Settled
@@ -301,10 +302,12 @@ async def _apply(
     if not steps:
         return
     moving = [step for step in steps if step.move.effect is not Effect.NONE]
+    loans = await disbursing.lock_loans_of(driver, ledger, steps)
     if moving:
         await post_steps(driver, ledger, moving, directory, ids, now)
     changes = [_change(step, now) for step in steps if _moves(step)]
     await writing.write_changes(driver, ledger_id=ledger.id, changes=changes, now=now)
+    await disbursing.follow_payouts(driver, ledger, steps, loans, directory=directory, ids=ids, now=now)
     submitted = [step.payout.id for step in steps if _state_after(step) not in (State.RESERVED, State.SUBMITTING)]
     await queue.complete(driver, ledger_id=ledger.id, payout_ids=submitted, now=now)
     # A person's decision closes its own case; evidence closes the cases that waited for it.

@@ -29,6 +29,9 @@ from ledger.journal.accounts import AccountDirectory
 from ledger.journal.books import Ledger
 from ledger.journal.decide import Refused
 from ledger.journal.entry import Source
+from ledger.loans.accruing import DayWorker
+from ledger.loans.allocating import LoanAllocator
+from ledger.loans.posting import Poster
 from ledger.money import Money
 from ledger.outbox.collecting import Channel
 from ledger.payouts import reviews
@@ -219,7 +222,11 @@ def open_recorder(*, keys: ReceiptKeys, directory: AccountDirectory, ids: IdSour
         booker=Booker(keys=keys, directory=directory, ids=ids),
         allocating=Allocating(
             bookkeeper=Bookkeeper(directory=directory, ids=ids),
-            allocators={TargetKind.ACCOUNT: AccountAllocator(), TargetKind.ORDER: OrderAllocator()},
+            allocators={
+                TargetKind.ACCOUNT: AccountAllocator(),
+                TargetKind.ORDER: OrderAllocator(),
+                TargetKind.LOAN: LoanAllocator(days=DayWorker(poster=Poster(directory=directory, ids=ids))),
+            },
         ),
     )
 

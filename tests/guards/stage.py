@@ -43,9 +43,9 @@ NOW = "2026-11-20 09:00:00+00"
 _POST = """
 WITH headers AS (
     INSERT INTO public.journal_entries (ledger_id, id, kind, subject_kind, subject_id, occurrence, effective_at,
-        recorded_at, business_date, posting_count, reverses_id, source, actor, reference, xid)
+        recorded_at, business_date, posting_count, reverses_id, source, actor, reference, facts, xid)
     SELECT ledger_id, id, kind, subject_kind, subject_id, coalesce(occurrence, id), effective_at,
-        recorded_at, business_date, posting_count, reverses_id, source, actor, reference,
+        recorded_at, business_date, posting_count, reverses_id, source, actor, reference, facts,
         coalesce(xid, pg_current_xact_id())
     FROM jsonb_populate_recordset(NULL::public.journal_entries, %(headers)s)
 ), lines AS (
@@ -60,7 +60,7 @@ _TABLES: tuple[LiteralString, ...] = (
     "ledgers", "accounts", "account_balances", "account_days", "journal_entries", "postings", "reversal_links",
     "idempotency_keys", "partners", "parties", "payouts", "payout_events", "provider_references", "instructions",
     "attempts", "inbox", "reviews", "receipts", "receipt_events", "allocations", "orders", "order_events",
-    "collection_references",
+    "collection_references", "loan_products", "loans", "loan_events",
 )  # fmt: skip
 
 

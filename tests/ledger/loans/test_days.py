@@ -1,0 +1,60 @@
+"""The work of days on real books: each day once, those left out made up for, penalties up to their cap."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from datetime import timedelta
+
+import pytest
+
+from ledger.loans.accrual import interest_before
+from ledger.loans.terms import DailyPenalty
+from tests.ledger.loans.lending import TERMS, Lending
+
+
+async def test_each_day_is_worked_once_and_those_left_out_are_made_up_for(lending: Lending) -> None:
+    daily, late = await lending.active_loan(), await lending.active_loan()
+    first = await lending.loan(daily)
+
+    for _ in range(5):
+        await lending.pass_days(1)
+    again = await lending.work()
+    left_out = await lending.loan(late)
+
+    days = await lending.shop.rows(
+        "SELECT subject_id, business_date FROM journal_entries WHERE ledger_id = :ledger AND kind = "
+        "'loan.interest_accrued' AND facts ->> 'loan' = :loan ORDER BY id",
+        loan=first.public_id,
+    )
+    assert again == 0
+    assert left_out.worked_before == (await lending.loan(daily)).worked_before
+    assert first.starts_on is not None
+    assert [day for _, day in days] == [first.starts_on + timedelta(days=number) for number in range(5)]
+
+
+@pytest.mark.parametrize("days", [1, 31])
+async def test_days_come_to_the_same_however_they_are_worked(lending: Lending, days: int) -> None:
+    loan_id = await lending.active_loan(minor_units=1_234_500)
+
+    for _ in range(31 // days):
+        await lending.pass_days(days)
+
+    loan = await lending.loan(loan_id)
+    earned = interest_before(loan.schedule, loan.worked)
+    assert (await lending.standing(loan_id)).outstanding.interest == earned.minor_units > 0
+
+
+async def test_what_stays_unpaid_past_its_grace_is_charged_a_penalty_up_to_the_cap(lending: Lending) -> None:
+    terms = replace(TERMS, instalments=1, grace_days=2, penalty=DailyPenalty(100, 500))
+    await lending.product(terms, code="chelewa")
+    loan_id = await lending.active_loan(minor_units=1_000_000, product="chelewa")
+
+    await lending.pass_days(30 + 2)
+    in_grace = (await lending.standing(loan_id)).outstanding.penalty
+    await lending.pass_days(2)
+    first = (await lending.standing(loan_id)).outstanding.penalty
+    await lending.pass_days(60)
+
+    assert (in_grace, first) == (0, 10_000)
+    assert (await lending.loan(loan_id)).penalties_charged == 50_000
+    assert await lending.shop.balance("income.penalties") == 50_000
