@@ -32,6 +32,13 @@ class Permission(enum.Enum):
     PAYERS_REVEAL = "payers.reveal"
     ORDERS_READ = "orders.read"
     ORDERS_MANAGE = "orders.manage"
+    LOANS_READ = "loans.read"
+    LOANS_REQUEST = "loans.request"
+    LOANS_APPROVE = "loans.approve"
+    LOANS_DISBURSE = "loans.disburse"
+    LOANS_SERVICE = "loans.service"
+    LOANS_WRITE_OFF = "loans.write_off"
+    LOAN_PRODUCTS_MANAGE = "loan_products.manage"
     VAULT_LIST = "vault.list"
     VAULT_WRITE = "vault.write"
 
@@ -115,6 +122,27 @@ _BY_SERVICE: Mapping[str, Mapping[str, Permission]] = {
     },
     "daftari.v1.ReviewCommandService": {"ResolveReview": Permission.REVIEWS_RESOLVE},
     "daftari.v1.ReviewQueryService": {
+    "daftari.v1.LoanCommandService": {
+        "CreateLoanProduct": Permission.LOAN_PRODUCTS_MANAGE,
+        "RequestLoan": Permission.LOANS_REQUEST,
+        "ApproveLoan": Permission.LOANS_APPROVE,
+        "RejectLoan": Permission.LOANS_APPROVE,
+        "CancelLoan": Permission.LOANS_REQUEST,
+        "DisburseLoan": Permission.LOANS_DISBURSE,
+        "RepayLoan": Permission.LOANS_SERVICE,
+        "SettleLoan": Permission.LOANS_SERVICE,
+        "ChargeLoan": Permission.LOANS_SERVICE,
+        "WriteOffLoan": Permission.LOANS_WRITE_OFF,
+    },
+    "daftari.v1.LoanQueryService": {
+        "ListLoanProducts": Permission.LOANS_READ,
+        "GetLoan": Permission.LOANS_READ,
+        "ListLoans": Permission.LOANS_READ,
+        "ListLoanEvents": Permission.LOANS_READ,
+        "ListLoanStatementLines": Permission.LOANS_READ,
+        "QuoteSettlement": Permission.LOANS_READ,
+        "ListLoanAges": Permission.LOANS_READ,
+    },
         "GetReview": Permission.REVIEWS_READ,
         "ListReviews": Permission.REVIEWS_READ,
     },

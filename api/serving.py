@@ -27,6 +27,7 @@ from api.roles import ALL_ROLES, Role
 from api.server import AddressUnavailable, GrpcServer, Tls, is_local
 from api.services.collections import collection_services
 from api.services.journal import journal_services
+from api.services.loans import loan_services
 from api.services.partners import partner_services
 from api.services.payout_commands import PayoutRequester
 from api.services.payouts import open_requester, payout_services
@@ -38,6 +39,7 @@ from api.worker import Worker
 from ledger import partners
 from ledger.database import transaction
 from ledger.errors import TextInvalid
+from ledger.loans.settling import LoanCounter
 
 log = structlog.get_logger(__name__)
 
@@ -180,6 +182,12 @@ class Service:
         services += payout_services(shared.core, requester=shared.requester, party_keys=application.party_keys)
         services += collection_services(
             shared.core, recorder=application.receipt_recorder, keys=application.receipt_keys
+        )
+        services += loan_services(
+            shared.core,
+            desk=application.loan_desk,
+            disburser=application.loan_disburser,
+            counter=LoanCounter(days=application.loan_days),
         )
         services += partner_services(shared.core)
         services += review_services(shared.core, recorder=application.recorder)

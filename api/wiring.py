@@ -20,6 +20,7 @@ from adapters.dispatch import Desk, Dispatcher, DispatchSettings, Errand, fresh_
 from adapters.egress import Egress, EgressLimits, EgressRules, SystemResolver
 from adapters.inbound import Inbound
 from adapters.inquiry import Inquiry
+from adapters.loan_days import LoanWatch
 from adapters.prompt_judging import PromptJudge
 from adapters.prompting import PromptQuestions, PromptSubmission
 from adapters.provider import DeclaredRail, PayoutRail
@@ -42,6 +43,10 @@ from ledger.collections.reference import ReceiptKeys
 from ledger.database import transaction
 from ledger.ids import IdSource
 from ledger.journal.accounts import AccountDirectory
+from ledger.loans.accruing import DayWorker
+from ledger.loans.commands import LoanDesk
+from ledger.loans.disbursing import Disburser
+from ledger.loans.posting import Poster
 from ledger.outbox import prompt_queue, queue
 from ledger.outcomes import OutcomeRecorder
 from ledger.parties import PartyKeys
@@ -134,6 +139,21 @@ class Application:
         """What the running rails can ask a phone for."""
         declared = {name: rail.collection_capabilities for name, rail in self.collections.items()}
         return {name: PromptRules(one.prompt_limits, one.account_reference_max) for name, one in declared.items()}
+
+    @property
+    def loan_days(self) -> DayWorker:
+        """Does the work of days of loans."""
+        return DayWorker(poster=Poster(directory=self.directory, ids=self.ids))
+
+    @property
+    def loan_desk(self) -> LoanDesk:
+        """Takes what is asked of loans before they exist."""
+        return LoanDesk(ids=self.ids, receipt_keys=self.receipt_keys, party_keys=self.party_keys)
+
+    @property
+    def loan_disburser(self) -> Disburser:
+        """Pays loans out."""
+        return Disburser(poster=self.loan_days.poster, party_keys=self.party_keys, limits=self.payout_limits)
 
     def questions(self) -> Questions:
         """Answers what providers ask before a payment."""
@@ -235,6 +255,10 @@ class WorkerApplication(Application):
             public_url=public_url.rstrip("/"),
             interval=timedelta(seconds=self.settings.receipt_list_seconds),
         )
+
+    def loan_watch(self) -> LoanWatch:
+        """Does the work of days, day by day."""
+        return LoanWatch(engine=self.engine, days=self.loan_days, now=self.now)
 
     def waiting_watch(self) -> WaitingWatch:
         """Ends the waiting of receipts and orders."""

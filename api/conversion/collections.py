@@ -9,6 +9,7 @@ from daftari.v1 import collections_pb2 as pb
 
 from api.conversion.entries import entry_id_text
 from api.conversion.fields import located
+from api.conversion.loan_terms import loan_id_of
 from api.conversion.money import money_message, money_of
 from api.conversion.times import moment_of, timestamp_of
 from ledger.collections.allocation import Target, TargetKind
@@ -22,6 +23,7 @@ from ledger.collections.shortcodes import Shortcode
 from ledger.errors import ChoiceInvalid, LedgerError, OrderNotFound, ReceiptNotFound
 from ledger.idempotency import KeyClaim, claim
 from ledger.ids import decode, encode
+from ledger.loans.writing import PREFIX as LOAN_PREFIX
 from ledger.money import Money
 from ledger.partners import Partner
 
@@ -82,12 +84,14 @@ def shortcode_message(shortcode: Shortcode) -> pb.CollectionShortcode:
 
 
 def target_of(message: pb.AllocationTarget) -> Target:
-    """Whom money is to go to. Raises ChoiceInvalid, OrderNotFound."""
+    """Whom money is to go to. Raises ChoiceInvalid, OrderNotFound, LoanNotFound."""
     match message.WhichOneof("target"):
         case "account":
             return Target(TargetKind.ACCOUNT, message.account)
         case "order_id":
             return Target(TargetKind.ORDER, str(order_id_of(message.order_id, field="target.order_id")))
+        case "loan_id":
+            return Target(TargetKind.LOAN, str(loan_id_of(message.loan_id, field="target.loan_id")))
         case _:
             raise ChoiceInvalid("say whom the money goes to", field="target")
 
@@ -96,6 +100,8 @@ def target_message(target: Target) -> pb.AllocationTarget:
     """Whom money went to."""
     if target.kind is TargetKind.ORDER:
         return pb.AllocationTarget(order_id=encode(ORDER_PREFIX, int(target.id)))
+    if target.kind is TargetKind.LOAN:
+        return pb.AllocationTarget(loan_id=encode(LOAN_PREFIX, int(target.id)))
     return pb.AllocationTarget(account=target.id)
 
 

@@ -13,7 +13,16 @@ from copy import deepcopy
 from dataclasses import dataclass
 from typing import TypeAlias
 
-from daftari.v1 import collections_pb2, journal_pb2, partners_pb2, payouts_pb2, reviews_pb2, vault_pb2, webhooks_pb2
+from daftari.v1 import (
+    collections_pb2,
+    journal_pb2,
+    loans_pb2,
+    partners_pb2,
+    payouts_pb2,
+    reviews_pb2,
+    vault_pb2,
+    webhooks_pb2,
+)
 
 from ledger.errors import ChoiceInvalid, PageTokenInvalid
 
@@ -33,6 +42,11 @@ ListRequest: TypeAlias = (
     | collections_pb2.ListShortcodesRequest
     | collections_pb2.ListReceiptsRequest
     | collections_pb2.ListOrdersRequest
+    | loans_pb2.ListLoanProductsRequest
+    | loans_pb2.ListLoansRequest
+    | loans_pb2.ListLoanEventsRequest
+    | loans_pb2.ListLoanStatementLinesRequest
+    | loans_pb2.ListLoanAgesRequest
     | reviews_pb2.ListReviewsRequest
     | webhooks_pb2.ListWebhookEndpointsRequest
     | webhooks_pb2.ListWebhookDeliveriesRequest
