@@ -39,11 +39,13 @@ class Permission(enum.Enum):
     LOANS_SERVICE = "loans.service"
     LOANS_WRITE_OFF = "loans.write_off"
     LOAN_PRODUCTS_MANAGE = "loan_products.manage"
+    PROMPTS_REQUEST = "prompts.request"
+    PROMPTS_READ = "prompts.read"
     VAULT_LIST = "vault.list"
     VAULT_WRITE = "vault.write"
 
 
-# What a partner's key may do unless said otherwise: its own payouts, orders and webhooks, nothing of the books.
+# What a partner's key may do unless said otherwise: its own payouts, orders, prompts and webhooks, and no books.
 PARTNER_PERMISSIONS = (
     Permission.PAYOUTS_REQUEST,
     Permission.PAYOUTS_CANCEL,
@@ -51,6 +53,8 @@ PARTNER_PERMISSIONS = (
     Permission.PARTNERS_READ,
     Permission.ORDERS_READ,
     Permission.ORDERS_MANAGE,
+    Permission.PROMPTS_REQUEST,
+    Permission.PROMPTS_READ,
     Permission.WEBHOOKS_READ,
     Permission.WEBHOOKS_MANAGE,
 )
@@ -120,8 +124,6 @@ _BY_SERVICE: Mapping[str, Mapping[str, Permission]] = {
         "GetOrder": Permission.ORDERS_READ,
         "ListOrders": Permission.ORDERS_READ,
     },
-    "daftari.v1.ReviewCommandService": {"ResolveReview": Permission.REVIEWS_RESOLVE},
-    "daftari.v1.ReviewQueryService": {
     "daftari.v1.LoanCommandService": {
         "CreateLoanProduct": Permission.LOAN_PRODUCTS_MANAGE,
         "RequestLoan": Permission.LOANS_REQUEST,
@@ -143,6 +145,10 @@ _BY_SERVICE: Mapping[str, Mapping[str, Permission]] = {
         "QuoteSettlement": Permission.LOANS_READ,
         "ListLoanAges": Permission.LOANS_READ,
     },
+    "daftari.v1.PromptCommandService": {"RequestPrompt": Permission.PROMPTS_REQUEST},
+    "daftari.v1.PromptQueryService": {"GetPrompt": Permission.PROMPTS_READ},
+    "daftari.v1.ReviewCommandService": {"ResolveReview": Permission.REVIEWS_RESOLVE},
+    "daftari.v1.ReviewQueryService": {
         "GetReview": Permission.REVIEWS_READ,
         "ListReviews": Permission.REVIEWS_READ,
     },

@@ -31,6 +31,7 @@ from api.services.loans import loan_services
 from api.services.partners import partner_services
 from api.services.payout_commands import PayoutRequester
 from api.services.payouts import open_requester, payout_services
+from api.services.prompts import prompt_services
 from api.services.reviews import review_services
 from api.services.vault import vault_services
 from api.services.webhooks import webhook_services
@@ -189,6 +190,7 @@ class Service:
             disburser=application.loan_disburser,
             counter=LoanCounter(days=application.loan_days),
         )
+        services += prompt_services(shared.core, recorder=application.prompt_recorder, rules=application.prompt_rules)
         services += partner_services(shared.core)
         services += review_services(shared.core, recorder=application.recorder)
         services += vault_services(shared.core, writer=application.vault_writer)

@@ -25,6 +25,8 @@ from daftari.v1.payouts_pb2_grpc import PayoutCommandServiceStub, PayoutQuerySer
 from daftari.v1.reviews_pb2_grpc import ReviewCommandServiceStub, ReviewQueryServiceStub
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
+from adapters.collecting import CollectionRail
+from adapters.daraja.declared import DeclaredDarajaCollections
 from adapters.provider import Capabilities, PayoutRail
 from api.conversion.times import timestamp_of
 from api.profile import Profile
@@ -166,6 +168,7 @@ def application_of(shop: Shop, **settings: Any) -> ClockedApplication:
         settings=chosen,
         profile=profile,
         rails={"daraja": cast(PayoutRail, QuietRail())},
+        collections={"daraja": cast(CollectionRail, DeclaredDarajaCollections())},
         party_keys=PartyKeys(SECRET),
         sealer=SEALER,
         directory=shop.directory,

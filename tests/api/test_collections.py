@@ -33,11 +33,16 @@ if TYPE_CHECKING:
 async def office(engine: AsyncEngine) -> AsyncIterator[Office]:
     """A process over one shop whose shortcode collects."""
     async with open_office(engine) as opened:
-        shortcode = pb.CollectionShortcode(
-            provider="daraja", shortcode=SHORTCODE, currency="KES", landing_account=LANDING, accepts_unanswered=True
-        )
-        await commands(opened).OpenShortcode(pb.OpenShortcodeRequest(ledger=opened.ledger, shortcode=shortcode))
+        await open_shortcode(opened)
         yield opened
+
+
+async def open_shortcode(office: Office) -> None:
+    """Lets the shop's shortcode take money in."""
+    shortcode = pb.CollectionShortcode(
+        provider="daraja", shortcode=SHORTCODE, currency="KES", landing_account=LANDING, accepts_unanswered=True
+    )
+    await commands(office).OpenShortcode(pb.OpenShortcodeRequest(ledger=office.ledger, shortcode=shortcode))
 
 
 def commands(office: Office, key: str = "") -> CollectionCommandServiceAsyncStub:
