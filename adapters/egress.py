@@ -20,7 +20,7 @@ from urllib.parse import SplitResult, urlsplit
 
 import httpx
 
-from adapters.connections import KeepLimits, KeptConnections, PeerLeft
+from adapters.connections import KeepLimits, SpreadConnections
 from adapters.transport import USER_AGENT
 from ledger.errors import UrlRefused
 
@@ -31,8 +31,6 @@ Resolver: TypeAlias = Callable[[str, int], Awaitable[Sequence[str]]]
 URL_LENGTH_MAX = 2000
 # Lookups under way at once; a name server that hangs holds one of these, and its own call only.
 LOOKUPS_MAX = 64
-# A try into a connection that its receiver is closing would fail: shorter than what servers usually keep.
-IDLE_SECONDS = 1.0
 
 # Two labels at least, the last one starting with a letter: whatever else could be read as a number (127.1, 0x7f000001,
 # 2130706433, 017700000001) is no name.
@@ -161,27 +159,21 @@ class Egress:
         self._rules = rules
         self._limits = limits
         self._resolver = resolver
-        # Every call is judged anew; a connection kept is used again only for the name and the address it was made for.
+        # A connection is never kept: the next call is judged anew, and another name may share the address.
         self._client = httpx.AsyncClient(
-            transport=KeptConnections(limits=KeepLimits(connections_max=None, idle_seconds=IDLE_SECONDS), tls=tls),
+            transport=SpreadConnections(limits=KeepLimits(connections_max=None, idle_seconds=0.0), tls=tls),
             timeout=httpx.Timeout(limits.call_seconds, connect=limits.connect_seconds),
             follow_redirects=False,
             trust_env=False,
         )
 
     async def post(self, url: str, *, headers: Mapping[str, str], body: bytes) -> CallResult:
-        """Sends once, and once more where a kept connection turns out to have been left. Never raises for what the URL,
-        the network or the receiver does."""
+        """Sends once. Never raises for what the URL, the network or the receiver does."""
         try:
             async with asyncio.timeout(self._limits.call_seconds):
                 target = check_url(url, rules=self._rules)
                 address = await self._resolve(target)
-                request = _request(self._client, target, address, headers, body)
-                try:
-                    return await self._send(request)
-                except PeerLeft:  # tries are made again under the same id anyway, so this one is, at once
-                    request.extensions["fresh"] = True
-                    return await self._send(request)
+                return await self._send(_request(self._client, target, address, headers, body))
         except UrlRefused as refusal:
             return Unanswered(f"refused: {refusal.message}")
         except TimeoutError:
@@ -269,7 +261,7 @@ def _request(
     return client.build_request(
         "POST",
         httpx.URL(f"{target.scheme}://{pinned}:{target.port}{target.path}"),
-        headers={**headers, "Host": target.authority, "User-Agent": USER_AGENT},
+        headers={**headers, "Host": target.authority, "User-Agent": USER_AGENT, "Connection": "close"},
         content=body,
         extensions={"sni_hostname": target.host},
     )
