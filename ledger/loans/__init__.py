@@ -1,1 +1,1 @@
-"""Loans: terms, schedules, what accrues, who gets what of a repayment, and the entries of it all. Pure."""
+"""Loans: terms and schedules, what accrues, who gets what of a repayment, and a loan's life from request to end."""

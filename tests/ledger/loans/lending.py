@@ -19,6 +19,7 @@ from ledger.collections.allocation import Target
 from ledger.database import Driver, driver, run
 from ledger.idempotency import claim
 from ledger.ids import encode
+from ledger.journal import accounts, chart
 from ledger.journal.entry import JournalEntry, Source, credit, debit
 from ledger.loans import commands, products
 from ledger.loans.accruing import DayWorker
@@ -310,7 +311,15 @@ class Lending:
         return await self.with_session(command)
 
     async def fund(self, path: str, minor_units: int) -> None:
-        """Puts money into a wallet."""
+        """Puts money into a wallet, opened if need be."""
+        specs = chart.customer_accounts(customer=path.removeprefix("liab.wallet."), currency="KES")
+
+        async def opened(connection: AsyncConnection) -> None:
+            await accounts.open_accounts(
+                connection, ledger_id=self.shop.ledger.id, specs=specs, ids=self.shop.ids, now=self.shop.now()
+            )
+
+        await self.run(opened)
         money = Money("KES", minor_units)
         lines = (debit("asset.bank.main", money), credit(path, money))
         await self.shop.post(
