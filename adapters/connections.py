@@ -66,7 +66,7 @@ def _sizes(connections_max: int | None) -> list[int | None]:
     if connections_max is None:
         return [None] * POOLS
     whole, rest = divmod(connections_max, PER_POOL)
-    return [PER_POOL] * whole + ([rest] if rest else [])
+    return [*([PER_POOL] * whole), *([rest] if rest else [])]
 
 
 def _limits_of(size: int | None, idle_seconds: float) -> httpx.Limits:

@@ -118,7 +118,7 @@ class JournalMachine(RuleBasedStateMachine):
         """Keys that have their answer: as they were, and with other content, beside something new."""
         key, number = data.draw(st.sampled_from(sorted(self.model.keys.values(), key=lambda pair: pair[1])))
         entry = self.model.entries[number]
-        other = replace(key, request_hash=bytes(16))
+        other = key._replace(request_hash=bytes(16))
         self._post([PostRequest(entry, "tests", key), PostRequest(entry, "tests", other), PostRequest(entry, "tests")])
 
     def _post(self, requests: list[PostRequest]) -> None:

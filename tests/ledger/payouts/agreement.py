@@ -62,7 +62,8 @@ WITH stands AS (
         FROM partners AS r LEFT JOIN stands AS s ON s.ledger_id = r.ledger_id AND s.partner_id = r.id
         WHERE r.ledger_id = :ledger GROUP BY r.code
     UNION ALL SELECT r.code, -sum(l.amount)
-        FROM partners AS r JOIN late AS l ON l.partner_id = r.id AND l.decided = 'payout.late_charged' AND l.funding IS NULL
+        FROM partners AS r
+        JOIN late AS l ON l.partner_id = r.id AND l.decided = 'payout.late_charged' AND l.funding IS NULL
         WHERE r.ledger_id = :ledger GROUP BY r.code
 ), expected AS (
     SELECT whose, sum(coalesce(units, 0)) AS units FROM expectations GROUP BY whose
