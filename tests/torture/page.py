@@ -14,7 +14,8 @@ from tests.torture.races import RacesTold
 _HEAD = """\
 Printed by `make torture`, which is `python -m tests.torture --report docs/simulation/torture.md`; with `--only` and a
 part it makes that part anew. Nothing here is mocked: PostgreSQL, processes, connections and threads are real. Times are
-those of the machine it ran on, and of whatever else that did meanwhile.
+those of the machine it ran on, and of whatever else that did meanwhile. What the search found wrong in the
+product, and is right now, stands in `tests/lifecycle/test_found_by_the_search.py`.
 """
 _FIGURES = "| what | figure |\n|---|---:|"
 
