@@ -36,7 +36,7 @@ from ledger.loans.terms import (
 )
 from tests.ledger.loans.lending import BORROWER, LENDER, TERMS, Lending, open_lending
 
-LIVES = 10_000 if settings.get_current_profile_name() == "thorough" else 300
+LIVES = 10_000 if settings.get_current_profile_name() == "thorough" else 60
 PER_LEDGER, STEPS_MAX = 50, 7
 WALLET, LENDERS = f"liab.wallet.{BORROWER}", f"liab.wallet.{LENDER}"
 # A repayment's lines beside its debit, memorandum accounts apart, make up the payment: what does not is in the answer.
