@@ -7,11 +7,10 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from datetime import datetime
-from typing import assert_never
+from typing import Protocol, assert_never
 
 from adapters.collecting import DeclaredCollections
 from adapters.judging import verdict_on
-from adapters.prompt_judging import PromptJudge
 from adapters.provider import CallbackUnreadable
 from ledger.collections.booking import Booked, BookResult, Contradiction, NotOurs, Told, ToldBefore
 from ledger.collections.shortcodes import Path, find_paths
@@ -25,15 +24,25 @@ ACTOR = "daftari.inbound"
 CONFIRMATION, VALIDATION = "confirmation", "validation"
 
 
+class Judge(Protocol):
+    """Judges messages on the paths of one kind of call."""
+
+    async def judge(
+        self, session: Driver, ledger: Ledger, messages: Sequence[Message], *, now: datetime
+    ) -> list[tuple[Message, Verdict]]:
+        """The messages that are its business and can be judged, with what became of each."""
+
+
 class CollectionJudge:
-    """Judges messages on the paths of shortcodes and of prompts; those on other paths are not its business."""
+    """Judges messages on the paths of shortcodes, and by `judges` those on the paths of calls about money in; those on
+    other paths are not its business."""
 
     def __init__(
-        self, *, rails: Mapping[str, DeclaredCollections], recorder: ReceiptRecorder, prompts: PromptJudge
+        self, *, rails: Mapping[str, DeclaredCollections], recorder: ReceiptRecorder, judges: Sequence[Judge]
     ) -> None:
         self._rails = rails
         self._recorder = recorder
-        self._prompts = prompts
+        self._judges = judges
 
     async def judge(
         self, session: Driver, ledger: Ledger, messages: Sequence[Message], *, now: datetime
@@ -56,7 +65,8 @@ class CollectionJudge:
         results = await self._recorder.record(session, ledger=ledger, told=[one for _, one in told], now=now)
         booked = [(message, _conclude(message, result)) for (message, _), result in zip(told, results, strict=True)]
         others = [message for message in messages if message.token_hash not in paths]
-        return verdicts + booked + await self._prompts.judge(session, ledger, others, now=now)
+        asked = [answer for judge in self._judges for answer in await judge.judge(session, ledger, others, now=now)]
+        return verdicts + booked + asked
 
     def _read(self, message: Message, path: Path) -> Received | Verdict:
         if path.kind != message.kind:

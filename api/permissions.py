@@ -29,6 +29,7 @@ class Permission(enum.Enum):
     COLLECTIONS_READ = "collections.read"
     COLLECTIONS_MANAGE = "collections.manage"
     RECEIPTS_ALLOCATE = "receipts.allocate"
+    RECEIPTS_RETURN = "receipts.return"
     PAYERS_REVEAL = "payers.reveal"
     ORDERS_READ = "orders.read"
     ORDERS_MANAGE = "orders.manage"
@@ -147,6 +148,8 @@ _BY_SERVICE: Mapping[str, Mapping[str, Permission]] = {
     },
     "daftari.v1.PromptCommandService": {"RequestPrompt": Permission.PROMPTS_REQUEST},
     "daftari.v1.PromptQueryService": {"GetPrompt": Permission.PROMPTS_READ},
+    "daftari.v1.ReturnCommandService": {"RequestReturn": Permission.RECEIPTS_RETURN},
+    "daftari.v1.ReturnQueryService": {"GetReturn": Permission.COLLECTIONS_READ},
     "daftari.v1.ReviewCommandService": {"ResolveReview": Permission.REVIEWS_RESOLVE},
     "daftari.v1.ReviewQueryService": {
         "GetReview": Permission.REVIEWS_READ,

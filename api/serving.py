@@ -32,6 +32,7 @@ from api.services.partners import partner_services
 from api.services.payout_commands import PayoutRequester
 from api.services.payouts import open_requester, payout_services
 from api.services.prompts import prompt_services
+from api.services.returns import return_services
 from api.services.reviews import review_services
 from api.services.vault import vault_services
 from api.services.webhooks import webhook_services
@@ -191,6 +192,7 @@ class Service:
             counter=LoanCounter(days=application.loan_days),
         )
         services += prompt_services(shared.core, recorder=application.prompt_recorder, rules=application.prompt_rules)
+        services += return_services(shared.core, recorder=application.return_recorder)
         services += partner_services(shared.core)
         services += review_services(shared.core, recorder=application.recorder)
         services += vault_services(shared.core, writer=application.vault_writer)

@@ -28,6 +28,7 @@ from adapters.questions import Questions
 from adapters.receiving import CollectionJudge
 from adapters.recovery import Recovery
 from adapters.resubmission import Resubmission
+from adapters.returning import ReturnJudge, ReturnSilence, ReturnSubmission
 from adapters.silence import SilenceWatch
 from adapters.submission import Submission
 from adapters.waiting import WaitingWatch
@@ -47,12 +48,13 @@ from ledger.loans.accruing import DayWorker
 from ledger.loans.commands import LoanDesk
 from ledger.loans.disbursing import Disburser
 from ledger.loans.posting import Poster
-from ledger.outbox import prompt_queue, queue
+from ledger.outbox import prompt_queue, queue, return_queue
 from ledger.outcomes import OutcomeRecorder
 from ledger.parties import PartyKeys
 from ledger.payouts.request import Limits
 from ledger.prompts import PromptRecorder, PromptRules
 from ledger.receiving import ReceiptRecorder, open_recorder
+from ledger.returns import ReturnRecorder
 from ledger.sealing import Sealer
 from ledger.vault_keys import Writer
 from ledger.webhooks.deliveries import RetryPolicy
@@ -135,6 +137,12 @@ class Application:
         )
 
     @property
+    def return_recorder(self) -> ReturnRecorder:
+        """The door for money that goes back."""
+        reversing = (name for name, rail in self.collections.items() if rail.collection_capabilities.reverses)
+        return ReturnRecorder(allocating=self.receipt_recorder.allocating, ids=self.ids, rails=frozenset(reversing))
+
+    @property
     def prompt_rules(self) -> Mapping[str, PromptRules]:
         """What the running rails can ask a phone for."""
         declared = {name: rail.collection_capabilities for name, rail in self.collections.items()}
@@ -170,7 +178,10 @@ class Application:
             collections=CollectionJudge(
                 rails=self.collections,
                 recorder=self.receipt_recorder,
-                prompts=PromptJudge(rails=self.collections, recorder=self.prompt_recorder),
+                judges=[
+                    PromptJudge(rails=self.collections, recorder=self.prompt_recorder),
+                    ReturnJudge(rails=self.collections, recorder=self.return_recorder),
+                ],
             ),
             ids=self.ids,
             now=self.now,
@@ -217,6 +228,15 @@ class WorkerApplication(Application):
             prompt_queue.QUERY: PromptQuestions(**shared),
         }
         return self._dispatcher(errands, prompt_queue, public_url=public_url, rails=self.collections)
+
+    def returner(self, *, public_url: str) -> Dispatcher:
+        """The outbound door of returns."""
+        recorder = self.return_recorder
+        errands: dict[str, Errand] = {
+            return_queue.SUBMIT: ReturnSubmission(rails=self.collections, recorder=recorder, now=self.now),
+            return_queue.SILENCE: ReturnSilence(recorder=recorder, now=self.now),
+        }
+        return self._dispatcher(errands, return_queue, public_url=public_url, rails=self.collections)
 
     def _dispatcher(
         self, errands: Mapping[str, Errand], desk: Desk, *, public_url: str, rails: Collection[str]

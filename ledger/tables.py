@@ -101,7 +101,7 @@ provider_references = _table("provider_references",
 
 instructions = _table("instructions", {"ledger_id": Integer, "id": BigInteger},
     kind=Text, payout_id=BigInteger, due_at=MOMENT, attempts=Integer, lease_token=BigInteger, done_at=MOMENT,
-    prompt_id=BigInteger)
+    prompt_id=BigInteger, return_id=BigInteger)
 
 attempts = _table("attempts", {"ledger_id": Integer, "instruction_id": BigInteger, "number": Integer},
     token_hash=LargeBinary, started_at=MOMENT, finished_at=MOMENT, answer=Text, detail=Text)
@@ -191,6 +191,14 @@ prompts = _table("prompts", {"ledger_id": Integer, "id": BigInteger},
 
 prompt_events = _table("prompt_events", {"ledger_id": Integer, "prompt_id": BigInteger, "version": Integer},
     state=Text, event=Text, detail=Text, actor=Text, recorded_at=MOMENT)
+
+returns = _table("returns", {"ledger_id": Integer, "id": BigInteger},
+    receipt_id=BigInteger, rail=Text, shortcode=Text, currency=Text, amount=BigInteger, reason=Text,
+    reserve_entry_id=BigInteger, state=Text, version=Integer, conversation=Text, return_receipt=Text, failure_code=Text,
+    failure_text=Text, created_at=MOMENT, updated_at=MOMENT)
+
+return_events = _table("return_events", {"ledger_id": Integer, "return_id": BigInteger, "version": Integer},
+    state=Text, event=Text, entry_id=BigInteger, detail=Text, actor=Text, recorded_at=MOMENT)
 
 loan_products = _table("loan_products", {"ledger_id": Integer, "id": BigInteger},
     code=Text, version=Integer, name=Text, partner_id=BigInteger, mode=Text, currency=Text, terms=JSONB,

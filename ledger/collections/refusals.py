@@ -1,9 +1,17 @@
-"""What is refused about prompts alone. `ledger.errors` has the tree they belong to."""
+"""What is refused about prompts and returns alone. `ledger.errors` has the tree they belong to."""
 
 from __future__ import annotations
 
-from ledger.errors import NotFound
+from ledger.errors import NotFound, RuleBroken
 
 
 class PromptNotFound(NotFound):
     """No prompt of that id among the caller's."""
+
+
+class ReturnNotFound(NotFound):
+    """No return of that id in this ledger."""
+
+
+class ReturnNotOffered(RuleBroken):
+    """The provider has no way to return what came in."""

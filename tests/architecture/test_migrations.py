@@ -20,7 +20,7 @@ MIGRATIONS = Path(__file__).parents[2] / "migrations"
 NAME = re.compile(r"(\d{4})_[a-z][a-z0-9_]*")
 
 # Tables that no query of the service names: Alembic's own, and one that only its guard reads.
-NOT_QUERIED = {"alembic_version", "payout_edges", "receipt_moves", "loan_moves", "prompt_edges"}
+NOT_QUERIED = {"alembic_version", "payout_edges", "receipt_moves", "loan_moves", "prompt_edges", "return_edges"}
 # Types that SQLAlchemy does not know, and what ledger.tables calls them.
 KNOWN_AS = {"xid8": "text"}
 # How a column's type is written, whatever the driver.

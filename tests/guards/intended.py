@@ -13,7 +13,8 @@ APPEND_ONLY = frozenset(
         "loan_products", "order_events", "payout_edges",
         "payout_events", "payout_limits", "postings", "prompt_edges", "prompt_events", "provider_references",
         "provider_tariffs", "receipt_events",
-        "receipt_evidence", "receipt_moves", "reversal_links", "review_resolutions", "reviews",
+        "receipt_evidence", "receipt_moves", "return_edges", "return_events", "reversal_links",
+        "review_resolutions", "reviews",
         "vault_openings", "vault_retired_keys",
     }
 )  # fmt: skip
@@ -39,6 +40,7 @@ KEPT = {
     "provider_tokens": "app sealed usable_until",
     "receipts": "allocated returned returning_now suspended unallocated updated_at version",
     "rail_stops": "resumed_at resumed_by",
+    "returns": "conversation failure_code failure_text return_receipt state updated_at version",
     "vault_secrets": "key_fingerprint wrapped_key",
     "webhook_deliveries": "answer behind due_at lease_token leased_until state tried_at tries",
     "webhook_endpoints": "disabled_at disabled_why failing_since probe_at recovered_at",
@@ -46,7 +48,9 @@ KEPT = {
 }
 
 # Made by migrations alone: the application only reads them.
-SEALED = frozenset({"alembic_version", "currencies", "payout_edges", "prompt_edges", "receipt_moves", "loan_moves"})
+SEALED = frozenset(
+    {"alembic_version", "currencies", "payout_edges", "prompt_edges", "receipt_moves", "return_edges", "loan_moves"}
+)
 # Inserted without this column, which the database fills in.
 NOT_GIVEN = {"payout_events": {"xid"}}
 # What the reader sees of tables that hold secrets; of every other it sees all.

@@ -68,6 +68,7 @@ class Rig(Shop):
     sandbox: SandboxServer
     dispatcher: Dispatcher
     prompter: Dispatcher
+    returner: Dispatcher
     inbound: Inbound
     public_url: str
     sandbox_url: str
@@ -79,7 +80,7 @@ class Rig(Shop):
     async def work_until_quiet(self) -> None:
         """Dispatches and judges until no instruction is due, no callback is on its way and none awaits judgement."""
         while True:
-            sent = await self.dispatcher.step() + await self.prompter.step()
+            sent = sum([await door.step() for door in (self.dispatcher, self.prompter, self.returner)])
             await self.sandbox.idle()
             judged = await self.inbound.step(limit=100)
             if not sent and not judged:
@@ -189,9 +190,8 @@ async def open_rig(
         rail = ObservedRail(DarajaRail(session))
         application = _application(shop, rail, DarajaCollections(session, now=clock))
         inbound = application.inbound()
-        public_url = await listener.start(
-            callbacks.application(inbound, questions=application.questions(), healthy=_healthy)
-        )
+        edge = callbacks.application(inbound, questions=application.questions(), healthy=_healthy)
+        public_url = await listener.start(edge)
         stack.push_async_callback(listener.stop)
         yield Rig(
             **vars(shop),
@@ -200,6 +200,7 @@ async def open_rig(
             sandbox=sandbox,
             dispatcher=application.dispatcher(public_url=public_url),
             prompter=application.prompter(public_url=public_url),
+            returner=application.returner(public_url=public_url),
             inbound=inbound,
             public_url=public_url,
             sandbox_url=base_url,

@@ -37,9 +37,11 @@ class Market:
     rig: Rig
     control: httpx.AsyncClient
 
-    async def pay(self, reference: str, *, shillings: int = 1000, behaviour: str | None = None) -> dict[str, Any]:
+    async def pay(
+        self, reference: str, *, shillings: int = 1000, behaviour: str | None = None, number: str = NUMBER
+    ) -> dict[str, Any]:
         """A customer pays; what the provider made of it."""
-        wanted = {"msisdn": NUMBER, "amount_cents": shillings * 100, "reference": reference, "behaviour": behaviour}
+        wanted = {"msisdn": number, "amount_cents": shillings * 100, "reference": reference, "behaviour": behaviour}
         answer = await self.control.post("/sandbox/customers/pay", json=wanted)
         answer.raise_for_status()
         await self.rig.work_until_quiet()

@@ -125,7 +125,7 @@ class Process:
                 sealer=sealer,
                 recorder=self.recorder,
                 collections=CollectionJudge(
-                    rails={}, recorder=self._receipt_recorder(), prompts=self._prompt_judge(keys)
+                    rails={}, recorder=self._receipt_recorder(), judges=[self._prompt_judge(keys)]
                 ),
                 confirm_above=CONFIRM_ABOVE if self.surroundings.options.confirms else None,
                 **shared,

@@ -1,0 +1,74 @@
+"""Returns across the wire."""
+
+from __future__ import annotations
+
+from daftari.v1 import returns_pb2 as pb
+
+from api.conversion.collections import receipt_id_of
+from api.conversion.entries import entry_id_text
+from api.conversion.fields import request_fields
+from api.conversion.money import money_message, money_of
+from api.conversion.times import timestamp_of
+from ledger.collections.refusals import ReturnNotFound
+from ledger.collections.returning import PREFIX, Return, ReturnEvent, State
+from ledger.idempotency import claim
+from ledger.ids import decode, encode
+from ledger.returns import ReturnRequest
+
+REQUEST_METHOD = "RequestReturn"
+_RECEIPT_PREFIX = "rcp"
+_SEPARATOR = "\x1f"  # check_text lets no text hold it
+_STATES = {state: pb.Return.State.Value(f"STATE_{state.value}") for state in State}
+
+
+def return_id_of(text: str) -> int:
+    """Raises ReturnNotFound for what no return's id looks like, just as for an id that none has."""
+    return_id = decode(PREFIX, text)
+    if return_id is None:
+        raise ReturnNotFound("no such return in this ledger", field="return_id")
+    return return_id
+
+
+def return_request_of(request: pb.RequestReturnRequest, *, client_id: int, actor: str) -> ReturnRequest:
+    """The return to make. Raises what makes it impossible, with its field."""
+    with request_fields():
+        amount = money_of(request.amount, field="amount") if request.HasField("amount") else None
+        content = (request.receipt_id, str(amount), request.reason)
+        key = claim(
+            client_id=client_id,
+            key=request.request_id,
+            method=REQUEST_METHOD,
+            content=_SEPARATOR.join(content).encode("utf-8", "surrogatepass"),
+        )
+        receipt_id = receipt_id_of(request.receipt_id)
+        return ReturnRequest(key=key, actor=actor, receipt_id=receipt_id, amount=amount, reason=request.reason)
+
+
+def return_message(shown: Return) -> pb.Return:
+    """A return as it stands."""
+    return pb.Return(
+        id=encode(PREFIX, shown.id),
+        receipt_id=encode(_RECEIPT_PREFIX, shown.receipt_id),
+        amount=money_message(shown.amount.currency, shown.amount.minor_units),
+        state=_STATES[shown.state],
+        reason=shown.reason,
+        return_receipt=shown.return_receipt or "",
+        failure_code=shown.failure_code or "",
+        failure_text=shown.failure_text or "",
+        version=shown.version,
+        create_time=timestamp_of(shown.created_at),
+        update_time=timestamp_of(shown.updated_at),
+    )
+
+
+def return_event_message(event: ReturnEvent) -> pb.ReturnEvent:
+    """One change of a return."""
+    return pb.ReturnEvent(
+        version=event.version,
+        state=_STATES[event.state],
+        event=event.event,
+        entry_id=entry_id_text(event.entry_id) if event.entry_id is not None else "",
+        detail=event.detail or "",
+        actor=event.actor,
+        record_time=timestamp_of(event.recorded_at),
+    )

@@ -1,0 +1,82 @@
+"""Returns over gRPC: operators alone return money, once per request."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from functools import partial
+from typing import TYPE_CHECKING
+
+import grpc
+import pytest
+from daftari.v1 import returns_pb2 as pb
+from daftari.v1.returns_pb2_grpc import ReturnCommandServiceStub, ReturnQueryServiceStub
+from sqlalchemy.ext.asyncio import AsyncEngine
+
+from tests.api.office import Office, open_office
+from tests.api.test_collections import open_shortcode, pay, receipt_of
+from tests.wire import money, refusal
+
+if TYPE_CHECKING:
+    from daftari.v1.returns_pb2_grpc import ReturnCommandServiceAsyncStub, ReturnQueryServiceAsyncStub
+
+
+@pytest.fixture
+async def office(engine: AsyncEngine) -> AsyncIterator[Office]:
+    """A process over one shop whose shortcode collects."""
+    async with open_office(engine) as opened:
+        await open_shortcode(opened)
+        yield opened
+
+
+def commands(office: Office, key: str = "") -> ReturnCommandServiceAsyncStub:
+    """As the holder of the key; the operator for none."""
+    return ReturnCommandServiceStub(office.channel(key or office.operator))
+
+
+def queries(office: Office) -> ReturnQueryServiceAsyncStub:
+    """As the operator."""
+    return ReturnQueryServiceStub(office.channel(office.operator))
+
+
+async def test_an_operator_returns_a_part_and_a_repeat_returns_no_more(office: Office) -> None:
+    receipt_id = await pay(office, "UI30000001", reference="nobody")
+    asking = partial(pb.RequestReturnRequest, ledger=office.ledger, receipt_id=receipt_id, reason="wrong goods")
+
+    first = await commands(office).RequestReturn(asking(request_id="r1", amount=money(30_000)))
+    again = await commands(office).RequestReturn(asking(request_id="r1", amount=money(30_000)))
+    read = await queries(office).GetReturn(pb.GetReturnRequest(ledger=office.ledger, return_id=first.refund.id))
+    too_much = await refusal(commands(office).RequestReturn(asking(request_id="r2", amount=money(70_001))))
+
+    assert (first.replayed, again.replayed, again.refund) == (False, True, first.refund)
+    assert (read.refund, [one.event for one in read.events]) == (first.refund, ["requested"])
+    assert (too_much.reason, too_much.field) == ("RECEIPT_SHORT", "amount")
+    told = await receipt_of(office, receipt_id)
+    assert (told.receipt.returning_minor_units, told.receipt.unallocated_minor_units) == (30_000, 70_000)
+
+
+async def test_a_partner_returns_nothing(office: Office) -> None:
+    receipt_id = await pay(office, "UI30000002", reference="nobody")
+    till = await office.partner_key()
+
+    denied = await refusal(
+        commands(office, till).RequestReturn(
+            pb.RequestReturnRequest(ledger=office.ledger, request_id="r1", receipt_id=receipt_id, reason="mine")
+        )
+    )
+
+    assert denied.code is grpc.StatusCode.PERMISSION_DENIED
+
+
+async def test_what_does_not_exist_is_not_found(office: Office) -> None:
+    missing = await refusal(
+        commands(office).RequestReturn(
+            pb.RequestReturnRequest(
+                ledger=office.ledger, request_id="r1", receipt_id="rcp_0000000000001", reason="wrong goods"
+            )
+        )
+    )
+    unread = await refusal(
+        queries(office).GetReturn(pb.GetReturnRequest(ledger=office.ledger, return_id="rtn_0000000000001"))
+    )
+
+    assert (missing.reason, unread.reason) == ("RECEIPT_NOT_FOUND", "RETURN_NOT_FOUND")
