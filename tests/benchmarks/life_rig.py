@@ -189,14 +189,7 @@ async def open_life_rig(*, receiver_url: str, stocked: int) -> AsyncIterator[Lif
         key = await create_key(
             application, name="life", ledger_code=shop.ledger.code, partner_code="shop", permissions=None, days=1
         )
-        command = ("sandbox", "--listen", "127.0.0.1:0")
-        sandbox, line = await stack.enter_async_context(daftari(command, settings={}, told_by="Daftari sandbox"))
-        rail = given | await _rail_settings(line.split()[-1], directory)
-        edge, edge_url = await stack.enter_async_context(serving("http", settings=rail, told_by="callbacks"))
-        rail["public_url"] = edge_url
-        grpc_server, address = await stack.enter_async_context(serving("grpc", settings=rail, told_by="gRPC"))
-        worker_settings = rail | _credentials() | BUSY
-        worker, _ = await stack.enter_async_context(serving("worker", settings=worker_settings, told_by="database"))
+        processes, rail, address = await _start(stack, directory, given)
         channel = await stack.enter_async_context(grpc.aio.insecure_channel(address))
         await channel.channel_ready()  # by then it knows how many calls may be under way
         yield LifeRig(
@@ -205,11 +198,25 @@ async def open_life_rig(*, receiver_url: str, stocked: int) -> AsyncIterator[Lif
             stock=stock,
             channel=channel,
             sandbox_url=rail["daraja_base_url"],
-            edge_url=edge_url,
-            processes={"grpc": grpc_server, "http": edge, "worker": worker, SANDBOX: sandbox},
+            edge_url=rail["public_url"],
+            processes=processes,
             facts=facts,
             key=key,
         )
+
+
+async def _start(
+    stack: AsyncExitStack, directory: Path, given: Mapping[str, str]
+) -> tuple[dict[str, Process], dict[str, str], str]:
+    """The processes by name, the settings they share, and where the grpc role listens."""
+    command = ("sandbox", "--listen", "127.0.0.1:0")
+    sandbox, line = await stack.enter_async_context(daftari(command, settings={}, told_by="Daftari sandbox"))
+    rail = dict(given) | await _rail_settings(line.split()[-1], directory)
+    edge, rail["public_url"] = await stack.enter_async_context(serving("http", settings=rail, told_by="callbacks"))
+    grpc_server, address = await stack.enter_async_context(serving("grpc", settings=rail, told_by="gRPC"))
+    worker_settings = rail | _credentials() | BUSY
+    worker, _ = await stack.enter_async_context(serving("worker", settings=worker_settings, told_by="database"))
+    return {"grpc": grpc_server, "http": edge, "worker": worker, SANDBOX: sandbox}, rail, address
 
 
 async def _rail_settings(sandbox_url: str, directory: Path) -> dict[str, str]:
