@@ -44,8 +44,7 @@ class Judged:
 
 @dataclass(frozen=True, slots=True)
 class Intent:
-    """What we asked for: the payout and its payee, and the conversations that the provider said it was taken in under.
-    """
+    """What we asked for: the payout, its payee, and the conversations that the provider said it was taken in under."""
 
     payout: LockedPayout
     payee: Payee

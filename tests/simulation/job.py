@@ -17,8 +17,7 @@ from tests.simulation.tally import told
 
 
 async def work(order: dict[str, Any]) -> None:
-    """Lives the seeds of an order through, and prints each as JSON. With a bug, only up to the first that catches it.
-    """
+    """Lives the seeds of an order through and prints each as JSON. With a bug, only up to the first that catches it."""
     passwords = Passwords(**order["passwords"])
     # The number keeps the jobs' databases apart: each clones the template under a name of its own.
     postgres = Postgres(make_url(order["admin"]), passwords, order["template"], iter(range(order["job"], 10**9, 1000)))

@@ -1,5 +1,4 @@
-"""A seed is a history: lived again it is the same, entry for entry and commit for commit; a failure shrinks to a page.
-"""
+"""A seed is a history: lived again it is the same, entry for entry, commit for commit; a failure shrinks to a page."""
 
 from __future__ import annotations
 
