@@ -169,7 +169,8 @@ async def claim(_: Books, shop: Shop) -> str:
             token=shop.ids.next(now),
             limit=16,
         )
-        return "sent" if await submission.start(session, shop.ledger, claimed) else "not sent"
+        own = [one for one in claimed if one.ledger_id == shop.ledger.id]  # the queue spans ledgers
+        return "sent" if await submission.start(session, shop.ledger, own) else "not sent"
 
     return await run(shop.engine, command, again_on=RACING_CONSTRAINTS)
 
