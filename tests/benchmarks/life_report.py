@@ -32,9 +32,9 @@ framework around it. Of the gRPC role a sixth is the set's own transaction, and 
 
 What was tried and helped, measured in turns beside the version before (18,000 for a life, 1,700 for a callback, under
 the same load of other work): connections spread over several of httpx's pools in the place of one, whose walk over
-all its connections at each call was most of the worker; callbacks of the edge in sets over a plain route; tries of webhooks
-recorded as sets; a short rest between a worker's steps. What is left to try: claims of several loops as one, the
-payouts locked once for starting and once more for reading, and a lighter client for the rail."""
+all its connections at each call was most of the worker; callbacks of the edge in sets over a plain route; tries of
+webhooks recorded as sets; a short rest between a worker's steps. What is left to try: claims of several loops as one,
+the payouts locked once for starting and once more for reading, and a lighter client for the rail."""
 
 
 def life_report(results: Results, *, command: str) -> Report:
