@@ -18,6 +18,7 @@ from ledger.collections import shortcodes
 from ledger.collections.booking import Booked, Told
 from ledger.collections.shortcodes import Path, Shortcode
 from ledger.database import driver, run
+from ledger.errors import RailNotFound
 from ledger.ids import IdSource
 from ledger.journal.books import Ledger, find_ledgers
 from ledger.msisdn import Msisdn
@@ -63,7 +64,12 @@ class Recovery:
         self, ledger: Ledger, shortcode: Shortcode, *, nominated: Msisdn | None = None
     ) -> RegistrationAnswer:
         """Gives the provider fresh addresses for a shortcode. Those given before stay good: it may keep the first. With
-        the number it knows us by, what came in can be listed from then on."""
+        the number it knows us by, what came in can be listed from then on. Raises RailNotFound."""
+        if shortcode.provider not in self._rails:
+            raise RailNotFound(
+                f"this process does not run {shortcode.provider}: give it the rail's settings, as a worker has them",
+                field="provider",
+            )
         tokens = {kind: self._tokens() for kind in (CONFIRMATION, VALIDATION)}
         await run(self._engine, partial(self._keep_paths, ledger_id=ledger.id, shortcode=shortcode, tokens=tokens))
         place = f"{self._public_url}/callbacks/{ledger.id}/{shortcode.provider}"

@@ -9,7 +9,14 @@ from __future__ import annotations
 import pytest
 
 ABOUT_PROCESSES = frozenset(
-    {"test_cli.py", "test_kill.py", "test_credentials_rotate.py", "test_vault_commands.py", "test_cuts_at_commit.py"}
+    {
+        "test_cli.py",
+        "test_collection_commands.py",
+        "test_kill.py",
+        "test_credentials_rotate.py",
+        "test_vault_commands.py",
+        "test_cuts_at_commit.py",
+    }
 )
 MUCH_OF_THE_SAME = frozenset(
     {
