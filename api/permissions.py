@@ -40,6 +40,12 @@ class Permission(enum.Enum):
     LOANS_SERVICE = "loans.service"
     LOANS_WRITE_OFF = "loans.write_off"
     LOAN_PRODUCTS_MANAGE = "loan_products.manage"
+    PROMOTIONS_READ = "promotions.read"
+    PROMOTIONS_MANAGE = "promotions.manage"
+    PROMOTIONS_ACTIVATE = "promotions.activate"
+    PROMOTIONS_EXPORT = "promotions.export"
+    PROMOTIONS_REDEEM = "promotions.redeem"
+    CODES_INSPECT = "codes.inspect"
     PROMPTS_REQUEST = "prompts.request"
     PROMPTS_READ = "prompts.read"
     VAULT_LIST = "vault.list"
@@ -145,6 +151,34 @@ _BY_SERVICE: Mapping[str, Mapping[str, Permission]] = {
         "ListLoanStatementLines": Permission.LOANS_READ,
         "QuoteSettlement": Permission.LOANS_READ,
         "ListLoanAges": Permission.LOANS_READ,
+    },
+    "daftari.v1.PromotionCommandService": {
+        "CreateCampaign": Permission.PROMOTIONS_MANAGE,
+        "CreateBatch": Permission.PROMOTIONS_MANAGE,
+        "GenerateCodes": Permission.PROMOTIONS_MANAGE,
+        "ImportCodes": Permission.PROMOTIONS_MANAGE,
+        "ExportCodes": Permission.PROMOTIONS_EXPORT,
+        "ActivateBatch": Permission.PROMOTIONS_ACTIVATE,
+        "PauseBatch": Permission.PROMOTIONS_MANAGE,
+        "ResumeBatch": Permission.PROMOTIONS_MANAGE,
+        "CancelBatch": Permission.PROMOTIONS_ACTIVATE,
+        "ExpireBatch": Permission.PROMOTIONS_MANAGE,
+        "DisableCode": Permission.PROMOTIONS_MANAGE,
+        "ReportStolen": Permission.PROMOTIONS_MANAGE,
+        "VoidRange": Permission.PROMOTIONS_MANAGE,
+        "Redeem": Permission.PROMOTIONS_REDEEM,
+        "RedeemCodes": Permission.PROMOTIONS_REDEEM,
+        "RetryRedemption": Permission.PROMOTIONS_MANAGE,
+    },
+    "daftari.v1.PromotionQueryService": {
+        "ListCampaigns": Permission.PROMOTIONS_READ,
+        "GetBatch": Permission.PROMOTIONS_READ,
+        "ListBatches": Permission.PROMOTIONS_READ,
+        "ListBatchEvents": Permission.PROMOTIONS_READ,
+        "GetCode": Permission.CODES_INSPECT,
+        "GetRedemption": Permission.PROMOTIONS_READ,
+        "ListRedemptions": Permission.PROMOTIONS_READ,
+        "GetCampaignReport": Permission.PROMOTIONS_READ,
     },
     "daftari.v1.PromptCommandService": {"RequestPrompt": Permission.PROMPTS_REQUEST},
     "daftari.v1.PromptQueryService": {"GetPrompt": Permission.PROMPTS_READ},
