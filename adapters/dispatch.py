@@ -25,6 +25,7 @@ from ledger.database import Driver, driver, run
 from ledger.ids import IdSource
 from ledger.journal.books import Ledger, find_ledgers
 from ledger.outbox import queue
+from ledger.outbox.instruction import OutcomeUnknown
 from ledger.outbox.queue import Claimed, Finished
 from ledger.outcomes import RACING_CONSTRAINTS
 from ledger.vault import Grant
@@ -88,33 +89,12 @@ class Errand(Protocol):
 
     def crashed(self, error: Exception) -> Any:
         """The answer of a call whose adapter raised: a bug, which proves nothing about the money."""
-
-
-class Desk(Protocol):
-    """Where the instructions about one kind of subject are claimed: a module of `ledger.outbox`."""
-
-    async def claim(
-        self,
-        driver: Driver,
-        *,
-        kinds: Sequence[str],
-        rails: Sequence[str],
-        now: datetime,
-        lease: timedelta,
-        token: int,
-        limit: int,
-    ) -> list[Claimed]:
-        """Claims due instructions with the locks of their subjects."""
-
-    async def rest_oldest(
-        self, driver: Driver, *, kinds: Sequence[str], rails: Sequence[str], now: datetime, until: datetime
-    ) -> int | None:
-        """Lets the one instruction that comes up first rest; returns its subject."""
+        return OutcomeUnknown(f"the adapter failed with {type(error).__name__}")
 
 
 class Dispatcher:
-    """Carries instructions out, a batch per step; several may run side by side. `desk` says whose: payouts' unless
-    given."""
+    """Carries instructions of some kinds out, all about one subject, a batch per step; several may run side by
+    side."""
 
     def __init__(
         self,
@@ -125,10 +105,8 @@ class Dispatcher:
         tokens: Callable[[], str],
         now: Callable[[], datetime],
         settings: DispatchSettings,
-        desk: Desk = queue,
     ) -> None:
         self._engine = engine
-        self._desk = desk
         self._errands = errands
         self._ids = ids
         self._tokens = tokens
@@ -168,13 +146,13 @@ class Dispatcher:
                 return await run(self._engine, claim, again_on=RACING_CONSTRAINTS)
             except Exception as error:  # noqa: BLE001 -- the process edge: found out one by one, then put to rest
                 log.error("claim.failed", limit=limit, error=type(error).__name__)
-        payout_id = await run(self._engine, self._rest_oldest)
-        log.error("instruction.put_to_rest", payout_id=payout_id)
+        subject_id = await run(self._engine, self._rest_oldest)
+        log.error("instruction.put_to_rest", kinds=list(self._errands), subject_id=subject_id)
         return 1, []
 
     async def _rest_oldest(self, connection: AsyncConnection) -> int | None:
         now = self._now()
-        return await self._desk.rest_oldest(
+        return await queue.rest_oldest(
             await driver(connection),
             kinds=list(self._errands),
             rails=self._settings.rails,
@@ -185,7 +163,7 @@ class Dispatcher:
     async def _claim(self, connection: AsyncConnection, *, token: int, limit: int) -> tuple[int, list[Call]]:
         session = await driver(connection)
         settings = self._settings
-        claimed = await self._desk.claim(
+        claimed = await queue.claim(
             session,
             kinds=list(self._errands),
             rails=settings.rails,
@@ -224,7 +202,7 @@ class Dispatcher:
             with granted(grant):
                 return call, await errand.carry_out(call)
         except Exception as error:  # noqa: BLE001 -- the process edge: an adapter's bug must not lose the attempt
-            log.error("call.crashed", payout_id=call.claimed.payout_id, error=type(error).__name__)
+            log.error("call.crashed", **_names(call), error=type(error).__name__)
             return call, errand.crashed(error)
 
     async def _record_all(self, results: Sequence[tuple[Call, Any]], token: int) -> None:
@@ -261,7 +239,11 @@ class Dispatcher:
         ]
         await queue.put_back(session, ledger_id=first.ledger.id, token=token, due=due)
         for (call, _), one in zip(results, done, strict=True):
-            log.info("call.answered", kind=call.claimed.kind, payout_id=call.claimed.payout_id, answer=one.answer)
+            log.info("call.answered", **_names(call), answer=one.answer)
+
+
+def _names(call: Call) -> dict[str, Any]:
+    return {"kind": call.claimed.kind, "subject_id": call.claimed.subject_id}
 
 
 def fresh_token() -> str:

@@ -8,14 +8,15 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime, timedelta
 
-from adapters.dispatch import ACTOR, Call, Done
+from adapters.dispatch import ACTOR, Call, Done, Errand
+from adapters.errands import find_rail, told
 from adapters.provider import PayoutRail
 from ledger.database import Driver
 from ledger.ids import IdSource
 from ledger.journal.books import Ledger
 from ledger.journal.entry import Source
 from ledger.outbox import queue
-from ledger.outbox.instruction import Failed, NotSent, OutcomeUnknown, PayoutInquiry, QueryAnswer, Settled
+from ledger.outbox.instruction import Failed, NotSent, PayoutInquiry, QueryAnswer, Settled
 from ledger.outbox.queue import Claimed
 from ledger.outcomes import OutcomeRecorder
 from ledger.payouts import reviews, writing
@@ -27,7 +28,7 @@ QUEUE = "submit-unknown"
 QUERIES_BEFORE_REPEAT = 2
 
 
-class Inquiry:
+class Inquiry(Errand):
     """Asks the rail. `schedule` is when to ask, counted from the moment the payout became unknown; a last wait of
     `patience` follows the last question before a person is asked."""
 
@@ -59,7 +60,7 @@ class Inquiry:
         # What was learned or sent again since it was last asked about is worth another question.
         exhausted = [one for one in open_ones if one.attempt > len(self._schedule) and one.payout_id not in learned]
         over = [one.payout_id for one in claimed if one not in open_ones or one in exhausted]
-        await queue.complete(session, ledger_id=ledger.id, payout_ids=over, now=self._now())
+        await queue.complete(session, ledger_id=ledger.id, subject_ids=over, now=self._now())
         await reviews.open_reviews(
             session,
             ledger_id=ledger.id,
@@ -87,7 +88,7 @@ class Inquiry:
             session,
             ledger_id=ledger.id,
             kind=queue.RESUBMIT,
-            payout_ids=[one.id for one in silent if one.rail in repeatable and not one.pays_business],
+            subject_ids=[one.id for one in silent if one.rail in repeatable and not one.pays_business],
             ids=self._ids,
             now=self._now(),
             due_at=self._now(),
@@ -96,9 +97,8 @@ class Inquiry:
     async def carry_out(self, call: Call) -> QueryAnswer:
         """One question to the rail. Another process may run a rail that this one does not: nothing was asked then."""
         inquiry: PayoutInquiry = call.content
-        if inquiry.rail not in self._rails:
-            return NotSent(f"this process does not run {inquiry.rail}")
-        return await self._rails[inquiry.rail].query_payout(inquiry, call.urls)
+        rail = find_rail(self._rails, inquiry.rail)
+        return rail if isinstance(rail, NotSent) else await rail.query_payout(inquiry, call.urls)
 
     async def finish(self, session: Driver, ledger: Ledger, results: Sequence[tuple[Call, QueryAnswer]]) -> list[Done]:
         """Records what synchronous answers prove, and sets the time of the next question."""
@@ -108,13 +108,7 @@ class Inquiry:
             if isinstance(answer, Settled | Failed)
         ]
         await self._recorder.record(session, ledger=ledger, reports=reports, now=self._now())
-        return [
-            Done(type(answer).__name__, _describe(answer), self._again_at(call, answer)) for call, answer in results
-        ]
-
-    def crashed(self, error: Exception) -> QueryAnswer:
-        """A bug of the adapter: nothing was learned."""
-        return OutcomeUnknown(f"the adapter failed with {type(error).__name__}")
+        return told(results, again_at=self._again_at)
 
     def _again_at(self, call: Call, answer: QueryAnswer) -> datetime | None:
         if isinstance(answer, Settled | Failed):
@@ -139,11 +133,3 @@ def _inquiry(claimed: Claimed, payout: writing.LockedPayout, references: tuple[t
         receipt=payout.receipt,
         references=references,
     )
-
-
-def _describe(answer: QueryAnswer) -> str:
-    match answer:
-        case NotSent(reason=text) | OutcomeUnknown(reason=text):
-            return text[:200]
-        case _:
-            return ""

@@ -8,13 +8,13 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from typing import TypeAlias
 
 from adapters.collecting import DeclaredCollections, PromptCallback
 from adapters.judging import ACTOR, RESTS, verdict_on
+from adapters.path_judging import PathJudge, word_of
 from adapters.provider import CallbackUnreadable
 from ledger.collections import prompting
-from ledger.collections.prompt import Standing, State
+from ledger.collections.prompt import State
 from ledger.collections.prompting import Prompt, may_be_payer
 from ledger.database import Driver
 from ledger.journal.books import Ledger
@@ -22,44 +22,31 @@ from ledger.outbox.collecting import PromptPaid, PromptPending
 from ledger.outbox.inbox import Message, Verdict
 from ledger.prompts import Learned, PromptRecorder, Report
 
-_Read: TypeAlias = "Report | Verdict | None"
-
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class PromptJudge:
+class PromptJudge(PathJudge[Prompt, Report]):
     """Judges messages on the paths of prompts."""
 
     rails: Mapping[str, DeclaredCollections]
     recorder: PromptRecorder
 
-    async def judge(
-        self, session: Driver, ledger: Ledger, messages: Sequence[Message], *, now: datetime
-    ) -> list[tuple[Message, Verdict]]:
-        """Records what was told as one set; the messages that were about prompts, but for those that must wait, with
-        what became of each."""
-        if not messages:
-            return []
-        asked = await prompting.find_asked(
-            session, ledger_id=ledger.id, token_hashes=[message.token_hash for message in messages]
-        )
+    async def find_subjects(
+        self, session: Driver, ledger: Ledger, token_hashes: Sequence[bytes]
+    ) -> Mapping[bytes, Prompt]:
+        """The prompts that were sent with these callback paths."""
+        asked = await prompting.find_asked(session, ledger_id=ledger.id, token_hashes=token_hashes)
         prompts = await prompting.read_prompts(session, ledger_id=ledger.id, prompt_ids=set(asked.values()))
-        verdicts: list[tuple[Message, Verdict]] = []
-        told: list[tuple[Message, Report]] = []
-        for message in messages:
-            prompt = prompts.get(asked.get(message.token_hash, 0))
-            if prompt is None or prompt.rail != message.rail or message.rail not in self.rails:
-                continue
-            read = self._read(message, prompt, ledger)
-            if isinstance(read, Verdict):
-                verdicts.append((message, read))
-            elif read is not None:
-                told.append((message, read))
-        results = await self.recorder.record(session, ledger=ledger, reports=[one for _, one in told], now=now)
-        return verdicts + [
-            (message, _conclude(message, result)) for (message, _), result in zip(told, results, strict=True)
-        ]
+        return {token_hash: prompts[prompt_id] for token_hash, prompt_id in asked.items()}
 
-    def _read(self, message: Message, prompt: Prompt, ledger: Ledger) -> _Read:
+    async def record(
+        self, session: Driver, ledger: Ledger, reports: Sequence[Report], now: datetime
+    ) -> list[tuple[str, str | None]]:
+        """What was told becomes the prompts' fate, and receipts."""
+        results = await self.recorder.record(session, ledger=ledger, reports=reports, now=now)
+        return [word_of(result, applied=State) for result in results]
+
+    def read(self, message: Message, prompt: Prompt, ledger: Ledger) -> Report | Verdict | None:
+        """Believed under the provider's id alone."""
         read = self.rails[prompt.rail].read_prompt_callback(message.raw)
         if isinstance(read, CallbackUnreadable):
             return verdict_on(message, "unreadable", read.reason, None)
@@ -90,9 +77,3 @@ class PromptJudge:
             ledger_id=ledger.id,
         )
         return None if is_payer else "it names another payer"
-
-
-def _conclude(message: Message, result: State | Standing) -> Verdict:
-    if isinstance(result, State):
-        return verdict_on(message, "applied", result.value, None)
-    return verdict_on(message, result.value, None, None)

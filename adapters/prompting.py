@@ -7,13 +7,12 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime, timedelta
-from typing import TypeAlias
 
 import structlog
 
 from adapters.collecting import CollectionRail
-from adapters.dispatch import ACTOR, Call, Done
-from adapters.submission import backoff
+from adapters.dispatch import ACTOR, Call, Done, Errand
+from adapters.errands import complete_sent, find_rail, finish_lost, told
 from ledger.collections import prompting
 from ledger.collections.prompt import State
 from ledger.collections.prompting import Prompt
@@ -27,11 +26,10 @@ from ledger.outbox.collecting import (
     PromptInquiry,
     PromptInstruction,
     PromptPaid,
-    PromptPending,
     PromptQueryAnswer,
 )
 from ledger.outbox.instruction import NotSent, OutcomeUnknown
-from ledger.outbox.queue import Claimed, Finished
+from ledger.outbox.queue import Claimed
 from ledger.parties import read_payees
 from ledger.prompts import PromptRecorder, Report, Started
 
@@ -42,10 +40,9 @@ SCHEDULE = (timedelta(seconds=15), timedelta(minutes=1), timedelta(minutes=3), t
 _LOST = OutcomeUnknown("the prompt was interrupted before its answer was stored")
 _UNANSWERED = OutcomeUnknown("the questions brought no final answer; its receipt is waited for")
 _EXPIRED = PromptFailed("EXPIRED", "it could not be sent in time, and was not sent")
-_Answer: TypeAlias = PromptAnswer | PromptQueryAnswer
 
 
-class PromptSubmission:
+class PromptSubmission(Errand):
     """Moves prompts to SUBMITTING, asks the rail, records the answer."""
 
     def __init__(
@@ -59,15 +56,14 @@ class PromptSubmission:
         self, session: Driver, ledger: Ledger, claimed: Sequence[Claimed]
     ) -> list[tuple[Claimed, str, PromptInstruction]]:
         """The prompts that may leave now. Those that were lost are given up, for those too late it is over."""
-        now, lost = self._now(), [one for one in claimed if one.lost]
+        now = self._now()
+        lost = await finish_lost(session, ledger, claimed, reason=_LOST.reason, now=now)
         prompts = await prompting.lock_prompts(
             session, ledger_id=ledger.id, prompt_ids=[one.subject_id for one in claimed]
         )
         fresh = [one for one in claimed if not one.lost and prompts[one.subject_id].state is State.REQUESTED]
         late = [one for one in fresh if prompts[one.subject_id].expires_at <= now]
         leaving = [one for one in fresh if one not in late]
-        finished = [Finished(one.id, one.attempt - 1, "lost", _LOST.reason) for one in lost]
-        await queue.finish_attempts(session, ledger_id=ledger.id, finished=finished, now=now)
         over = [one.id for one in claimed if one not in leaving]
         await queue.complete_these(session, ledger_id=ledger.id, ids=over, now=now)
         reports = [Report(one.subject_id, _LOST, ACTOR) for one in lost]
@@ -85,32 +81,18 @@ class PromptSubmission:
     async def carry_out(self, call: Call) -> PromptAnswer:
         """One call to the rail. Another process may run a rail that this one does not: nothing was sent then."""
         instruction: PromptInstruction = call.content
-        if instruction.rail not in self._rails:
-            return NotSent(f"this process does not run {instruction.rail}")
-        return await self._rails[instruction.rail].submit_prompt(instruction, call.urls)
+        rail = find_rail(self._rails, instruction.rail)
+        return rail if isinstance(rail, NotSent) else await rail.submit_prompt(instruction, call.urls)
 
     async def finish(self, session: Driver, ledger: Ledger, results: Sequence[tuple[Call, PromptAnswer]]) -> list[Done]:
         """Records the answers; what provably was not sent is tried again until its time is up."""
         now = self._now()
         reports = [Report(call.claimed.subject_id, answer, ACTOR) for call, answer in results]
         await self._recorder.record(session, ledger=ledger, reports=reports, now=now)
-        over = [call.claimed.id for call, answer in results if not isinstance(answer, NotSent)]
-        await queue.complete_these(session, ledger_id=ledger.id, ids=over, now=now)
-        return [
-            Done(
-                type(answer).__name__,
-                _describe(answer),
-                now + backoff(call.claimed.attempt, answer) if isinstance(answer, NotSent) else None,
-            )
-            for call, answer in results
-        ]
-
-    def crashed(self, error: Exception) -> PromptAnswer:
-        """A bug of the adapter: the phone may have been asked."""
-        return OutcomeUnknown(f"the adapter failed with {type(error).__name__}")
+        return await complete_sent(session, ledger, results, now=now)
 
 
-class PromptQuestions:
+class PromptQuestions(Errand):
     """Asks what became of prompts. `schedule` is when, counted from the moment one was taken in."""
 
     def __init__(
@@ -153,9 +135,8 @@ class PromptQuestions:
     async def carry_out(self, call: Call) -> PromptQueryAnswer:
         """One question to the rail."""
         inquiry: PromptInquiry = call.content
-        if inquiry.rail not in self._rails:
-            return NotSent(f"this process does not run {inquiry.rail}")
-        return await self._rails[inquiry.rail].query_prompt(inquiry)
+        rail = find_rail(self._rails, inquiry.rail)
+        return rail if isinstance(rail, NotSent) else await rail.query_prompt(inquiry)
 
     async def finish(
         self, session: Driver, ledger: Ledger, results: Sequence[tuple[Call, PromptQueryAnswer]]
@@ -170,13 +151,7 @@ class PromptQuestions:
         await self._recorder.record(session, ledger=ledger, reports=reports, now=now)
         over = [call.claimed.id for call, answer in results if isinstance(answer, PromptPaid | PromptFailed)]
         await queue.complete_these(session, ledger_id=ledger.id, ids=over, now=now)
-        return [
-            Done(type(answer).__name__, _describe(answer), self._again_at(call, answer)) for call, answer in results
-        ]
-
-    def crashed(self, error: Exception) -> PromptQueryAnswer:
-        """A bug of the adapter: nothing was learned."""
-        return OutcomeUnknown(f"the adapter failed with {type(error).__name__}")
+        return told(results, again_at=self._again_at)
 
     def _again_at(self, call: Call, answer: PromptQueryAnswer) -> datetime | None:
         if isinstance(answer, PromptPaid | PromptFailed):
@@ -201,12 +176,3 @@ def _instruction(prompt: Prompt, payer: object) -> PromptInstruction:
         account_reference=prompt.reference,
         description=prompt.description or prompt.reference,
     )
-
-
-def _describe(answer: _Answer) -> str:
-    """Words for an attempt; they hold no secret, and no id of a prompt, which holds the payer's number."""
-    match answer:
-        case NotSent(reason=text) | OutcomeUnknown(reason=text) | PromptPending(reason=text):
-            return text[:200]
-        case _:
-            return f"{getattr(answer, 'code', '')} {getattr(answer, 'description', '')}".strip()[:200]

@@ -7,23 +7,24 @@ answers at once is about this try alone: the payout stays unknown until its fate
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from datetime import datetime, timedelta
+from datetime import datetime
 
-from adapters.dispatch import Call, Done
+from adapters.dispatch import Call, Done, Errand
+from adapters.errands import complete_sent, finish_lost
 from adapters.provider import PayoutRail
-from adapters.submission import backoff, describe, report, unsent_instructions
+from adapters.submission import report, unsent_instructions
 from ledger.database import Driver
 from ledger.journal.books import Ledger
 from ledger.outbox import queue
-from ledger.outbox.instruction import Acknowledged, Answer, NotSent, OutcomeUnknown, PayoutInstruction
-from ledger.outbox.queue import Claimed, Finished
+from ledger.outbox.instruction import Acknowledged, Answer, NotSent, PayoutInstruction
+from ledger.outbox.queue import Claimed
 from ledger.outcomes import OutcomeRecorder
 from ledger.parties import PartyKeys
 from ledger.payouts import writing
 from ledger.payouts.payout import State
 
 
-class Resubmission:
+class Resubmission(Errand):
     """Sends again what is still unknown; a try whose answer was lost may be made again."""
 
     def __init__(
@@ -43,13 +44,12 @@ class Resubmission:
         self, session: Driver, ledger: Ledger, claimed: Sequence[Claimed]
     ) -> list[tuple[Claimed, str, PayoutInstruction]]:
         """The payouts that are still unknown; the others need nothing."""
-        lost = [Finished(one.id, one.attempt - 1, "lost", "") for one in claimed if one.lost]
-        await queue.finish_attempts(session, ledger_id=ledger.id, finished=lost, now=self._now())
+        await finish_lost(session, ledger, claimed, reason="", now=self._now())
         ids = [one.payout_id for one in claimed]
         payouts = await writing.lock_payouts(session, ledger_id=ledger.id, payout_ids=ids)
         unknown = [one for one in claimed if payouts[one.payout_id].state is State.UNKNOWN]
         over = [one.payout_id for one in claimed if one not in unknown]
-        await queue.complete(session, ledger_id=ledger.id, payout_ids=over, now=self._now())
+        await queue.complete(session, ledger_id=ledger.id, subject_ids=over, now=self._now())
         return await unsent_instructions(session, ledger, unknown, payouts=payouts, keys=self._party_keys)
 
     async def carry_out(self, call: Call) -> Answer:
@@ -64,16 +64,4 @@ class Resubmission:
         """Keeps the provider's ids. A refusal of this try says nothing of the first one, so it releases nothing."""
         taken = [report(call.claimed.payout_id, answer) for call, answer in results if isinstance(answer, Acknowledged)]
         await self._recorder.record(session, ledger=ledger, reports=taken, now=self._now())
-        over = [call.claimed.id for call, answer in results if not isinstance(answer, NotSent)]
-        await queue.complete_these(session, ledger_id=ledger.id, ids=over, now=self._now())
-        return [Done(type(answer).__name__, describe(answer), self._again_at(call, answer)) for call, answer in results]
-
-    def crashed(self, error: Exception) -> Answer:
-        """A bug of the adapter: nothing was learned."""
-        return OutcomeUnknown(f"the adapter failed with {type(error).__name__}")
-
-    def _again_at(self, call: Call, answer: Answer) -> datetime | None:
-        if not isinstance(answer, NotSent):
-            return None
-        wait: timedelta = backoff(call.claimed.attempt, answer)
-        return self._now() + wait
+        return await complete_sent(session, ledger, results, now=self._now())

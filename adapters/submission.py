@@ -3,18 +3,20 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from datetime import datetime, timedelta
+from datetime import datetime
+from functools import partial
 
 import structlog
 
-from adapters.dispatch import ACTOR, Call, Done
+from adapters.dispatch import ACTOR, Call, Done, Errand
+from adapters.errands import again_at, find_rail, finish_lost, told
 from adapters.provider import PayoutRail
 from ledger.database import Driver
 from ledger.journal.books import Ledger
 from ledger.journal.entry import Source
 from ledger.outbox import queue
 from ledger.outbox.instruction import Answer, NotSent, OutcomeUnknown, PayoutInstruction, Rejected
-from ledger.outbox.queue import Claimed, Finished
+from ledger.outbox.queue import Claimed
 from ledger.outcomes import NOT_SENT_QUEUE, Applied, OutcomeRecorder, Recorded
 from ledger.parties import PartyKeys, read_payees
 from ledger.payouts import reviews, writing
@@ -24,14 +26,13 @@ from ledger.payouts.writing import LockedPayout
 
 log = structlog.get_logger(__name__)
 
-RETRY_SECONDS_MAX = 900.0
 # With the rests between them, about an hour: what was not sent by then waits for a person as well as for its next try.
 TRIES_BEFORE_REVIEW = 8
 _LOST = OutcomeUnknown("the submission was interrupted before its answer was stored")
 _REFUSED_ONCE = OutcomeUnknown("the first try was refused after the payout had been sent again")
 
 
-class Submission:
+class Submission(Errand):
     """Moves payouts to SUBMITTING, calls the rail, records the answer."""
 
     def __init__(
@@ -51,14 +52,15 @@ class Submission:
         self, session: Driver, ledger: Ledger, claimed: Sequence[Claimed]
     ) -> list[tuple[Claimed, str, PayoutInstruction]]:
         """The payouts that may leave now; those that were lost are given up, those that moved on are completed."""
-        await self._give_up_lost(session, ledger, [one for one in claimed if one.lost])
+        lost = await finish_lost(session, ledger, claimed, reason=_LOST.reason, now=self._now())
+        await self._give_up(session, ledger, lost)
         fresh = [one for one in claimed if not one.lost]
         recorded = await self._record(session, ledger, [report(one.payout_id, Started()) for one in fresh])
         started = [one for one, verdict in zip(fresh, recorded, strict=True) if isinstance(verdict, Applied)]
         needless = [
             one.payout_id for one, verdict in zip(fresh, recorded, strict=True) if not isinstance(verdict, Applied)
         ]
-        await queue.complete(session, ledger_id=ledger.id, payout_ids=needless, now=self._now())
+        await queue.complete(session, ledger_id=ledger.id, subject_ids=needless, now=self._now())
         ids = [one.payout_id for one in started]
         payouts = await writing.lock_payouts(session, ledger_id=ledger.id, payout_ids=ids)
         return await unsent_instructions(session, ledger, started, payouts=payouts, keys=self._party_keys)
@@ -66,9 +68,8 @@ class Submission:
     async def carry_out(self, call: Call) -> Answer:
         """One call to the rail. Another process may run a rail that this one does not: nothing was sent then."""
         instruction: PayoutInstruction = call.content
-        if instruction.rail not in self._rails:
-            return NotSent(f"this process does not run {instruction.rail}")
-        return await self._rails[instruction.rail].submit_payout(instruction, call.urls)
+        rail = find_rail(self._rails, instruction.rail)
+        return rail if isinstance(rail, NotSent) else await rail.submit_payout(instruction, call.urls)
 
     async def finish(self, session: Driver, ledger: Ledger, results: Sequence[tuple[Call, Answer]]) -> list[Done]:
         """Records the answers; what provably was not sent is tried again, later and later."""
@@ -82,18 +83,7 @@ class Submission:
             if isinstance(answer, NotSent) and isinstance(verdict, Applied)
         ]
         await self._tell_of_stuck(session, ledger, waiting)
-        return [
-            Done(
-                type(answer).__name__,
-                describe(answer),
-                self._now() + backoff(call.claimed.attempt, answer) if isinstance(answer, NotSent) else None,
-            )
-            for call, answer in results
-        ]
-
-    def crashed(self, error: Exception) -> Answer:
-        """A bug of the adapter: the payout may have left."""
-        return OutcomeUnknown(f"the adapter failed with {type(error).__name__}")
+        return told(results, again_at=partial(again_at, now=self._now()))
 
     async def _doubt_refusals(
         self, session: Driver, ledger: Ledger, results: Sequence[tuple[Call, Answer]]
@@ -106,7 +96,7 @@ class Submission:
             return list(results)
         # Under the locks that a claim needs, so that no second try begins behind this look.
         await writing.lock_payouts(session, ledger_id=ledger.id, payout_ids=ids)
-        again = await queue.find_begun(session, ledger_id=ledger.id, kind=queue.RESUBMIT, payout_ids=refused)
+        again = await queue.find_begun(session, ledger_id=ledger.id, kind=queue.RESUBMIT, subject_ids=refused)
         return [
             (call, _REFUSED_ONCE if isinstance(answer, Rejected) and call.claimed.payout_id in again else answer)
             for call, answer in results
@@ -124,13 +114,11 @@ class Submission:
             now=self._now(),
         )
 
-    async def _give_up_lost(self, session: Driver, ledger: Ledger, lost: Sequence[Claimed]) -> None:
+    async def _give_up(self, session: Driver, ledger: Ledger, lost: Sequence[Claimed]) -> None:
         if not lost:
             return
         log.warning("submission.lost", ledger=ledger.code, count=len(lost))
-        finished = [Finished(one.id, one.attempt - 1, "lost", _LOST.reason) for one in lost]
-        await queue.finish_attempts(session, ledger_id=ledger.id, finished=finished, now=self._now())
-        await queue.complete(session, ledger_id=ledger.id, payout_ids=[one.payout_id for one in lost], now=self._now())
+        await queue.complete(session, ledger_id=ledger.id, subject_ids=[one.payout_id for one in lost], now=self._now())
         await self._record(session, ledger, [report(one.payout_id, _LOST) for one in lost])
 
     async def _record(self, session: Driver, ledger: Ledger, reports: Sequence[Report]) -> list[Recorded]:
@@ -167,18 +155,3 @@ async def unsent_instructions(
 def report(payout_id: int, outcome: Started | Answer) -> Report:
     """What the outbound door tells of a payout."""
     return Report(payout_id=payout_id, outcome=outcome, source=Source.API, actor=ACTOR)
-
-
-def backoff(attempt: int, answer: NotSent) -> timedelta:
-    """Back off from the provider's own figure, doubling with every try up to a quarter of an hour."""
-    return timedelta(seconds=min(answer.retry_after_seconds * 2 ** min(attempt - 1, 10), RETRY_SECONDS_MAX))
-
-
-def describe(answer: Answer) -> str:
-    """Words for an attempt; they hold no secret."""
-    match answer:
-        case NotSent(reason=text) | OutcomeUnknown(reason=text):
-            return text[:200]
-        case _:
-            code = getattr(answer, "code", "")
-            return f"{code} {getattr(answer, 'description', '')}".strip()[:200]

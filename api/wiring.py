@@ -16,7 +16,7 @@ from sqlalchemy.ext.asyncio import AsyncEngine
 
 from adapters.balances import BalanceWatch
 from adapters.collecting import CollectionRail, DeclaredCollections
-from adapters.dispatch import Desk, Dispatcher, DispatchSettings, Errand, fresh_token
+from adapters.dispatch import Dispatcher, DispatchSettings, Errand, fresh_token
 from adapters.egress import Egress, EgressLimits, EgressRules, SystemResolver
 from adapters.inbound import Inbound
 from adapters.inquiry import Inquiry
@@ -28,7 +28,8 @@ from adapters.questions import Questions
 from adapters.receiving import CollectionJudge
 from adapters.recovery import Recovery
 from adapters.resubmission import Resubmission
-from adapters.returning import ReturnJudge, ReturnSilence, ReturnSubmission
+from adapters.return_judging import ReturnJudge
+from adapters.returning import ReturnSilence, ReturnSubmission
 from adapters.silence import SilenceWatch
 from adapters.submission import Submission
 from adapters.waiting import WaitingWatch
@@ -48,7 +49,7 @@ from ledger.loans.accruing import DayWorker
 from ledger.loans.commands import LoanDesk
 from ledger.loans.disbursing import Disburser
 from ledger.loans.posting import Poster
-from ledger.outbox import prompt_queue, queue, return_queue
+from ledger.outbox import queue
 from ledger.outcomes import OutcomeRecorder
 from ledger.parties import PartyKeys
 from ledger.payouts.request import Limits
@@ -218,29 +219,27 @@ class WorkerApplication(Application):
                 patience=timedelta(seconds=self.settings.query_patience_seconds),
             ),
         }
-        return self._dispatcher(errands, queue, public_url=public_url, rails=self.rails)
+        return self._dispatcher(errands, public_url=public_url, rails=self.rails)
 
     def prompter(self, *, public_url: str) -> Dispatcher:
         """The outbound door of prompts, which no crowd of payouts delays."""
         shared: dict[str, Any] = {"rails": self.collections, "recorder": self.prompt_recorder, "now": self.now}
         errands: dict[str, Errand] = {
-            prompt_queue.SUBMIT: PromptSubmission(**shared),
-            prompt_queue.QUERY: PromptQuestions(**shared),
+            queue.PROMPT_SUBMIT: PromptSubmission(**shared),
+            queue.PROMPT_QUERY: PromptQuestions(**shared),
         }
-        return self._dispatcher(errands, prompt_queue, public_url=public_url, rails=self.collections)
+        return self._dispatcher(errands, public_url=public_url, rails=self.collections)
 
     def returner(self, *, public_url: str) -> Dispatcher:
         """The outbound door of returns."""
         recorder = self.return_recorder
         errands: dict[str, Errand] = {
-            return_queue.SUBMIT: ReturnSubmission(rails=self.collections, recorder=recorder, now=self.now),
-            return_queue.SILENCE: ReturnSilence(recorder=recorder, now=self.now),
+            queue.RETURN_SUBMIT: ReturnSubmission(rails=self.collections, recorder=recorder, now=self.now),
+            queue.RETURN_SILENCE: ReturnSilence(recorder=recorder, now=self.now),
         }
-        return self._dispatcher(errands, return_queue, public_url=public_url, rails=self.collections)
+        return self._dispatcher(errands, public_url=public_url, rails=self.collections)
 
-    def _dispatcher(
-        self, errands: Mapping[str, Errand], desk: Desk, *, public_url: str, rails: Collection[str]
-    ) -> Dispatcher:
+    def _dispatcher(self, errands: Mapping[str, Errand], *, public_url: str, rails: Collection[str]) -> Dispatcher:
         settings = DispatchSettings(
             public_url=public_url.rstrip("/"),
             lease=timedelta(seconds=self.settings.lease_seconds),
@@ -255,7 +254,6 @@ class WorkerApplication(Application):
             tokens=fresh_token,
             now=self.now,
             settings=settings,
-            desk=desk,
         )
 
     def silence_watch(self) -> SilenceWatch:

@@ -119,13 +119,13 @@ async def record(
         driver,
         ledger_id=ledger.id,
         kind=queue.QUERY,
-        payout_ids=unknown,
+        subject_ids=unknown,
         ids=ids,
         now=now,
         due_at=now + query_after,
     )
     still = sorted({r.payout_id for i, r in enumerate(reports) if results[i].state is State.UNKNOWN} & learned)
-    await queue.reopen(driver, ledger_id=ledger.id, kind=queue.QUERY, payout_ids=still, due_at=now + query_after)
+    await queue.reopen(driver, ledger_id=ledger.id, kind=queue.QUERY, subject_ids=still, due_at=now + query_after)
     return [results[index] for index in range(len(reports))]
 
 
@@ -309,7 +309,7 @@ async def _apply(
     await writing.write_changes(driver, ledger_id=ledger.id, changes=changes, now=now)
     await disbursing.follow_payouts(driver, ledger, steps, loans, directory=directory, ids=ids, now=now)
     submitted = [step.payout.id for step in steps if _state_after(step) not in (State.RESERVED, State.SUBMITTING)]
-    await queue.complete(driver, ledger_id=ledger.id, payout_ids=submitted, now=now)
+    await queue.complete(driver, ledger_id=ledger.id, subject_ids=submitted, now=now)
     # A person's decision closes its own case; evidence closes the cases that waited for it.
     told = [step for step in steps if step.report.source is not Source.MANUAL and _moves(step)]
     found_out = [step.payout.id for step in told if step.left is State.UNKNOWN]

@@ -26,7 +26,7 @@ from ledger.ids import IdSource
 from ledger.journal.books import Ledger
 from ledger.money import Money
 from ledger.msisdn import Msisdn
-from ledger.outbox import prompt_queue
+from ledger.outbox import queue
 from ledger.outbox.collecting import Channel, PromptAnswer, Prompted, PromptFailed, PromptPaid
 from ledger.outbox.instruction import Blame, NotSent, OutcomeUnknown, Rejected
 from ledger.parties import PartyKeys, find_or_add
@@ -253,11 +253,11 @@ class PromptRecorder:
         soon = [one.prompt.id for one in changes if one.event is Event.TAKEN_IN]
         at_once = [one.prompt.id for one in changes if one.event is Event.LEARNED]
         for prompt_ids, due_at in ((soon, now + QUERY_AFTER), (at_once, now)):
-            await prompt_queue.enqueue(
+            await queue.renew(
                 driver,
                 ledger_id=ledger.id,
-                kind=prompt_queue.QUERY,
-                prompt_ids=prompt_ids,
+                kind=queue.PROMPT_QUERY,
+                subject_ids=prompt_ids,
                 ids=self.ids,
                 now=now,
                 due_at=due_at,

@@ -29,9 +29,10 @@ from ledger.journal.books import Ledger
 from ledger.journal.decide import Refused
 from ledger.journal.entry import Source
 from ledger.money import Money
-from ledger.outbox import return_queue
+from ledger.outbox import queue
 from ledger.outbox.collecting import Returned, ReturnFailed
 from ledger.outbox.instruction import Blame, Rejected
+from ledger.outbox.statements import Subject
 from ledger.payouts import reviews, switches
 from ledger.payouts.reviews import Case
 from ledger.receiving import RACING_CONSTRAINTS as RECEIVING_RACES
@@ -103,7 +104,7 @@ class ReturnRecorder:
             actor=request.actor,
             now=now,
         )
-        await self._enqueue(driver, ledger, return_queue.SUBMIT, [return_id], now, due_at=now)
+        await self._enqueue(driver, ledger, queue.RETURN_SUBMIT, [return_id], now, due_at=now)
         await store_key(driver, ledger_id=ledger.id, claim=request.key, result_id=return_id, now=now)
         return await self._read(driver, ledger, return_id), False
 
@@ -124,8 +125,8 @@ class ReturnRecorder:
     async def _enqueue(
         self, driver: Driver, ledger: Ledger, kind: str, return_ids: Sequence[int], now: datetime, *, due_at: datetime
     ) -> None:
-        await return_queue.enqueue(
-            driver, ledger_id=ledger.id, kind=kind, return_ids=return_ids, ids=self.ids, now=now, due_at=due_at
+        await queue.renew(
+            driver, ledger_id=ledger.id, kind=kind, subject_ids=return_ids, ids=self.ids, now=now, due_at=due_at
         )
 
     async def _reserve(
@@ -253,13 +254,13 @@ class ReturnRecorder:
             if isinstance(state, State):
                 entry_id = await self._post(driver, ledger, report, subject, receipts[subject.receipt_id], now)
                 changes.append(change_of(report, subject, state, entry_id))
-            for queue, reason in _concerns(report, subject, state):
-                cases[queue].append(Case(None, reason, inbox_id=report.inbox_id, receipt_id=subject.receipt_id))
+            for name, reason in _concerns(report, subject, state):
+                cases[name].append(Case(None, reason, inbox_id=report.inbox_id, receipt_id=subject.receipt_id))
         await returning.write_changes(driver, ledger_id=ledger.id, changes=changes, now=now)
-        for queue, ones in cases.items():
-            await reviews.open_reviews(driver, ledger_id=ledger.id, queue=queue, cases=ones, ids=self.ids, now=now)
+        for name, ones in cases.items():
+            await reviews.open_reviews(driver, ledger_id=ledger.id, queue=name, cases=ones, ids=self.ids, now=now)
         sent = [one.subject.id for one in changes if one.state is State.SUBMITTED]
-        await self._enqueue(driver, ledger, return_queue.SILENCE, sent, now, due_at=now + PATIENCE)
+        await self._enqueue(driver, ledger, queue.RETURN_SILENCE, sent, now, due_at=now + PATIENCE)
         await self._end(driver, ledger, [one for one in changes if one.entry_id is not None], now)
         await self._break_circuit(driver, ledger, [report for _, report in wave], locked, now)
         return results
@@ -267,7 +268,7 @@ class ReturnRecorder:
     async def _end(self, driver: Driver, ledger: Ledger, ended: Sequence[Change], now: datetime) -> None:
         """Returns that came to their end are waited for no more, by nobody."""
         return_ids, receipt_ids = [one.subject.id for one in ended], [one.subject.receipt_id for one in ended]
-        await return_queue.complete(driver, ledger_id=ledger.id, return_ids=return_ids, now=now)
+        await queue.complete(driver, ledger_id=ledger.id, subject_ids=return_ids, now=now, subject=Subject.RETURN)
         await reviews.close_of_receipts(
             driver, ledger_id=ledger.id, queue=UNKNOWN_QUEUE, receipt_ids=receipt_ids, actor="daftari", now=now
         )

@@ -15,8 +15,9 @@ from ledger.database import Driver
 from ledger.ids import IdSource
 from ledger.journal.books import Ledger
 from ledger.money import Money
-from ledger.outbox import prompt_queue
+from ledger.outbox import queue
 from ledger.outbox.collecting import Payer
+from ledger.outbox.statements import Subject
 
 PREFIX = "prm"
 MATCHING = "daftari.matching"
@@ -199,8 +200,8 @@ async def add_prompt(
         "now": now,
     }
     await driver.execute(_ADD, parameters)
-    await prompt_queue.enqueue(
-        driver, ledger_id=ledger.id, kind=prompt_queue.SUBMIT, prompt_ids=[prompt_id], ids=ids, now=now, due_at=now
+    await queue.enqueue(
+        driver, ledger_id=ledger.id, kind=queue.PROMPT_SUBMIT, subject_ids=[prompt_id], ids=ids, now=now, due_at=now
     )
     return prompt_id
 
@@ -246,7 +247,7 @@ async def write_changes(
     assert row is not None
     assert row[0] == len(changes), "a locked prompt changed"
     ended = [one.prompt.id for one in changes if one.state not in OPEN_STATES]
-    await prompt_queue.complete(driver, ledger_id=ledger_id, prompt_ids=ended, now=now)
+    await queue.complete(driver, ledger_id=ledger_id, subject_ids=ended, now=now, subject=Subject.PROMPT)
 
 
 async def find_asked(driver: Driver, *, ledger_id: int, token_hashes: Sequence[bytes]) -> dict[bytes, int]:

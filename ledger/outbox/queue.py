@@ -3,7 +3,7 @@ means.
 
 `due_at` is the time to run or, once claimed, the end of the lease; a claim whose last attempt has no answer is *lost*:
 it may have reached the provider, so it is never sent again. Fencing: only the holder of the lease token may put one
-back."""
+back. The first word of a kind is its subject's, whose statements stand in `statements`."""
 
 from __future__ import annotations
 
@@ -13,49 +13,12 @@ from datetime import datetime, timedelta
 
 from ledger.database import Driver
 from ledger.ids import IdSource
+from ledger.outbox.statements import STATEMENTS, Statements, Subject
 
 SUBMIT, QUERY, RESUBMIT = "payout.submit", "payout.query", "payout.resubmit"
+PROMPT_SUBMIT, PROMPT_QUERY = "prompt.submit", "prompt.query"
+RETURN_SUBMIT, RETURN_SILENCE = "return.submit", "return.silence"
 
-_ENQUEUE = """
-INSERT INTO instructions (ledger_id, id, kind, payout_id, due_at)
-SELECT %s, i.id, %s, i.payout_id, %s FROM unnest(%s::bigint[], %s::bigint[]) AS i (id, payout_id)
-ON CONFLICT (ledger_id, payout_id, kind) DO NOTHING
-"""
-# The oldest due first; nothing leaves over a stopped rail or for a suspended partner, but what is lost, and so will not
-# be sent, is told at once; rows another worker is claiming are skipped, not waited for.
-_CLAIM = """
-WITH due AS (
-    SELECT i.ledger_id, i.id FROM instructions AS i
-    JOIN payouts AS p ON p.ledger_id = i.ledger_id AND p.id = i.payout_id
-    WHERE i.done_at IS NULL AND i.due_at <= %(now)s AND (i.kind = 'payout.query' OR NOT EXISTS (
-        SELECT FROM rail_stops AS s WHERE s.ledger_id = p.ledger_id AND s.rail = p.rail AND s.resumed_at IS NULL
-    ) AND NOT EXISTS (
-        SELECT FROM partners AS w WHERE w.ledger_id = p.ledger_id AND w.id = p.partner_id AND w.suspended_at IS NOT NULL
-    ) OR EXISTS (
-        SELECT FROM attempts AS a WHERE a.ledger_id = i.ledger_id AND a.instruction_id = i.id
-           AND a.number = i.attempts AND a.finished_at IS NULL
-    ))
-    AND i.kind = ANY(%(kinds)s) AND p.rail = ANY(%(rails)s)
-    ORDER BY i.due_at, i.ledger_id, i.id LIMIT %(limit)s FOR NO KEY UPDATE OF i, p SKIP LOCKED
-), claimed AS (
-    UPDATE instructions AS i SET attempts = i.attempts + 1, lease_token = %(token)s, due_at = %(lease_until)s
-    FROM due WHERE i.ledger_id = due.ledger_id AND i.id = due.id
-    RETURNING i.ledger_id, i.id, i.kind, i.payout_id, i.attempts
-)
-SELECT c.ledger_id, c.id, c.kind, c.payout_id, c.attempts, last.number IS NOT NULL AS lost
-FROM claimed AS c LEFT JOIN attempts AS last
-  ON last.ledger_id = c.ledger_id AND last.instruction_id = c.id AND last.number = c.attempts - 1
- AND last.finished_at IS NULL
-ORDER BY c.ledger_id, c.kind, c.payout_id
-"""
-_REST = """
-UPDATE instructions AS i SET due_at = %(until)s
-FROM (SELECT i.ledger_id, i.id FROM instructions AS i
-      JOIN payouts AS p ON p.ledger_id = i.ledger_id AND p.id = i.payout_id
-      WHERE i.done_at IS NULL AND i.due_at <= %(now)s AND i.kind = ANY(%(kinds)s) AND p.rail = ANY(%(rails)s)
-      ORDER BY i.due_at, i.ledger_id, i.id LIMIT 1 FOR NO KEY UPDATE OF i SKIP LOCKED) AS first
-WHERE i.ledger_id = first.ledger_id AND i.id = first.id RETURNING i.payout_id
-"""
 _START = """
 INSERT INTO attempts (ledger_id, instruction_id, number, token_hash, started_at)
 SELECT %s, a.*, %s FROM unnest(%s::bigint[], %s::int[], %s::bytea[]) AS a
@@ -70,24 +33,13 @@ UPDATE instructions AS i SET due_at = p.due_at, lease_token = NULL
 FROM unnest(%s::bigint[], %s::timestamptz[]) AS p (id, due_at)
 WHERE i.ledger_id = %s AND i.id = p.id AND i.lease_token = %s AND i.done_at IS NULL
 """
-_COMPLETE = """
-UPDATE instructions SET done_at = %s, lease_token = NULL
-WHERE ledger_id = %s AND payout_id = ANY(%s) AND done_at IS NULL
-"""
-_REOPEN = """
-UPDATE instructions SET done_at = NULL, due_at = %s
-WHERE ledger_id = %s AND kind = %s AND payout_id = ANY(%s) AND done_at IS NOT NULL
-"""
-_BEGUN = """
-SELECT payout_id FROM instructions WHERE ledger_id = %s AND kind = %s AND payout_id = ANY(%s) AND attempts > 0
-"""
 _COMPLETE_THESE = "UPDATE instructions SET done_at = %s, lease_token = NULL WHERE ledger_id = %s AND id = ANY(%s)"
 
 
 @dataclass(frozen=True, slots=True)
 class Claimed:
-    """An instruction under our lease. `subject_id` is the payout or prompt it is about, as its kind says; `attempt`
-    numbers this try; `lost` says the try before it has no answer."""
+    """An instruction under our lease. `subject_id` is what it is about, a payout, a prompt or a return, as its kind
+    says; `attempt` numbers this try; `lost` says the try before it has no answer."""
 
     ledger_id: int
     id: int
@@ -117,16 +69,16 @@ async def enqueue(
     *,
     ledger_id: int,
     kind: str,
-    payout_ids: Sequence[int],
+    subject_ids: Sequence[int],
     ids: IdSource,
     now: datetime,
     due_at: datetime,
 ) -> None:
-    """Adds one instruction of a kind per payout, in the transaction that gives the reason for it. A payout has at most
-    one of each kind, ever."""
-    if payout_ids:
-        new_ids = [ids.next(now) for _ in payout_ids]
-        await driver.execute(_ENQUEUE, (ledger_id, kind, due_at, new_ids, list(payout_ids)))
+    """Adds one instruction of a kind per subject, in the transaction that gives the reason for it. A subject has at
+    most one of each kind, ever."""
+    if subject_ids:
+        new_ids = [ids.next(now) for _ in subject_ids]
+        await driver.execute(_of(kind).enqueue, (ledger_id, kind, due_at, new_ids, list(subject_ids)))
 
 
 async def claim(
@@ -139,8 +91,8 @@ async def claim(
     token: int,
     limit: int,
 ) -> list[Claimed]:
-    """Claims up to `limit` due instructions of these kinds over these rails, by ledger and payout, with the locks of
-    their payouts. The caller commits before any call."""
+    """Claims up to `limit` due instructions of these kinds, all about one subject, over these rails, by ledger and
+    subject, with the locks of their subjects. The caller commits before any call."""
     parameters = {
         "kinds": list(kinds),
         "rails": list(rails),
@@ -149,16 +101,16 @@ async def claim(
         "token": token,
         "limit": limit,
     }
-    cursor = await driver.execute(_CLAIM, parameters)
+    cursor = await driver.execute(_of(*kinds).claim, parameters)
     return [Claimed(*row) for row in await cursor.fetchall()]
 
 
 async def rest_oldest(
     driver: Driver, *, kinds: Sequence[str], rails: Sequence[str], now: datetime, until: datetime
 ) -> int | None:
-    """Lets the one instruction that comes up first rest until then; returns its payout, None where nothing is due."""
+    """Lets the one instruction that comes up first rest until then; returns its subject, None where nothing is due."""
     parameters = {"kinds": list(kinds), "rails": list(rails), "now": now, "until": until}
-    row = await (await driver.execute(_REST, parameters)).fetchone()
+    row = await (await driver.execute(_of(*kinds).rest_oldest, parameters)).fetchone()
     return row[0] if row is not None else None
 
 
@@ -191,25 +143,47 @@ async def put_back(driver: Driver, *, ledger_id: int, token: int, due: Sequence[
         await driver.execute(_PUT_BACK, ([one for one, _ in due], [when for _, when in due], ledger_id, token))
 
 
-async def complete(driver: Driver, *, ledger_id: int, payout_ids: Sequence[int], now: datetime) -> None:
-    """Ends the instructions of payouts that need no further submission."""
-    if payout_ids:
-        await driver.execute(_COMPLETE, (now, ledger_id, list(payout_ids)))
+async def complete(
+    driver: Driver, *, ledger_id: int, subject_ids: Sequence[int], now: datetime, subject: Subject = Subject.PAYOUT
+) -> None:
+    """Ends the instructions of subjects that need no further call."""
+    if subject_ids:
+        await driver.execute(STATEMENTS[subject].complete, (now, ledger_id, list(subject_ids)))
 
 
 async def complete_these(driver: Driver, *, ledger_id: int, ids: Sequence[int], now: datetime) -> None:
-    """Ends these instructions and no other of their payouts."""
+    """Ends these instructions and no other of their subjects."""
     if ids:
         await driver.execute(_COMPLETE_THESE, (now, ledger_id, list(ids)))
 
 
-async def reopen(driver: Driver, *, ledger_id: int, kind: str, payout_ids: Sequence[int], due_at: datetime) -> None:
+async def reopen(driver: Driver, *, ledger_id: int, kind: str, subject_ids: Sequence[int], due_at: datetime) -> None:
     """Makes the ended instructions of a kind due once more: something is known that was not."""
-    if payout_ids:
-        await driver.execute(_REOPEN, (due_at, ledger_id, kind, list(payout_ids)))
+    if subject_ids:
+        await driver.execute(_of(kind).reopen, (due_at, ledger_id, kind, list(subject_ids)))
 
 
-async def find_begun(driver: Driver, *, ledger_id: int, kind: str, payout_ids: Sequence[int]) -> frozenset[int]:
-    """The payouts, among these, whose instruction of a kind was ever claimed."""
-    cursor = await driver.execute(_BEGUN, (ledger_id, kind, list(payout_ids)))
-    return frozenset(payout_id for (payout_id,) in await cursor.fetchall())
+async def renew(
+    driver: Driver,
+    *,
+    ledger_id: int,
+    kind: str,
+    subject_ids: Sequence[int],
+    ids: IdSource,
+    now: datetime,
+    due_at: datetime,
+) -> None:
+    """Makes the one instruction of a kind that a subject has due then, whether it is new or had ended."""
+    await reopen(driver, ledger_id=ledger_id, kind=kind, subject_ids=subject_ids, due_at=due_at)
+    await enqueue(driver, ledger_id=ledger_id, kind=kind, subject_ids=subject_ids, ids=ids, now=now, due_at=due_at)
+
+
+async def find_begun(driver: Driver, *, ledger_id: int, kind: str, subject_ids: Sequence[int]) -> frozenset[int]:
+    """The subjects, among these, whose instruction of a kind was ever claimed."""
+    cursor = await driver.execute(_of(kind).find_begun, (ledger_id, kind, list(subject_ids)))
+    return frozenset(subject_id for (subject_id,) in await cursor.fetchall())
+
+
+def _of(*kinds: str) -> Statements:
+    (subject,) = {Subject(kind.partition(".")[0]) for kind in kinds}
+    return STATEMENTS[subject]

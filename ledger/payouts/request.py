@@ -363,7 +363,7 @@ async def _write(
     }
     await driver.execute(_WRITE, parameters)
     await queue.enqueue(
-        driver, ledger_id=ledger.id, kind=queue.SUBMIT, payout_ids=payout_ids, ids=ids, now=now, due_at=now
+        driver, ledger_id=ledger.id, kind=queue.SUBMIT, subject_ids=payout_ids, ids=ids, now=now, due_at=now
     )
 
 

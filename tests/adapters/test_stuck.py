@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import pytest
 
+from adapters.errands import RETRY_SECONDS_MAX
 from adapters.sandbox.magic import magic_msisdn
-from adapters.submission import RETRY_SECONDS_MAX, TRIES_BEFORE_REVIEW
+from adapters.submission import TRIES_BEFORE_REVIEW
 from ledger.errors import RailStopped
 from ledger.journal.decide import Refused
 from ledger.outcomes import BREAKER, NOT_SENT_QUEUE

@@ -8,8 +8,9 @@ from collections.abc import AsyncIterator
 import pytest
 from sqlalchemy.ext.asyncio import AsyncEngine
 
+from adapters.errands import RETRY_SECONDS_MAX
 from adapters.sandbox.magic import magic_msisdn
-from adapters.submission import RETRY_SECONDS_MAX, TRIES_BEFORE_REVIEW
+from adapters.submission import TRIES_BEFORE_REVIEW
 from tests.adapters.test_dispatch import REFUSED
 from tests.journeys.observed import Gate
 from tests.journeys.rig import LEASE_SECONDS, Rig, open_rig

@@ -117,13 +117,13 @@ def cancelled_payout_sent(change: Change) -> None:
 
     complete = queue.complete
 
-    async def selective(driver: Any, *, ledger_id: int, payout_ids: Any, now: Any) -> None:
+    async def selective(driver: Any, *, ledger_id: int, subject_ids: Any, now: Any) -> None:
         """The instruction of a cancelled payout stays."""
         found = await driver.execute(
             "SELECT id FROM payouts WHERE ledger_id = %s AND id = ANY(%s) AND state <> 'CANCELLED'",
-            (ledger_id, list(payout_ids)),
+            (ledger_id, list(subject_ids)),
         )
-        await complete(driver, ledger_id=ledger_id, payout_ids=[row[0] for row in await found.fetchall()], now=now)
+        await complete(driver, ledger_id=ledger_id, subject_ids=[row[0] for row in await found.fetchall()], now=now)
 
     change(submission.Submission, "_record", deaf)
     change(queue, "complete", selective)

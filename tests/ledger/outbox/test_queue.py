@@ -217,7 +217,7 @@ async def test_a_payout_has_one_instruction_of_a_kind_for_ever(shop: Shop) -> No
                 session,
                 ledger_id=shop.ledger.id,
                 kind=queue.SUBMIT,
-                payout_ids=[payout_id],
+                subject_ids=[payout_id],
                 ids=shop.ids,
                 now=shop.now(),
                 due_at=shop.now(),
