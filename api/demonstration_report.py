@@ -2,19 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
-from typing import Any, Protocol
+from collections.abc import Sequence
+from typing import Protocol
 from zoneinfo import ZoneInfo
 
 from daftari.v1 import journal_pb2, payouts_pb2
 from google.protobuf.timestamp_pb2 import Timestamp
 from rich.console import Console
 
+from api.demonstration_books import CHARGES, FLOAT, RailTruth, balances_of
 from api.tables import table
 from ledger.money import format_minor_units
-
-_FLOAT, _CHARGES = "asset.float.daraja.600584.utility", "liab.provider_charges.daraja.600584"
 
 
 class Told(Protocol):
@@ -27,27 +25,6 @@ class Told(Protocol):
     def reference(self) -> str: ...
 
 
-@dataclass(frozen=True, slots=True)
-class RailTruth:
-    """What the rail says of itself, in cents: balances, and what it paid and charged by our reference."""
-
-    utility: int
-    charges_paid: int
-    paid: Mapping[str, int]
-    charged: Mapping[str, int]
-
-    @classmethod
-    def from_json(cls, document: Mapping[str, Any]) -> RailTruth:
-        """From the sandbox's GET /sandbox/truth."""
-        payments = [one for one in document["movements"] if one["originator_conversation_id"]]
-        return cls(
-            utility=document["balances"]["utility_cents"],
-            charges_paid=document["balances"]["charges_paid_cents"],
-            paid={one["originator_conversation_id"]: one["amount_cents"] for one in payments},
-            charged={one["originator_conversation_id"]: one["charge_cents"] for one in payments},
-        )
-
-
 Lives = Sequence[tuple[Told, payouts_pb2.GetPayoutResponse]]
 
 
@@ -58,8 +35,8 @@ def print_lives(out: Console, lives: Lives, *, zone: ZoneInfo) -> None:
             told.reference,
             told.story,
             life.payout.msisdn,
-            _kes(life.payout.amount.minor_units),
-            _kes(life.payout.fee.minor_units),
+            kes(life.payout.amount.minor_units),
+            kes(life.payout.fee.minor_units),
             _state(life.payout.state),
             life.payout.receipt or life.payout.failure_text,
         )
@@ -68,7 +45,7 @@ def print_lives(out: Console, lives: Lives, *, zone: ZoneInfo) -> None:
     columns = ("reference", "what the rail does", "MSISDN", ">KES", ">fee", "state", "receipt or reason")
     out.print(table(f"\n{len(rows)} payouts", columns, rows))
     steps = [
-        (told.reference if number == 0 else "", _clock(event.record_time, zone), event.event, _state(event.state),
+        (told.reference if number == 0 else "", clock(event.record_time, zone), event.event, _state(event.state),
          event.entry_id, event.detail)
         for told, life in lives
         for number, event in enumerate(life.events)
@@ -100,9 +77,9 @@ def print_entries(out: Console, entries: Sequence[journal_pb2.JournalEntry], *, 
     """The journal, oldest first: a line per posting."""
     rows = []
     for entry in entries:
-        head = (entry.id, entry.kind, _clock(entry.effective_time, zone))
+        head = (entry.id, entry.kind, clock(entry.effective_time, zone))
         for line in entry.postings:
-            figure = _kes(line.amount.minor_units)
+            figure = kes(line.amount.minor_units)
             is_debit = line.side == journal_pb2.SIDE_DEBIT
             account = line.account if is_debit else f"  {line.account}"
             rows.append((*head, account, figure if is_debit else "", "" if is_debit else figure, entry.reference))
@@ -114,8 +91,8 @@ def print_entries(out: Console, entries: Sequence[journal_pb2.JournalEntry], *, 
 def print_trial_balance(out: Console, trial: journal_pb2.GetTrialBalanceResponse) -> bool:
     """The trial balance; whether debits equal credits."""
     rows = [
-        (line.number, line.path, _kes(line.debits_minor_units), _kes(line.credits_minor_units),
-         _kes(line.balance_minor_units), journal_pb2.Side.Name(line.normal_side).removeprefix("SIDE_").lower())
+        (line.number, line.path, kes(line.debits_minor_units), kes(line.credits_minor_units),
+         kes(line.balance_minor_units), journal_pb2.Side.Name(line.normal_side).removeprefix("SIDE_").lower())
         for line in trial.lines
     ]  # fmt: skip
     columns = ("number", "account", ">debits", ">credits", ">balance", "normal side")
@@ -123,7 +100,7 @@ def print_trial_balance(out: Console, trial: journal_pb2.GetTrialBalanceResponse
     drawn.add_section()
     for total in trial.totals:
         debits, credits = total.debits_minor_units, total.credits_minor_units
-        drawn.add_row("", "[bold]total[/]", _kes(debits), _kes(credits), _kes(debits - credits), "must be zero")
+        drawn.add_row("", "[bold]total[/]", kes(debits), kes(credits), kes(debits - credits), "must be zero")
     out.print(drawn)
     return all(total.debits_minor_units == total.credits_minor_units for total in trial.totals)
 
@@ -136,24 +113,24 @@ def print_float(
 ) -> bool:
     """The ledger's float and charges beside the rail's; whether unknown payouts explain every shilling between them,
     and every settled payout was paid and every released one was not."""
-    balances = {line.path: line.balance_minor_units for line in trial.lines}
+    balances = balances_of(trial)
     unknown = [life.payout for life in lives if life.payout.state == payouts_pb2.Payout.STATE_UNKNOWN]
     paid_unknown = [payout for payout in unknown if payout.provider_reference in truth.paid]
     paid = sum(truth.paid[payout.provider_reference] for payout in paid_unknown)
     charged = sum(truth.charged[payout.provider_reference] for payout in paid_unknown)
-    books_float, books_charges = balances.get(_FLOAT, 0), balances.get(_CHARGES, 0)
+    books_float, books_charges = balances.get(FLOAT, 0), balances.get(CHARGES, 0)
     owed = -truth.charges_paid
     figures = {
         "Float, utility account": (books_float, truth.utility, books_float - truth.utility, paid),
         "Charges owed": (books_charges, owed, owed - books_charges, charged),
     }
-    rows = [(name, *map(_kes, row)) for name, row in figures.items()]
+    rows = [(name, *map(kes, row)) for name, row in figures.items()]
     columns = ("KES", ">ledger", ">rail's own books", ">difference", ">explained by unknown payouts")
     out.print(table("The ledger beside the rail", columns, rows))
     for payout in unknown:
         truth_told = "the rail did pay it" if payout in paid_unknown else "the rail did not pay it"
         out.print(
-            f"  unknown: {payout.id} ({payout.partner_reference}), KES {_kes(payout.amount.minor_units)}: {truth_told}"
+            f"  unknown: {payout.id} ({payout.partner_reference}), KES {kes(payout.amount.minor_units)}: {truth_told}"
         )
     explained = books_float - truth.utility == paid and owed - books_charges == charged
     return explained and _states_tell_the_truth(lives, truth)
@@ -169,7 +146,8 @@ def _states_tell_the_truth(lives: Sequence[payouts_pb2.GetPayoutResponse], truth
     return settled <= set(truth.paid) and set(truth.paid) <= settled | unknown
 
 
-def _kes(minor_units: int) -> str:
+def kes(minor_units: int) -> str:
+    """Shillings and cents."""
     return format_minor_units(minor_units, "KES")
 
 
@@ -177,5 +155,6 @@ def _state(state: payouts_pb2.Payout.State.ValueType) -> str:
     return payouts_pb2.Payout.State.Name(state).removeprefix("STATE_")
 
 
-def _clock(stamp: Timestamp, zone: ZoneInfo) -> str:
+def clock(stamp: Timestamp, zone: ZoneInfo) -> str:
+    """The time of day in the ledger's zone."""
     return f"{stamp.ToDatetime(zone):%H:%M:%S.%f}"[:-3]

@@ -9,6 +9,7 @@ import random
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 
 import grpc.aio
@@ -16,13 +17,16 @@ from daftari.v1 import journal_pb2, money_pb2
 from daftari.v1.journal_pb2_grpc import JournalCommandServiceStub
 from pydantic import SecretStr
 
+from adapters.collecting import Registered
 from adapters.sandbox.server import SandboxServer
 from adapters.sandbox.settings import SandboxSettings
 from api.administration import create_key, create_partner, open_books
 from api.roles import ALL_ROLES
 from api.serving import Addresses, Service
 from api.settings import Settings
-from api.wiring import Application, open_application
+from api.wiring import Application, WorkerApplication, open_application
+from ledger.collections.shortcodes import Shortcode, open_shortcode
+from ledger.database import run
 from ledger.errors import PartnerExists
 from ledger.journal.books import Ledger
 
@@ -47,8 +51,9 @@ class Stage:
 
 @asynccontextmanager
 async def open_stage(settings: Settings, *, certificate_directory: Path) -> AsyncIterator[Stage]:
-    """Starts the sandbox and the service, opens the books, and prefunds the partner over gRPC. Settings of the Daraja
-    rail are overruled by the sandbox's; books that are there already are used as they are."""
+    """Starts the sandbox and the service, opens the books, prefunds the partner over gRPC, and lets the shortcode take
+    money in. Settings of the Daraja rail are overruled by the sandbox's; books that are there already are used as they
+    are."""
     sandbox_settings = SandboxSettings()
     async with AsyncExitStack() as stack:
         sandbox = SandboxServer(sandbox_settings, clock=Application.now, randomness=random.SystemRandom())
@@ -77,6 +82,7 @@ async def open_stage(settings: Settings, *, certificate_directory: Path) -> Asyn
         if is_new:
             assert addresses.grpc is not None
             await _fund(addresses.grpc, operator_key, sandbox_settings)
+        await _collect(application, ledger, addresses, sandbox_settings)
         yield Stage(application, addresses, sandbox, sandbox_url, ledger, operator_key, partner_key)
 
 
@@ -87,6 +93,7 @@ def _rail_settings(base_url: str, sandbox: SandboxSettings, certificate: Path) -
         "daraja_consumer_secret": SecretStr(sandbox.consumer_secret),
         "daraja_initiator_name": sandbox.initiator_name,
         "daraja_initiator_password": SecretStr(sandbox.initiator_password),
+        "daraja_passkey": SecretStr(sandbox.passkey),
         "daraja_certificate": certificate,
         "daraja_shortcode": sandbox.shortcode,
         "daraja_api_version": "v3",
@@ -108,9 +115,27 @@ async def _partner_key(application: Application) -> tuple[str, bool]:
     return key, True
 
 
+async def _collect(application: Application, ledger: Ledger, addresses: Addresses, sandbox: SandboxSettings) -> None:
+    """The shortcode takes money in, and the rail is told where to tell of it: the sandbox forgets at every start."""
+    assert isinstance(application, WorkerApplication), "the stage has every role"
+    paybill = Shortcode(
+        RAIL, sandbox.shortcode, ledger.base_currency, utility_of(sandbox.shortcode), accepts_unanswered=True
+    )
+    opening = partial(open_shortcode, ledger=ledger, shortcode=paybill, ids=application.ids, now=application.now())
+    await run(application.engine, opening)
+    public_url = application.settings.public_url or addresses.http or ""
+    registered = await application.recovery(public_url=public_url).register(ledger, paybill)
+    assert isinstance(registered, Registered), registered
+
+
+def utility_of(shortcode: str) -> str:
+    """The account of the float that pays out, and takes in."""
+    return f"asset.float.{RAIL}.{shortcode}.utility"
+
+
 async def _fund(address: str, operator_key: str, sandbox: SandboxSettings) -> None:
     """The partner pays into our bank; the bank account tops the float up: entries a finance person would post."""
-    utility = f"asset.float.{RAIL}.{sandbox.shortcode}.utility"
+    utility = utility_of(sandbox.shortcode)
     prefunded, opening = PREFUNDED_SHILLINGS * 100, sandbox.opening_utility_cents
     moves = [
         ("opening.equity", "asset.bank.main", "equity.opening", opening, "Owners' money in the bank"),

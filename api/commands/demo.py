@@ -1,4 +1,5 @@
-"""`daftari demo`: ten payouts through everything, then the books held against the rail. Exits 0 only if they agree."""
+"""`daftari demo`: ten payouts and a loan through everything, then the books held against the rail. Exits 0 only if they
+agree."""
 
 from __future__ import annotations
 
@@ -24,11 +25,13 @@ _HASTE = {
     "rail_timeout_seconds": 2.0,
     "query_schedule_seconds": [0.5, 2.0],
     "query_patience_seconds": 1.0,
+    "receipt_patience_seconds": 1.0,
 }
 
 
 def demo() -> None:
-    """Starts everything on books of its own, pays ten times, and prints what a finance person wants to see."""
+    """Starts everything on books of its own, pays ten times, lends once, and prints what a finance person wants to
+    see."""
     logs.configure("ERROR")
     with tempfile.TemporaryDirectory(prefix="daftari-demo-") as home:
         directory = Path(home)
