@@ -94,9 +94,15 @@ class FloatPosition:
 async def write_assertions(
     driver: Driver, *, ledger_id: int, assertions: Sequence[Assertion], ids: IdSource, now: datetime
 ) -> None:
-    """Keeps what providers said."""
+    """Keeps what providers said: of several words about one sub-account the newest, the last of equally new ones. The
+    messages that carried the others are kept as they came."""
     if not assertions:
         return
+    newest: dict[tuple[str, str, str, str], Assertion] = {}
+    for one in assertions:
+        place = (one.provider, one.shortcode, one.sub_account, one.currency)
+        if place not in newest or newest[place].asserted_at <= one.asserted_at:
+            newest[place] = one
     rows = [
         (
             ids.next(now),
@@ -109,7 +115,7 @@ async def write_assertions(
             a.source,
             a.payout_id,
         )
-        for a in assertions
+        for a in newest.values()
     ]
     await driver.execute(_WRITE, (ledger_id, *(list(column) for column in zip(*rows, strict=True))))
 

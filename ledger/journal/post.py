@@ -42,9 +42,8 @@ FROM account_balances WHERE ledger_id = %(ledger)s AND account_id = ANY(%(accoun
 ORDER BY account_id FOR NO KEY UPDATE
 """)
 _TRANSITIONS = Statement("""
-SELECT subject_kind, subject_id, kind FROM journal_entries
-WHERE ledger_id = %(ledger)s AND occurrence = 0 AND (subject_kind, subject_id, kind) IN (
-    SELECT * FROM unnest(%(subject_kinds)s::text[], %(subject_ids)s::text[], %(kinds)s::text[]))
+SELECT * FROM known_transitions(%(ledger)s::integer, %(subject_kinds)s::text[], %(subject_ids)s::text[],
+    %(kinds)s::text[])
 """)
 # One statement, so that the guards see header, postings and balances together.
 _WRITE = Statement("""

@@ -56,10 +56,7 @@ RACING_CONSTRAINTS = frozenset(
 )
 Limits: TypeAlias = Mapping[str, Mapping[str, RailLimits]]
 
-_REFERENCES = """
-SELECT partner_id, partner_reference FROM payouts
-WHERE ledger_id = %s AND (partner_id, partner_reference) IN (SELECT * FROM unnest(%s::bigint[], %s::text[]))
-"""
+_REFERENCES = "SELECT * FROM used_references(%s::integer, %s::bigint[], %s::text[])"
 _WRITE = """
 WITH keys AS (
     INSERT INTO idempotency_keys (ledger_id, client_id, key, method, request_hash, result_id, created_at)

@@ -34,7 +34,7 @@ WITH change AS (
         receipt = coalesce(c.receipt, p.receipt), completed_at = coalesce(c.completed_at, p.completed_at),
         provider_charge = coalesce(c.charge, p.provider_charge),
         failure_code = coalesce(c.failure_code, p.failure_code), failure_text = coalesce(c.failure_text, p.failure_text)
-    FROM change AS c WHERE p.ledger_id = %(ledger)s AND p.id = c.id
+    FROM change AS c WHERE p.ledger_id = %(ledger)s AND p.id = ANY(%(id)s) AND p.id = c.id
     RETURNING p.id, p.version, c.state, c.event, c.entry_id, c.detail
 )
 INSERT INTO payout_events (ledger_id, payout_id, version, state, event, entry_id, detail, recorded_at)
