@@ -51,4 +51,5 @@ class WaitingWatch:
         return settled
 
     async def _expire(self, connection: AsyncConnection) -> int:
-        return await ordering.expire_orders(await driver(connection), now=self._now(), limit=BATCH_MAX)
+        session, ids = await driver(connection), self._recorder.booker.ids
+        return await ordering.expire_orders(session, ids=ids, now=self._now(), limit=BATCH_MAX)

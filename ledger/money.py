@@ -72,6 +72,11 @@ def format_minor_units(minor_units: int, currency: str) -> str:
     return f"{sign}{whole:,}" + (f".{part:0{exponent}d}" if exponent else "")
 
 
+def decimal_text(minor_units: int, currency: str) -> str:
+    """1234567 in KES -> "12345.67": as it is written over REST and in webhooks."""
+    return format_minor_units(minor_units, currency).replace(",", "")
+
+
 def to_moneyed(money: Money) -> moneyed.Money:
     """The edge's decimal form of the same amount, for display and documents."""
     exponent = exponent_of(money.currency)

@@ -21,7 +21,7 @@ from ledger.loans import disbursing
 from ledger.money import Money
 from ledger.outbox import queue
 from ledger.outbox.instruction import Acknowledged, Blame, Failed, OutcomeUnknown, Rejected, Settled
-from ledger.payouts import reviews, switches, writing
+from ledger.payouts import announcing, reviews, switches, writing
 from ledger.payouts.outcome import Cancelled, Decision, Outcome, Report, detail_of, event_of
 from ledger.payouts.payout import (
     OPEN_STATES,
@@ -38,7 +38,6 @@ from ledger.payouts.posting import Step, post_steps
 from ledger.payouts.reviews import Case
 from ledger.payouts.writing import LockedPayout
 from ledger.text import check_text
-from ledger.webhooks import announcing
 
 # A payout that became unknown is first asked about after this; the dispatcher knows the rest of the schedule.
 QUERY_AFTER = timedelta(minutes=1)

@@ -216,7 +216,9 @@ class PromptRecorder:
                 reason = f"a prompt that is {prompt.state.value} is told to be {event.value}"
                 case = Case(None, reason, inbox_id=report.inbox_id, receipt_id=booked.get(prompt.id))
                 conflicts.append(case)
-        await prompting.write_changes(driver, ledger_id=ledger.id, changes=changes, keys=self.keys, now=now)
+        await prompting.write_changes(
+            driver, ledger_id=ledger.id, changes=changes, keys=self.keys, ids=self.ids, now=now
+        )
         await reviews.open_reviews(
             driver, ledger_id=ledger.id, queue=CONFLICT_QUEUE, cases=conflicts, ids=self.ids, now=now
         )
@@ -279,7 +281,7 @@ class PromptRecorder:
                 ),
             )
         await prompting.write_changes(
-            driver, ledger_id=ledger.id, changes=list(claimed.values()), keys=self.keys, now=now
+            driver, ledger_id=ledger.id, changes=list(claimed.values()), keys=self.keys, ids=self.ids, now=now
         )
 
     async def _break_circuit(

@@ -106,7 +106,9 @@ class ReceiptRecorder:
         """What came by another way than a prompt's own callback may be what a payer was asked for."""
         payers = {one.name: one.received.payer for one in told if one.channel is not Channel.PROMPT}
         receipts = [(one, payers[one.provider, one.receipt]) for one in new if (one.provider, one.receipt) in payers]
-        await match_receipts(driver, ledger=ledger, receipts=receipts, keys=self.booker.keys, now=now)
+        await match_receipts(
+            driver, ledger=ledger, receipts=receipts, keys=self.booker.keys, ids=self.booker.ids, now=now
+        )
 
     async def settle_waiting(
         self, driver: Driver, *, ledger: Ledger, patience: timedelta = PATIENCE, now: datetime, limit: int
@@ -224,7 +226,7 @@ def open_recorder(*, keys: ReceiptKeys, directory: AccountDirectory, ids: IdSour
             bookkeeper=Bookkeeper(directory=directory, ids=ids),
             allocators={
                 TargetKind.ACCOUNT: AccountAllocator(),
-                TargetKind.ORDER: OrderAllocator(),
+                TargetKind.ORDER: OrderAllocator(ids),
                 TargetKind.LOAN: LoanAllocator(days=DayWorker(poster=Poster(directory=directory, ids=ids))),
             },
         ),

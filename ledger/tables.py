@@ -222,7 +222,7 @@ webhook_secrets = _table("webhook_secrets", {"ledger_id": Integer, "id": BigInte
     endpoint_id=BigInteger, request_id=Text, sealed=LargeBinary, created_at=MOMENT, retires_at=MOMENT)
 
 webhook_deliveries = _table("webhook_deliveries", {"ledger_id": Integer, "id": BigInteger},
-    endpoint_id=BigInteger, payout_id=BigInteger, version=Integer, payload=LargeBinary, tries=Integer,
-    lease_token=BigInteger, event=Text, state=Text, answer=Text, created_at=MOMENT, due_at=MOMENT, tried_at=MOMENT,
-    leased_until=MOMENT, behind=Boolean)
+    endpoint_id=BigInteger, payout_id=BigInteger, order_id=BigInteger, loan_id=BigInteger, prompt_id=BigInteger,
+    version=Integer, payload=LargeBinary, tries=Integer, lease_token=BigInteger, event=Text, state=Text, answer=Text,
+    created_at=MOMENT, due_at=MOMENT, tried_at=MOMENT, leased_until=MOMENT, behind=Boolean)
 # fmt: on

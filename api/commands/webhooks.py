@@ -12,7 +12,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from adapters.egress import check_url
 from api.commands.opening import run
-from api.conversion.webhooks import ENDPOINT_PREFIX, delivery_id_of, endpoint_id_of, overlap_of
+from api.conversion.webhooks import delivery_id_of, endpoint_id_of, overlap_of
 from api.tables import console, table
 from api.wiring import Application
 from ledger import partners
@@ -21,7 +21,7 @@ from ledger.ids import encode
 from ledger.journal import books
 from ledger.journal.books import Ledger
 from ledger.webhooks import endpoints, history
-from ledger.webhooks.endpoints import Endpoint, Told
+from ledger.webhooks.endpoints import ENDPOINT_PREFIX, Endpoint, Told
 from ledger.webhooks.history import Delivery, DeliveryState
 
 app = typer.Typer(help="Webhooks: where partners are told, and what was told.", no_args_is_help=True)
@@ -165,10 +165,10 @@ def deliveries_command(
         )
 
     rows = [
-        (one.event_id, one.event, _payout(one), one.state.value, str(one.tries), one.answer or "")
+        (one.event_id, one.event, _subject(one), one.state.value, str(one.tries), one.answer or "")
         for one in _in_ledger(ledger, command)
     ]
-    console().print(table("Deliveries", ("delivery", "event", "payout", "state", ">tries", "last answer"), rows))
+    console().print(table("Deliveries", ("delivery", "event", "tells of", "state", ">tries", "last answer"), rows))
 
 
 @app.command("replay")
@@ -218,5 +218,5 @@ def _stands(endpoint: Endpoint) -> str:
     return "live" if endpoint.failing_since is None else f"failing since {endpoint.failing_since:%Y-%m-%d %H:%M}"
 
 
-def _payout(delivery: Delivery) -> str:
-    return "" if delivery.payout_id is None else f"{encode('pay', delivery.payout_id)} v{delivery.version}"
+def _subject(delivery: Delivery) -> str:
+    return "" if delivery.subject is None else f"{delivery.subject.public_id} v{delivery.version}"

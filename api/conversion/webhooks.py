@@ -10,11 +10,10 @@ from daftari.v1 import webhooks_pb2 as pb
 from api.conversion.times import timestamp_of
 from ledger.errors import ChoiceInvalid, WebhookNotFound
 from ledger.ids import decode, encode
-from ledger.webhooks.announcing import EVENT_PREFIX
-from ledger.webhooks.endpoints import Endpoint
+from ledger.outbox.announcements import EVENT_PREFIX, SubjectKind
+from ledger.webhooks.endpoints import ENDPOINT_PREFIX, Endpoint
 from ledger.webhooks.history import Delivery, DeliveryState
 
-ENDPOINT_PREFIX = "whk"
 OVERLAP_SECONDS_DEFAULT = 86_400
 OVERLAP_SECONDS_MAX = 2_592_000
 _STATES = {state: pb.WebhookDelivery.State.Value(f"STATE_{state.value}") for state in DeliveryState}
@@ -73,11 +72,15 @@ def endpoint_message(endpoint: Endpoint) -> pb.WebhookEndpoint:
 
 def delivery_message(delivery: Delivery) -> pb.WebhookDelivery:
     """A delivery as it stands."""
+    subject, version = delivery.subject, delivery.version or 0
+    payout = subject if subject is not None and subject.kind is SubjectKind.PAYOUT else None
     message = pb.WebhookDelivery(
         id=delivery.event_id,
         endpoint_id=encode(ENDPOINT_PREFIX, delivery.endpoint_id),
-        payout_id=encode("pay", delivery.payout_id) if delivery.payout_id is not None else "",
-        payout_version=delivery.version or 0,
+        payout_id=payout.public_id if payout else "",
+        payout_version=version if payout else 0,
+        subject_id=subject.public_id if subject else "",
+        subject_version=version,
         type=delivery.event,
         state=_STATES[delivery.state],
         create_time=timestamp_of(delivery.created_at),

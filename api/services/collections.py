@@ -127,6 +127,7 @@ class CollectionCommands(CollectionCommandServiceServicer):
                 ledger=ledger,
                 order_id=conversion.order_id_of(request.order_id),
                 partner_id=caller.partner_id,
+                ids=self._core.ids,
                 now=self._core.now(),
             )
 

@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from typing import TypeAlias
 
-from ledger.collections import directory
+from ledger.collections import announcing, directory
 from ledger.collections.allocation import Claim, Share, Taken, Target, TargetKind, Unfit
 from ledger.collections.order import Event, OrderMoney, State, Turn, after_payment, after_return, refusal
 from ledger.collections.reference import ReceiptKeys
@@ -150,7 +150,7 @@ def _check(request: OrderRequest, now: datetime) -> None:
 
 
 async def cancel_order(
-    driver: Driver, *, ledger: Ledger, order_id: int, partner_id: int | None, now: datetime
+    driver: Driver, *, ledger: Ledger, order_id: int, partner_id: int | None, ids: IdSource, now: datetime
 ) -> Order:
     """Takes an order back that nothing was paid towards; repeating it changes nothing. Raises OrderNotFound,
     OrderNotOpen."""
@@ -161,11 +161,11 @@ async def cancel_order(
         return order
     if order.money.state is not State.OPEN or order.money.paid.minor_units:
         raise OrderNotOpen("the order has ended, or was paid towards; return the money instead", field="order_id")
-    await _turn(driver, ledger.id, [(order, Turn(State.CANCELLED, Event.CANCELLED), None)], now)
+    await _turn(driver, ledger.id, [(order, Turn(State.CANCELLED, Event.CANCELLED), None)], ids, now)
     return (await lock_orders(driver, ledger_id=ledger.id, order_ids=[order_id]))[order_id]
 
 
-async def expire_orders(driver: Driver, *, now: datetime, limit: int) -> int:
+async def expire_orders(driver: Driver, *, ids: IdSource, now: datetime, limit: int) -> int:
     """Ends orders whose time is up; how many. Their references stay known: what comes late says what it was for."""
     due: dict[int, list[int]] = {}
     for ledger_id, order_id in await (await driver.execute(_EXPIRED, (now, limit))).fetchall():
@@ -173,7 +173,7 @@ async def expire_orders(driver: Driver, *, now: datetime, limit: int) -> int:
     for ledger_id, order_ids in due.items():
         orders = await lock_orders(driver, ledger_id=ledger_id, order_ids=order_ids)
         turns = [(order, Turn(State.EXPIRED, Event.EXPIRED), None) for order in orders.values()]
-        await _turn(driver, ledger_id, turns, now)
+        await _turn(driver, ledger_id, turns, ids, now)
     return sum(len(order_ids) for order_ids in due.values())
 
 
@@ -203,8 +203,11 @@ async def find_order(driver: Driver, *, ledger_id: int, order_id: int) -> Order 
     return (await lock_orders(driver, ledger_id=ledger_id, order_ids=[order_id])).get(order_id)
 
 
+@dataclass(frozen=True, slots=True)
 class OrderAllocator:
     """Orders as the target of receipts: the shop's prefunded account is credited, the order moves on."""
+
+    ids: IdSource
 
     async def lock(self, driver: Driver, ledger: Ledger, target_ids: Collection[str]) -> None:
         """Locks the orders."""
@@ -248,7 +251,7 @@ class OrderAllocator:
         last = {int(one.claim.target_id): one.claim.receipt_id for one in taken}
         orders = await lock_orders(driver, ledger_id=ledger.id, order_ids=last)
         turns = [(order, decide(order.money, order.money.paid), last[order.id]) for order in orders.values()]
-        await _turn(driver, ledger.id, turns, now)
+        await _turn(driver, ledger.id, turns, self.ids, now)
 
 
 def _refuses(order: Order, claim: Claim) -> str | None:
@@ -256,15 +259,21 @@ def _refuses(order: Order, claim: Claim) -> str | None:
     return f"order {order.public_id}: {reason}" if reason else None
 
 
-async def _turn(driver: Driver, ledger_id: int, turns: Sequence[tuple[Order, Turn, int | None]], now: datetime) -> None:
+async def _turn(
+    driver: Driver, ledger_id: int, turns: Sequence[tuple[Order, Turn, int | None]], ids: IdSource, now: datetime
+) -> None:
+    """Moves orders on and tells their shops."""
+    if not turns:
+        return
+    order_ids = [order.id for order, _, _ in turns]
     parameters = {
         "ledger": ledger_id,
         "now": now,
-        "id": [order.id for order, _, _ in turns],
+        "id": order_ids,
         "state": [turn.state.value for _, turn, _ in turns],
         "event": [turn.event.value for _, turn, _ in turns],
         "receipt": [receipt_id for _, _, receipt_id in turns],
         "paid": [order.money.paid.minor_units for order, _, _ in turns],
     }
-    if turns:
-        await driver.execute(_TURN, parameters)
+    await driver.execute(_TURN, parameters)
+    await announcing.announce_orders(driver, ledger_id=ledger_id, order_ids=order_ids, ids=ids, now=now)

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
 
+from ledger.collections import announcing
 from ledger.collections.prompt import OPEN_STATES, Event, State, masks_agree, payer_hash, transition
 from ledger.collections.reference import ReceiptKeys
 from ledger.collections.writing import LockedReceipt
@@ -219,9 +220,10 @@ async def lock_prompts(driver: Driver, *, ledger_id: int, prompt_ids: Collection
 
 
 async def write_changes(
-    driver: Driver, *, ledger_id: int, changes: Sequence[Change], keys: ReceiptKeys, now: datetime
+    driver: Driver, *, ledger_id: int, changes: Sequence[Change], keys: ReceiptKeys, ids: IdSource, now: datetime
 ) -> None:
-    """Changes locked prompts, at most once each, with their events; those that end are sent and asked about no more."""
+    """Changes locked prompts, at most once each, with their events, and tells partners; those that end are sent and
+    asked about no more."""
     if not changes:
         return
     checkouts = [(one.prompt.id, one.checkout) for one in changes]
@@ -248,6 +250,8 @@ async def write_changes(
     assert row[0] == len(changes), "a locked prompt changed"
     ended = [one.prompt.id for one in changes if one.state not in OPEN_STATES]
     await queue.complete(driver, ledger_id=ledger_id, subject_ids=ended, now=now, subject=Subject.PROMPT)
+    told = [one.prompt.id for one in changes if one.event in announcing.PROMPT_EVENTS]
+    await announcing.announce_prompts(driver, ledger_id=ledger_id, prompt_ids=told, ids=ids, now=now)
 
 
 async def find_asked(driver: Driver, *, ledger_id: int, token_hashes: Sequence[bytes]) -> dict[bytes, int]:
@@ -285,6 +289,7 @@ async def match_receipts(
     ledger: Ledger,
     receipts: Sequence[tuple[LockedReceipt, Payer | None]],
     keys: ReceiptKeys,
+    ids: IdSource,
     now: datetime,
 ) -> None:
     """Pays the prompts whose money came in by another way than their own callback: same shortcode, reference and
@@ -305,7 +310,7 @@ async def match_receipts(
         for one in locked.values()
         if isinstance(state := transition(Event.PAID, one.state, told_paid=one.told_paid_at is not None), State)
     ]
-    await write_changes(driver, ledger_id=ledger.id, changes=changes, keys=keys, now=now)
+    await write_changes(driver, ledger_id=ledger.id, changes=changes, keys=keys, ids=ids, now=now)
 
 
 async def _find_candidates(

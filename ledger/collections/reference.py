@@ -29,8 +29,13 @@ def compared(reference: str) -> str:
 
 def shown(text: str) -> str:
     """The text with the middle of every number in it hidden, cut to what a list has room for."""
+    return hidden(text)[:SHOWN_LENGTH_MAX]
+
+
+def hidden(text: str) -> str:
+    """The text with the middle of every number in it hidden, on one line."""
     plain = "".join(character if character.isprintable() else " " for character in text).strip()
-    return _NUMBER.sub(_hidden, plain)[:SHOWN_LENGTH_MAX]
+    return _NUMBER.sub(_hidden, plain)
 
 
 def payer_shown(payer: Payer | None) -> str:

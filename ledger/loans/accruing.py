@@ -15,6 +15,7 @@ from ledger.journal.books import Ledger
 from ledger.journal.decide import PostRequest
 from ledger.journal.entry import JournalEntry, Source
 from ledger.loans.accrual import PrincipalRepaid, fee_to_earn, interest_between, penalty_to_charge
+from ledger.loans.announcing import take_steps
 from ledger.loans.entries import Earned, day_entries
 from ledger.loans.loan import Event, State, Stay, transition
 from ledger.loans.posting import Poster
@@ -27,7 +28,6 @@ from ledger.loans.writing import (
     lock_loans_to_work,
     read_repaid,
     read_standings,
-    write_steps,
 )
 from ledger.money import Money
 
@@ -157,4 +157,4 @@ class DayWorker:
         requests = [PostRequest(entry, ACTOR) for one in worked for entry in one.entries]
         posted = iter(await self.poster.post(driver, ledger=ledger, requests=requests, now=now))
         steps = [one.step([next(posted) for _ in one.entries]) for one in worked]
-        await write_steps(driver, ledger_id=ledger.id, steps=steps, now=now)
+        await take_steps(driver, ledger_id=ledger.id, steps=steps, ids=self.poster.ids, now=now)

@@ -14,14 +14,16 @@ from ledger.collections.allocation import Claim, Share, Taken, Unfit
 from ledger.collections.writing import find_lines
 from ledger.database import Driver
 from ledger.errors import TargetUnfit
+from ledger.ids import IdSource
 from ledger.journal.books import Ledger
 from ledger.journal.entry import Posting, Side
 from ledger.loans.accruing import DayWorker
+from ledger.loans.announcing import take_steps
 from ledger.loans.dues import sum_parts
 from ledger.loans.loan import Effect, Event, Move, Stay, transition
 from ledger.loans.repaying import event_of, parts_of, take
 from ledger.loans.schedule import day_of
-from ledger.loans.writing import Loan, Step, lock_loans, read_standings, write_steps
+from ledger.loans.writing import Loan, Step, lock_loans, read_standings
 
 ACTOR = "daftari.allocation"
 
@@ -73,10 +75,10 @@ class LoanAllocator:
             for index, one in enumerate(own):
                 # What was open after this one is what is open now and what those after it paid.
                 left = sum_parts(loan.net.currency, [standings[loan.id].outstanding, *paid[index + 1 :]])
-                step = _paid(current, event_of(current, left), one)
+                step = replace(_paid(current, event_of(current, left), one), outstanding=left.total)
                 current = step.loan
                 steps.setdefault(loan.id, []).append(step)
-        await _write(driver, ledger, steps, now)
+        await _write(driver, ledger, steps, self.days.poster.ids, now)
 
     async def undone(self, driver: Driver, ledger: Ledger, taken: Sequence[Taken], *, now: datetime) -> None:
         """A repayment went back: what it had paid is owed as before, from the dates of before. Raises TargetUnfit for
@@ -89,7 +91,7 @@ class LoanAllocator:
             step = _returned(loan, lines[one.entry_id], one)
             loans[loan.id] = step.loan
             steps.setdefault(loan.id, []).append(step)
-        await _write(driver, ledger, steps, now)
+        await _write(driver, ledger, steps, self.days.poster.ids, now)
 
 
 def _by_time(claims: Iterable[Claim]) -> list[Claim]:
@@ -126,8 +128,10 @@ def _step(loan: Loan, event: Event, taken: Taken) -> Step:
     )
 
 
-async def _write(driver: Driver, ledger: Ledger, steps: Mapping[int, Sequence[Step]], now: datetime) -> None:
+async def _write(
+    driver: Driver, ledger: Ledger, steps: Mapping[int, Sequence[Step]], ids: IdSource, now: datetime
+) -> None:
     """The n-th step of every loan together: as many statements as the busiest loan has steps, nearly always one."""
     for depth in range(max((len(own) for own in steps.values()), default=0)):
         wave = [own[depth] for own in steps.values() if depth < len(own)]
-        await write_steps(driver, ledger_id=ledger.id, steps=wave, now=now)
+        await take_steps(driver, ledger_id=ledger.id, steps=wave, ids=ids, now=now)

@@ -18,13 +18,14 @@ from ledger.idempotency import KeyClaim, store_key
 from ledger.ids import IdSource, encode
 from ledger.journal import accounts, chart
 from ledger.journal.books import Ledger
+from ledger.loans.announcing import take_steps
 from ledger.loans.loan import Event
 from ledger.loans.products import find_product
 from ledger.loans.refusals import SecondPersonNeeded
 from ledger.loans.schedule import day_of
 from ledger.loans.settling import Order, check_allowed, find_answer
 from ledger.loans.terms import Mode, price
-from ledger.loans.writing import PREFIX, Loan, NewLoan, Step, add_loan, lock_loan, write_steps
+from ledger.loans.writing import PREFIX, Loan, NewLoan, Step, add_loan, lock_loan
 from ledger.money import Money
 from ledger.msisdn import Msisdn
 from ledger.parties import PartyKeys, find_or_add
@@ -117,7 +118,7 @@ class LoanDesk:
         if loan.product.second_person and order.actor == loan.requested_by:
             raise SecondPersonNeeded("another than who requested the loan approves it", field="loan_id")
         await self._open(connection, ledger, loan, now)
-        await _move(session, ledger, loan, Event.APPROVED, order, now, approved_by=order.actor)
+        await _move(session, ledger, loan, Event.APPROVED, order, self.ids, now, approved_by=order.actor)
         return False
 
     async def reject(self, connection: AsyncConnection, *, ledger: Ledger, order: Order, now: datetime) -> bool:
@@ -135,7 +136,7 @@ class LoanDesk:
         loan = await lock_loan(session, ledger_id=ledger.id, loan_id=order.loan_id)
         if await find_answer(session, ledger=ledger, key=order.key) is not None:
             return True
-        await _move(session, ledger, loan, event, order, now)
+        await _move(session, ledger, loan, event, order, self.ids, now)
         return False
 
     async def _open(self, connection: AsyncConnection, ledger: Ledger, loan: Loan, now: datetime) -> None:
@@ -170,9 +171,9 @@ def short_reference(loan_id: int) -> str:
 
 
 async def _move(
-    driver: Driver, ledger: Ledger, loan: Loan, event: Event, order: Order, now: datetime, **changes: str
+    driver: Driver, ledger: Ledger, loan: Loan, event: Event, order: Order, ids: IdSource, now: datetime, **changes: str
 ) -> None:
     verdict = check_allowed(loan, event)
     step = Step(loan=loan.moved(verdict, **changes), event=event, actor=order.actor, detail=order.reason or None)
-    await write_steps(driver, ledger_id=ledger.id, steps=[step], now=now)
+    await take_steps(driver, ledger_id=ledger.id, steps=[step], ids=ids, now=now)
     await store_key(driver, ledger_id=ledger.id, claim=order.key, result_id=loan.id, now=now)

@@ -18,12 +18,13 @@ from ledger.journal.accounts import AccountDirectory
 from ledger.journal.books import Ledger
 from ledger.journal.decide import PostRequest, Refused
 from ledger.journal.entry import JournalEntry
+from ledger.loans.announcing import take_steps
 from ledger.loans.entries import disbursed_entry, disbursed_twice_entry
 from ledger.loans.loan import Effect, Event, Move, Standing, Stay, transition
 from ledger.loans.posting import Poster
 from ledger.loans.schedule import day_of
 from ledger.loans.settling import Order, check_allowed, find_answer
-from ledger.loans.writing import Loan, Step, find_loans_of_payouts, lock_loan, lock_loans, write_steps
+from ledger.loans.writing import Loan, Step, find_loans_of_payouts, lock_loan, lock_loans
 from ledger.outbox.instruction import Settled
 from ledger.parties import PartyKeys, read_payees
 from ledger.payouts import payout, posting, reviews
@@ -66,7 +67,7 @@ class Disburser:
             actor=order.actor,
             about_payout=requested.payout_id,
         )
-        await write_steps(session, ledger_id=ledger.id, steps=[step], now=now)
+        await take_steps(session, ledger_id=ledger.id, steps=[step], ids=self.poster.ids, now=now)
         return requested.replayed
 
     async def _payout_of(
@@ -213,4 +214,4 @@ async def _book(driver: Driver, ledger: Ledger, news: Sequence[_News], poster: P
         )
         for one in news
     ]
-    await write_steps(driver, ledger_id=ledger.id, steps=steps, now=now)
+    await take_steps(driver, ledger_id=ledger.id, steps=steps, ids=poster.ids, now=now)

@@ -17,6 +17,7 @@ from ledger.journal.decide import PostRequest
 from ledger.journal.entry import JournalEntry, Source
 from ledger.journal.post import lock_accounts
 from ledger.loans.accruing import DayWorker, accrual_until
+from ledger.loans.announcing import take_steps
 from ledger.loans.books import PrincipalBook
 from ledger.loans.dues import Payoff, payoff
 from ledger.loans.entries import fee_charged_entry, repaid_entry, written_off_entry
@@ -24,7 +25,7 @@ from ledger.loans.loan import Event, Move, Stay, transition
 from ledger.loans.refusals import LoanNotReady
 from ledger.loans.repaying import take
 from ledger.loans.schedule import day_of
-from ledger.loans.writing import Loan, Standing, Step, lock_loan, read_standings, write_steps
+from ledger.loans.writing import Loan, Standing, Step, lock_loan, read_standings
 from ledger.money import Money
 from ledger.text import check_text
 
@@ -237,7 +238,7 @@ class LoanCounter:
             amount=amount.minor_units,
             detail=order.reason or None,
         )
-        await write_steps(driver, ledger_id=ledger.id, steps=[step], now=now)
+        await take_steps(driver, ledger_id=ledger.id, steps=[step], ids=self.days.poster.ids, now=now)
         await store_key(driver, ledger_id=ledger.id, claim=order.key, result_id=after.id, now=now)
 
     def _name(self, prefix: str, now: datetime) -> str:

@@ -181,8 +181,9 @@ class Loan:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Step:
-    """A loan after an event, and what is told of that. `about_payout` is the payout that the event is about; amounts
-    are minor units."""
+    """A loan after an event, and what is told of that. `about_payout` is the payout that the event is about; `amount`
+    is minor units. `outstanding` is what is owed after it, where another step may follow in the set; else the books
+    say."""
 
     loan: Loan
     event: Event
@@ -192,6 +193,7 @@ class Step:
     about_payout: int | None = None
     receipt_id: int | None = None
     detail: str | None = None
+    outstanding: Money | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -21,7 +21,7 @@ from datetime import datetime
 from typing import TypeAlias
 
 from ledger.database import Driver
-from ledger.money import format_minor_units
+from ledger.money import decimal_text
 from ledger.payouts.payout import State
 from ledger.payouts.queries import Payout
 
@@ -56,7 +56,7 @@ def notice(payout: Payout, *, conversation_id: str | None) -> Notice:
         "result_code": "0" if settled else payout.failure_code,
         "result_desc": "The payout was completed." if settled else payout.failure_text,
         "transaction_receipt": payout.receipt if settled else None,
-        "amount": format_minor_units(payout.amount.minor_units, payout.amount.currency).replace(",", ""),
+        "amount": decimal_text(payout.amount.minor_units, payout.amount.currency),
         "currency": payout.amount.currency,
         "msisdn": payout.payee_masked,
         "processed_at": processed_at.isoformat() if processed_at is not None and payout.state in _FINAL else None,

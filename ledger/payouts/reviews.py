@@ -34,7 +34,7 @@ QUEUES = (
 )
 
 # Of these one open case says it all, though no payout is named.
-_ALIKE = ("callback-orphan", "unledgered-movement")
+_ALIKE = ("callback-orphan", "unledgered-movement", "webhook-dead")
 # What an open case of the payout says already is not opened again; anything else about it is a case of its own.
 _OPEN = """
 INSERT INTO reviews (ledger_id, id, queue, payout_id, inbox_id, reason, held_entry_id, receipt_id, opened_at)

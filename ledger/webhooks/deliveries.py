@@ -1,9 +1,9 @@
 """The delivery queue: which deliveries may be tried now, claimed under a lease, and what became of each try.
 
-A payout's deliveries go out in the order of its versions; an endpoint has a bounded number of tries under way, one
-while it fails. A claim whose worker died is made again under the same event id once its lease ends. While an endpoint
-fails it is probed though nothing is due; when it answers again, all that failed meanwhile may go at once. Such extra
-tries do not count: a delivery is given up by its own schedule alone."""
+The deliveries of one payout, order, loan or prompt go out in the order of its versions; an endpoint has a bounded
+number of tries under way, one while it fails. A claim whose worker died is made again under the same event id once its
+lease ends. While an endpoint fails it is probed though nothing is due; when it answers again, all that failed meanwhile
+may go at once. Such extra tries do not count: a delivery is given up by its own schedule alone."""
 
 from __future__ import annotations
 
@@ -15,10 +15,10 @@ from typing import TypeAlias
 
 from ledger.database import Driver
 from ledger.ids import IdSource, encode
+from ledger.outbox.announcements import EVENT_PREFIX, Subject, SubjectKind, subject_of
 from ledger.payouts import reviews
 from ledger.sealing import Sealer
-from ledger.webhooks.announcing import EVENT_PREFIX
-from ledger.webhooks.endpoints import GONE, secret_place
+from ledger.webhooks.endpoints import ENDPOINT_PREFIX, GONE, secret_place
 
 DEAD_QUEUE = "webhook-dead"
 # A rest is drawn out by up to this share, so that what failed together does not come back together.
@@ -53,24 +53,31 @@ WHERE e.disabled_at IS NULL AND waiting.oldest IS NOT NULL
       < CASE WHEN e.failing_since IS NULL THEN %(per_endpoint)s ELSE 1 END
 ORDER BY waiting.oldest, e.ledger_id, e.id LIMIT %(limit)s FOR NO KEY UPDATE OF e SKIP LOCKED
 """
-# A statement of its own: its snapshot is younger than the locks, so it sees every claim made before them. Whoever ends
-# the earlier version holds the same lock, so that nothing is set aside behind what has just ended.
+# What is before a delivery is looked up by an index of its subject's kind; those of other kinds ask for NULL and read
+# nothing. A statement of its own: its snapshot is younger than the locks, so it sees every claim made before them.
+# Whoever ends the earlier version holds the same lock, so that nothing is set aside behind what has just ended.
 _CLAIM = """
 WITH looked_at AS (
-    SELECT e.ledger_id, e.id AS endpoint_id, c.id, c.due_at, coalesce(c.version > (
-        SELECT b.version FROM webhook_deliveries AS b WHERE b.ledger_id = e.ledger_id AND b.endpoint_id = e.id
-           AND b.payout_id = c.payout_id AND b.state = 'PENDING' ORDER BY b.version LIMIT 1
+    SELECT e.ledger_id, e.id AS endpoint_id, c.id, c.due_at, coalesce(c.version > least(
+        (SELECT b.version FROM webhook_deliveries AS b WHERE b.ledger_id = e.ledger_id AND b.endpoint_id = e.id
+            AND b.payout_id = c.payout_id AND b.state = 'PENDING' ORDER BY b.version LIMIT 1),
+        (SELECT b.version FROM webhook_deliveries AS b WHERE b.ledger_id = e.ledger_id AND b.endpoint_id = e.id
+            AND b.order_id = c.order_id AND b.state = 'PENDING' ORDER BY b.version LIMIT 1),
+        (SELECT b.version FROM webhook_deliveries AS b WHERE b.ledger_id = e.ledger_id AND b.endpoint_id = e.id
+            AND b.loan_id = c.loan_id AND b.state = 'PENDING' ORDER BY b.version LIMIT 1),
+        (SELECT b.version FROM webhook_deliveries AS b WHERE b.ledger_id = e.ledger_id AND b.endpoint_id = e.id
+            AND b.prompt_id = c.prompt_id AND b.state = 'PENDING' ORDER BY b.version LIMIT 1)
     ), false) AS behind
     FROM unnest(%(ledger)s::int[], %(endpoint)s::bigint[]) AS l (ledger_id, id)
     JOIN webhook_endpoints AS e ON e.ledger_id = l.ledger_id AND e.id = l.id
     CROSS JOIN LATERAL (
-        (SELECT d.id, d.due_at, d.payout_id, d.version FROM webhook_deliveries AS d
+        (SELECT d.id, d.due_at, d.payout_id, d.order_id, d.loan_id, d.prompt_id, d.version FROM webhook_deliveries AS d
          WHERE d.ledger_id = e.ledger_id AND d.endpoint_id = e.id AND d.state = 'PENDING' AND NOT d.behind
            AND (d.leased_until IS NULL OR d.leased_until <= %(now)s)
            AND d.due_at <= CASE WHEN e.probe_at <= %(now)s THEN 'infinity' ELSE %(now)s END
          ORDER BY d.due_at, d.id LIMIT %(looked_at)s)
         UNION
-        (SELECT d.id, d.due_at, d.payout_id, d.version FROM webhook_deliveries AS d
+        (SELECT d.id, d.due_at, d.payout_id, d.order_id, d.loan_id, d.prompt_id, d.version FROM webhook_deliveries AS d
          WHERE d.ledger_id = e.ledger_id AND d.endpoint_id = e.id AND d.state = 'PENDING' AND NOT d.behind
            AND (d.leased_until IS NULL OR d.leased_until <= %(now)s) AND d.tried_at < e.recovered_at
          ORDER BY d.tried_at LIMIT %(looked_at)s)
@@ -92,7 +99,8 @@ WITH looked_at AS (
 )
 UPDATE webhook_deliveries AS d SET lease_token = %(token)s, leased_until = %(lease_until)s
 FROM wanted AS w WHERE d.ledger_id = w.ledger_id AND d.id = w.id
-RETURNING d.ledger_id, d.id, d.endpoint_id, d.payout_id, d.event, d.payload, d.tries, w.due, w.url
+RETURNING d.ledger_id, d.id, d.endpoint_id, d.event, d.payload, d.tries, w.due, w.url, d.payout_id, d.order_id,
+    d.loan_id, d.prompt_id
 """
 _SECRETS = """
 SELECT s.ledger_id, s.endpoint_id, s.id, s.sealed FROM webhook_secrets AS s
@@ -132,8 +140,8 @@ _CLOSE_CASES = """
 INSERT INTO review_resolutions (ledger_id, review_id, verb, evidence, actor, resolved_at)
 SELECT r.ledger_id, r.id, 'answered', 'the receiver took it after all', 'daftari', %(now)s
 FROM unnest(%(ledger)s::int[], %(payout)s::bigint[], %(reason)s::text[]) AS t (ledger_id, payout_id, reason)
-JOIN reviews AS r ON r.ledger_id = t.ledger_id AND r.payout_id = t.payout_id AND r.reason = t.reason
-WHERE r.queue = %(queue)s
+JOIN reviews AS r ON r.ledger_id = t.ledger_id AND r.queue = 'webhook-dead' AND r.reason = t.reason
+    AND r.payout_id IS NOT DISTINCT FROM t.payout_id
 ON CONFLICT DO NOTHING
 """
 
@@ -161,12 +169,13 @@ class ClaimLimits:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Claimed:
-    """A delivery under our lease. `due` says that this try counts; the rest is for the wire and for no repr."""
+    """A delivery under our lease. A ping has no subject; `due` says that this try counts; the rest is for the wire and
+    for no repr."""
 
     ledger_id: int
     id: int
     endpoint_id: int
-    payout_id: int | None
+    subject: Subject | None
     event: str
     tries: int
     due: bool
@@ -220,12 +229,12 @@ async def claim(
             ledger_id=row[0],
             id=row[1],
             endpoint_id=row[2],
-            payout_id=row[3],
-            event=row[4],
-            payload=bytes(row[5]),
-            tries=row[6],
-            due=row[7],
-            url=row[8],
+            event=row[3],
+            payload=bytes(row[4]),
+            tries=row[5],
+            due=row[6],
+            url=row[7],
+            subject=subject_of(*row[8:]),
             token=token,
             secrets=tuple(secrets[row[0], row[2]]),
         )
@@ -260,7 +269,7 @@ async def record_tries(
     await _judge_endpoints(driver, kept, retry, now)
     cases = [(end.claimed, _dead_reason(end.claimed)) for end in kept if end.state == "DEAD"]
     gone = await _disable(driver, {_endpoint(claimed): claimed for claimed, one in tried if isinstance(one, Gone)}, now)
-    cases += [(claimed, f"an endpoint was disabled: {GONE}") for claimed in gone]
+    cases += [(one, f"{encode(ENDPOINT_PREFIX, one.endpoint_id)} was disabled: {GONE}") for one in gone]
     await _open_cases(driver, cases, ids, now)
     await _close_cases(driver, [end.claimed for end in kept if end.is_taken], now)
     return [(claimed.ledger_id, claimed.id) in finished for claimed, _ in tried]
@@ -284,7 +293,7 @@ def _end(tried: Claimed, verdict: Verdict, retry: RetryPolicy, now: datetime) ->
     answer = verdict.answer if isinstance(verdict, NotTaken) else GONE
     tries = tried.tries + 1 if tried.due else tried.tries
     # A ping asks how things are now; to repeat it for days would answer nothing.
-    dead = tried.due and (tries > len(retry.rests) or tried.payout_id is None)
+    dead = tried.due and (tries > len(retry.rests) or tried.subject is None)
     due = now + retry.drawn_out(retry.rests[tries - 1]) if tried.due and not dead else None
     return _End(tried, False, "DEAD" if dead else "PENDING", tries, due, answer)
 
@@ -331,27 +340,31 @@ async def _disable(driver: Driver, gone: Mapping[tuple[int, int], Claimed], now:
 
 
 async def _open_cases(driver: Driver, found: Sequence[tuple[Claimed, str]], ids: IdSource, now: datetime) -> None:
-    """A case per payout and reason; a ping has no payout and is nobody's case."""
+    """A case per reason, under its payout where there is one; a ping tells of nothing and is nobody's case."""
     cases: dict[int, list[reviews.Case]] = {}
     for claimed, reason in found:
-        if claimed.payout_id is not None:
-            cases.setdefault(claimed.ledger_id, []).append(reviews.Case(claimed.payout_id, reason))
+        if claimed.subject is not None:
+            cases.setdefault(claimed.ledger_id, []).append(reviews.Case(_payout_of(claimed), reason))
     for ledger_id, of_ledger in cases.items():
         await reviews.open_reviews(driver, ledger_id=ledger_id, queue=DEAD_QUEUE, cases=of_ledger, ids=ids, now=now)
 
 
 async def _close_cases(driver: Driver, taken: Sequence[Claimed], now: datetime) -> None:
     """What was given up, and sent again by a person, and taken: its case is answered."""
-    about = [one for one in taken if one.payout_id is not None]
+    about = [one for one in taken if one.subject is not None]
     if about:
         parameters = {
             "now": now,
-            "queue": DEAD_QUEUE,
             "ledger": [one.ledger_id for one in about],
-            "payout": [one.payout_id for one in about],
+            "payout": [_payout_of(one) for one in about],
             "reason": [_dead_reason(one) for one in about],
         }
         await driver.execute(_CLOSE_CASES, parameters)
+
+
+def _payout_of(claimed: Claimed) -> int | None:
+    subject = claimed.subject
+    return subject.id if subject is not None and subject.kind is SubjectKind.PAYOUT else None
 
 
 def _endpoint(claimed: Claimed) -> tuple[int, int]:

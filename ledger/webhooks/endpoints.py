@@ -18,6 +18,7 @@ from ledger.ids import IdSource
 from ledger.sealing import Sealer
 from ledger.text import check_text
 
+ENDPOINT_PREFIX = "whk"
 SECRET_BYTES = 32
 URL_LENGTH_MAX = 2000
 REQUEST_ID_LENGTH_MAX = 64
@@ -157,8 +158,9 @@ async def disable_endpoint(
 async def enable_endpoint(
     connection: AsyncConnection, *, ledger_id: int, partner_id: int | None, endpoint_id: int, now: datetime
 ) -> Endpoint:
-    """Tells a disabled endpoint again, at once, what waited. What happened meanwhile was not queued: GetPayout says it.
-    Raises WebhookNotFound, and WebhookEndpointExists where another endpoint has its URL by now."""
+    """Tells a disabled endpoint again, at once, what waited. What happened meanwhile was not queued: reading the
+    payout, order, loan or prompt says it. Raises WebhookNotFound, and WebhookEndpointExists where another endpoint has
+    its URL by now."""
     found = await _lock(connection, ledger_id, partner_id, endpoint_id)
     live = await _live_endpoints(connection, ledger_id, found.partner_id)
     others = [row for row in live if row.id != endpoint_id]

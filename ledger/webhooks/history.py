@@ -14,7 +14,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 from ledger import tables
 from ledger.errors import WebhookNotFound
 from ledger.ids import IdSource, encode
-from ledger.webhooks.announcing import EVENT_PREFIX, PING, payload
+from ledger.outbox.announcements import EVENT_PREFIX, PING, Subject, payload, subject_of
 from ledger.webhooks.endpoints import get_endpoint
 
 _deliveries, _endpoints = tables.webhook_deliveries.c, tables.webhook_endpoints.c
@@ -31,11 +31,12 @@ class DeliveryState(enum.Enum):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Delivery:
-    """One event for one endpoint. `tries` are those that count; `answer` is the last one's, None before the first."""
+    """One event for one endpoint. A ping has neither subject nor version. `tries` are those that count; `answer` is the
+    last one's, None before the first."""
 
     id: int
     endpoint_id: int
-    payout_id: int | None
+    subject: Subject | None
     version: int | None
     event: str
     state: DeliveryState
@@ -103,7 +104,7 @@ async def replay_dead(
             _deliveries.ledger_id == ledger_id,
             _deliveries.endpoint_id == endpoint_id,
             _deliveries.state == DeliveryState.DEAD.value,
-            _deliveries.payout_id.is_not(None),
+            _deliveries.version.is_not(None),  # no pings
         )
         .order_by(_deliveries.id)
         .limit(REPLAYED_MAX)
@@ -166,7 +167,7 @@ def _delivery(row: Row[Any]) -> Delivery:
     return Delivery(
         id=row.id,
         endpoint_id=row.endpoint_id,
-        payout_id=row.payout_id,
+        subject=subject_of(row.payout_id, row.order_id, row.loan_id, row.prompt_id),
         version=row.version,
         event=row.event,
         state=DeliveryState(row.state),

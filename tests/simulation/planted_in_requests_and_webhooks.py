@@ -9,7 +9,7 @@ from ledger.payouts.payout import State
 from tests.simulation.mutants import Change, part, planted
 
 clients, request, webhooks = part("tests.simulation.clients"), part("ledger.payouts.request"), part("adapters.webhooks")
-announcing, idempotency = part("ledger.webhooks.announcing"), part("ledger.idempotency")
+announcing, idempotency = part("ledger.payouts.announcing"), part("ledger.idempotency")
 
 
 @planted

@@ -149,22 +149,27 @@ class Desk:
 async def open_desk(engine: AsyncEngine, *, retry: RetryPolicy) -> AsyncIterator[Desk]:
     """On a database of its own, for deliveries of all ledgers are claimed together. The clock starts at the present,
     which is what verifiers measure timestamps by."""
-    clock = Clock(datetime.now(UTC))
-    async with open_shop(engine, clock=clock) as shop:
-        egress = Egress(
-            rules=LOCAL, limits=EgressLimits(call_seconds=30), resolver=no_names, tls=ssl.create_default_context()
-        )
-        deliverer = Deliverer(
-            engine=engine,
-            egress=egress,
-            sealer=SEALER,
-            retry=retry,
-            ids=shop.ids,
-            now=clock,
-            settings=DelivererSettings(calls_max=64, endpoint_calls_max=PER_ENDPOINT, lease=LEASE),
-        )
-        try:
-            yield Desk(shop, clock, egress, deliverer)
-        finally:
-            async with asyncio.timeout(40):
-                await deliverer.close()
+    async with open_shop(engine, clock=Clock(datetime.now(UTC))) as shop, open_desk_of(shop, retry=retry) as desk:
+        yield desk
+
+
+@asynccontextmanager
+async def open_desk_of(shop: Shop, *, retry: RetryPolicy) -> AsyncIterator[Desk]:
+    """What delivers for a shop that is open."""
+    egress = Egress(
+        rules=LOCAL, limits=EgressLimits(call_seconds=30), resolver=no_names, tls=ssl.create_default_context()
+    )
+    deliverer = Deliverer(
+        engine=shop.engine,
+        egress=egress,
+        sealer=SEALER,
+        retry=retry,
+        ids=shop.ids,
+        now=shop.clock,
+        settings=DelivererSettings(calls_max=64, endpoint_calls_max=PER_ENDPOINT, lease=LEASE),
+    )
+    try:
+        yield Desk(shop, shop.clock, egress, deliverer)
+    finally:
+        async with asyncio.timeout(40):
+            await deliverer.close()

@@ -11,9 +11,9 @@ from standardwebhooks import Webhook, WebhookVerificationError
 from adapters.egress import Answered
 from adapters.webhooks import signed_headers
 from ledger.database import driver, run
+from ledger.payouts.announcing import EVENTS
 from ledger.payouts.outcome import Charged
 from ledger.webhooks import deliveries
-from ledger.webhooks.announcing import EVENTS
 from ledger.webhooks.deliveries import Claimed, ClaimLimits, Taken
 from tests.ledger.payouts.roads import road_to
 from tests.ledger.payouts.shop import PAYEE
@@ -69,10 +69,10 @@ async def test_each_state_a_partner_acts_on_is_told_once_and_no_other(desk: Desk
     queued = await desk.deliveries(told.endpoint)
     await desk.work()
 
-    last = {one.payout_id: one.event for one in queued}
+    last = {one.subject.id: one.event for one in queued if one.subject is not None}
     assert [last[payout_id] for payout_id, _ in expected] == [event for _, event in expected]
     assert sorted(arrival.content["type"] for arrival in receiver.taken) == sorted(one.event for one in queued)
-    assert len({(one.payout_id, one.version) for one in queued}) == len(queued)
+    assert len({(one.subject, one.version) for one in queued}) == len(queued)
 
 
 async def test_a_payout_that_settles_after_a_conflict_is_told_of_both_settlements(

@@ -66,7 +66,12 @@ def cancelling(till: Till, order_id: int) -> Callable[[AsyncConnection], Awaitab
     async def command(connection: AsyncConnection) -> object:
         session, now = await driver(connection), till.shop.now()
         return await ordering.cancel_order(
-            session, ledger=till.shop.ledger, order_id=order_id, partner_id=till.shop.partner.id, now=now
+            session,
+            ledger=till.shop.ledger,
+            order_id=order_id,
+            partner_id=till.shop.partner.id,
+            ids=till.shop.ids,
+            now=now,
         )
 
     return command
@@ -76,6 +81,7 @@ def expiring(till: Till) -> Callable[[AsyncConnection], Awaitable[int]]:
     """Ends orders whose time is up, of whatever ledger."""
 
     async def command(connection: AsyncConnection) -> int:
-        return await ordering.expire_orders(await driver(connection), now=till.shop.now(), limit=1000)
+        session = await driver(connection)
+        return await ordering.expire_orders(session, ids=till.shop.ids, now=till.shop.now(), limit=1000)
 
     return command

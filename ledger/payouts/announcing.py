@@ -1,23 +1,19 @@
-"""Writes down what partners are to be told, in the transaction that makes it true. Sends nothing.
-
-The payload is made once, here: every try of a delivery sends the same bytes under the same id."""
+"""Which changes of payouts partners are told of, written down with the change."""
 
 from __future__ import annotations
 
-import json
 from collections.abc import Sequence
 from datetime import datetime
 from typing import Any
 
 from ledger.database import Driver
-from ledger.ids import IdSource, encode
+from ledger.ids import IdSource
 from ledger.money import Money
-from ledger.payouts.notice import Notice, find_conversations, notice
+from ledger.outbox import announcements
+from ledger.outbox.announcements import Announcement, SubjectKind
+from ledger.payouts.notice import find_conversations, notice
 from ledger.payouts.payout import State
 from ledger.payouts.queries import Payout
-
-EVENT_PREFIX = "evt"
-PING = "webhook.ping"
 
 # What is told of: the states in which a partner acts. A payout may reach one of them twice, at two versions.
 EVENTS: dict[State, str] = {
@@ -39,13 +35,6 @@ JOIN partners AS r ON r.ledger_id = p.ledger_id AND r.id = p.partner_id
 JOIN parties AS y ON y.ledger_id = p.ledger_id AND y.id = p.party_id
 WHERE p.ledger_id = %s AND p.id = ANY(%s) ORDER BY p.id, e.id
 """
-_WRITE = """
-INSERT INTO webhook_deliveries
-    (ledger_id, id, endpoint_id, payout_id, version, event, payload, state, created_at, due_at)
-SELECT %(ledger)s, d.*, 'PENDING', %(now)s, %(now)s
-FROM unnest(%(id)s::bigint[], %(endpoint)s::bigint[], %(payout)s::bigint[], %(version)s::int[], %(event)s::text[],
-    %(payload)s::bytea[]) AS d
-"""
 
 
 async def announce(driver: Driver, *, ledger_id: int, payout_ids: Sequence[int], ids: IdSource, now: datetime) -> None:
@@ -58,27 +47,19 @@ async def announce(driver: Driver, *, ledger_id: int, payout_ids: Sequence[int],
         return
     told = [(endpoint_id, _payout(rest)) for endpoint_id, *rest in rows]
     conversations = await find_conversations(driver, ledger_id=ledger_id, payout_ids=[one.id for _, one in told])
-    event_ids = [ids.next(now) for _ in told]
-    parameters = {
-        "ledger": ledger_id,
-        "now": now,
-        "id": event_ids,
-        "endpoint": [endpoint_id for endpoint_id, _ in told],
-        "payout": [payout.id for _, payout in told],
-        "version": [payout.version for _, payout in told],
-        "event": [EVENTS[payout.state] for _, payout in told],
-        "payload": [
-            payload(event_id, EVENTS[payout.state], notice(payout, conversation_id=conversations.get(payout.id)))
-            for event_id, (_, payout) in zip(event_ids, told, strict=True)
-        ],
-    }
-    await driver.execute(_WRITE, parameters)
-
-
-def payload(event_id: int, event: str, content: Notice) -> bytes:
-    """The body of a webhook: the event's id and type, then the content. JSON, UTF-8."""
-    document: Notice = {"id": encode(EVENT_PREFIX, event_id), "type": event, **content}
-    return json.dumps(document, ensure_ascii=False, separators=(",", ":")).encode()
+    told_now = [
+        Announcement(
+            endpoint_id=endpoint_id,
+            subject_id=payout.id,
+            version=payout.version,
+            event=EVENTS[payout.state],
+            content=notice(payout, conversation_id=conversations.get(payout.id)),
+        )
+        for endpoint_id, payout in told
+    ]
+    await announcements.announce(
+        driver, ledger_id=ledger_id, kind=SubjectKind.PAYOUT, announcements=told_now, ids=ids, now=now
+    )
 
 
 def _payout(row: Sequence[Any]) -> Payout:
