@@ -12,7 +12,7 @@ from ledger.database import conninfo
 from tests.fix_database import Database
 
 MIGRATIONS = Path(__file__).parents[2] / "migrations"
-LAST_BEFORE = "0013"
+LAST_BEFORE = "0014"
 
 _BEFORE = """
 INSERT INTO webhook_deliveries
