@@ -19,7 +19,7 @@ STUBS := build/protos/daftari/v1/__init__.py
 PROTOS := $(wildcard protos/daftari/v1/*.proto) protos/hatch_build.py
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo serve test test-postgres simulate simulate-long torture lint lint-style lint-types lint-imports format bench protos clean
+.PHONY: help setup demo serve test test-postgres simulate simulate-long torture loans-long lint lint-style lint-types lint-imports format bench protos clean
 
 help: ## List the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-14s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -67,6 +67,9 @@ simulate-long: setup ## 10,000 histories, 2,000 calm ones, all planted bugs: the
 torture: setup ## Every order of steps, cuts at COMMIT, crashes, races, kill -9: the tables of docs/simulation/torture.md
 	@mkdir -p docs/simulation
 	@$(RUN) -m tests.torture --report docs/simulation/torture.md $(ARGS)
+
+loans-long: setup ## 10,000 random lives of loans through the database: the table of docs/loans.md
+	@$(RUN) -m tests.ledger.loans --lives 10000 --report docs/loans.md $(ARGS)
 
 bench: setup ## Measure posting, books, overload and the rest on this machine; BENCH=webhooks for one of them
 	@for which in $(BENCH); do $(RUN) -m tests.benchmarks $$which || exit 1; done

@@ -1,8 +1,5 @@
 """Random lives of loans through the database: whatever happens, the parts of each payment are the payment, and a loan
-that has ended holds nothing.
-
-`pytest tests/ledger/loans/test_random_lives.py --hypothesis-profile=thorough` lives through 10,000.
-"""
+that has ended holds nothing. `make loans-long` lives through 10,000."""
 
 from __future__ import annotations
 
@@ -11,7 +8,6 @@ import random
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import replace
 
-from hypothesis import settings
 from sqlalchemy.ext.asyncio import AsyncEngine
 
 from ledger.errors import FloorWouldBreak, TargetUnfit
@@ -36,7 +32,7 @@ from ledger.loans.terms import (
 )
 from tests.ledger.loans.lending import BORROWER, LENDER, TERMS, Lending, open_lending
 
-LIVES = 10_000 if settings.get_current_profile_name() == "thorough" else 60
+LIVES = 60
 PER_LEDGER, STEPS_MAX = 50, 7
 WALLET, LENDERS = f"liab.wallet.{BORROWER}", f"liab.wallet.{LENDER}"
 # A repayment's lines beside its debit, memorandum accounts apart, make up the payment: what does not is in the answer.
@@ -138,11 +134,16 @@ async def test_whatever_happens_to_loans_the_parts_are_the_payment_and_a_closed_
 ) -> None:
     for batch in range(-(-LIVES // PER_LEDGER)):
         async with open_lending(engine) as lending:
-            await lending.fund(WALLET, 50_000_000)
-            await lending.fund(LENDERS, 100_000_000)
+            await fund(lending)
             for number in range(batch * PER_LEDGER, min((batch + 1) * PER_LEDGER, LIVES)):
                 await live(lending, number)
             await check(lending)
+
+
+async def fund(lending: Lending) -> None:
+    """Wallets of borrower and lender that last for a ledger's loans."""
+    await lending.fund(WALLET, 50_000_000)
+    await lending.fund(LENDERS, 100_000_000)
 
 
 async def live(lending: Lending, seed: int) -> None:
