@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import secrets
 from collections.abc import Sequence
-from datetime import timedelta
+from datetime import date, timedelta
 
 from rich.console import Console
 from sqlalchemy.ext.asyncio import AsyncConnection
@@ -16,7 +16,7 @@ from api.permissions import PARTNER_PERMISSIONS, Permission
 from api.rails import shipped_tariffs
 from api.tables import table
 from api.wiring import Application
-from ledger import partners
+from ledger import partners, tariffs
 from ledger.database import run as run_transaction
 from ledger.database import transaction
 from ledger.journal import accounts, books, chart
@@ -24,7 +24,7 @@ from ledger.journal.books import Ledger
 from ledger.journal.verify import VerifyReport, verify
 from ledger.money import Money, parse_decimal
 from ledger.partners import Partner
-from ledger.payouts import tariffs
+from ledger.tariffs import Band
 
 
 async def open_books(
@@ -46,6 +46,30 @@ async def open_books(
         bands = [band for band in shipped_tariffs() if band.provider in providers and band.currency == currency]
         await tariffs.add_bands(connection, ledger_id=ledger.id, bands=bands)
         return ledger, len(specs)
+
+    return await run_transaction(application.engine, command)
+
+
+async def add_collection_tariff(
+    application: Application,
+    *,
+    ledger_code: str,
+    provider: str,
+    shortcode: str,
+    valid_from: date,
+    steps: Sequence[tuple[int, int]],
+) -> list[Band]:
+    """What a provider takes from us for what a shortcode, or with an empty one any of its shortcodes, takes in from a
+    day on. Bands of that day that are there stay as they are."""
+    service = f"{tariffs.COLLECTION_SERVICE}.{shortcode}" if shortcode else tariffs.COLLECTION_SERVICE
+
+    async def command(connection: AsyncConnection) -> list[Band]:
+        ledger = await books.find_ledger(connection, code=ledger_code)
+        bands = tariffs.bands_of(
+            steps, provider=provider, service=service, currency=ledger.base_currency, valid_from=valid_from
+        )
+        await tariffs.add_bands(connection, ledger_id=ledger.id, bands=bands)
+        return bands
 
     return await run_transaction(application.engine, command)
 

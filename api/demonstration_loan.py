@@ -19,7 +19,7 @@ from rich.console import Console
 
 from api import demonstration_loan_report as report
 from api.administration import create_key
-from api.demonstration_books import FLOAT, Books, balances_of
+from api.demonstration_books import CHARGES, FLOAT, Books, balances_of
 from api.demonstration_report import kes
 from api.staging import LEDGER, PARTNER, RAIL, Stage
 
@@ -37,10 +37,11 @@ Answer = TypeVar("Answer")
 
 @dataclass(frozen=True, slots=True)
 class Before:
-    """How things stood before the loan: how many entries, and by how much our float exceeded the rail's own."""
+    """How things stood before the loan: how many entries, and how far our float and our charges were from the rail's
+    own."""
 
     entries: int
-    ahead: int
+    ahead: tuple[int, int]
 
 
 async def lend(stage: Stage, channel: grpc.aio.Channel, books: Books, out: Console) -> bool:
@@ -60,8 +61,8 @@ async def lend(stage: Stage, channel: grpc.aio.Channel, books: Books, out: Conso
     once = report.print_receipts(out, entries, confirmations=confirmations, payments=PAYMENTS)
     trial = balances_of(await books.trial_balance())
     own = {path: units for path, units in trial.items() if path.endswith(f".{loan.id.lower()}")}
-    moved = await _ahead(books) - before.ahead
-    return report.print_proof(out, closed, own, float_units=trial[FLOAT], moved=moved) and once
+    agrees = await _ahead(books) == before.ahead
+    return report.print_proof(out, closed, own, float_units=trial[FLOAT], agrees=agrees) and once
 
 
 class Office:
@@ -244,9 +245,11 @@ async def _confirmations(stage: Stage) -> int:
     return sum(int(float(count)) for count in _STORED.findall(answer.raise_for_status().text))
 
 
-async def _ahead(books: Books) -> int:
-    """By how much the ledger's float exceeds the rail's own: what payouts of unknown outcome account for."""
-    return balances_of(await books.trial_balance())[FLOAT] - (await books.truth()).utility
+async def _ahead(books: Books) -> tuple[int, int]:
+    """By how much float and charges in the ledger exceed the rail's own: what payouts of unknown outcome account
+    for."""
+    balances, truth = balances_of(await books.trial_balance()), await books.truth()
+    return balances[FLOAT] - truth.utility, balances[CHARGES] + truth.charges_paid
 
 
 async def _in_state(office: Office, loan_id: str, state: loans_pb2.Loan.State.ValueType) -> bool:

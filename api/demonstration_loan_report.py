@@ -66,13 +66,13 @@ def print_receipts(
     return booked == payments < confirmations
 
 
-def print_proof(out: Console, loan: loans_pb2.Loan, own: Mapping[str, int], *, float_units: int, moved: int) -> bool:
-    """Whether the loan is closed with every account of its own at zero, and the loan moved our float as it moved the
-    rail's."""
+def print_proof(out: Console, loan: loans_pb2.Loan, own: Mapping[str, int], *, float_units: int, agrees: bool) -> bool:
+    """Whether the loan is closed with every account of its own at zero, and float and charges moved as the rail's
+    did."""
     closed = loan.state == loans_pb2.Loan.STATE_CLOSED
     held = {path: units for path, units in own.items() if units}
     state = loans_pb2.Loan.State.Name(loan.state).removeprefix("STATE_")
     accounts = f"all {len(own)} accounts of the loan hold 0.00" if not held else f"[bold red]it still holds {held}[/]"
-    rail = "as on the rail" if not moved else f"[bold red]{kes(moved)} off the rail[/]"
-    out.print(f"[bold]Loan {state}[/]: {accounts}; our float moved {rail} and stands at KES {kes(float_units)}.\n")
-    return closed and bool(own) and not held and not moved
+    rail = "as on the rail" if agrees else "[bold red]otherwise than on the rail[/]"
+    out.print(f"[bold]Loan {state}[/]: {accounts}; float and charges moved {rail}, KES {kes(float_units)} remain.\n")
+    return closed and bool(own) and not held and agrees

@@ -25,7 +25,7 @@ from api.profile import Profile
 from api.settings import Settings
 from ledger.errors import TextInvalid
 from ledger.ids import IdSource
-from ledger.payouts.tariffs import Band
+from ledger.tariffs import Band
 from ledger.vault_keys import Opener
 
 

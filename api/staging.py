@@ -9,6 +9,7 @@ import random
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, field
+from datetime import date
 from functools import partial
 from pathlib import Path
 
@@ -20,7 +21,7 @@ from pydantic import SecretStr
 from adapters.collecting import Registered
 from adapters.sandbox.server import SandboxServer
 from adapters.sandbox.settings import SandboxSettings
-from api.administration import create_key, create_partner, open_books
+from api.administration import add_collection_tariff, create_key, create_partner, open_books
 from api.roles import ALL_ROLES
 from api.serving import Addresses, Service
 from api.settings import Settings
@@ -32,6 +33,7 @@ from ledger.journal.books import Ledger
 
 LEDGER, PARTNER, RAIL = "demo", "web-shop", "daraja"
 PREFUNDED_SHILLINGS = 100_000
+TARIFF_FROM = date(2026, 1, 1)
 _DEBIT, _CREDIT = journal_pb2.SIDE_DEBIT, journal_pb2.SIDE_CREDIT
 
 
@@ -124,6 +126,14 @@ async def _collect(application: Application, ledger: Ledger, addresses: Addresse
     opening = partial(open_shortcode, ledger=ledger, shortcode=paybill, ids=application.ids, now=application.now())
     await run(application.engine, opening)
     public_url = application.settings.public_url or addresses.http or ""
+    await add_collection_tariff(
+        application,
+        ledger_code=LEDGER,
+        provider=RAIL,
+        shortcode=sandbox.shortcode,
+        valid_from=TARIFF_FROM,
+        steps=[(shillings * 100, cents) for shillings, cents in sandbox.collection_bands],
+    )
     registered = await application.recovery(public_url=public_url).register(ledger, paybill)
     assert isinstance(registered, Registered), registered
 

@@ -2,27 +2,33 @@
 
 from __future__ import annotations
 
+from datetime import date
 from typing import Annotated
 
 import typer
 
 from adapters.collecting import Registered, RegistrationAnswer
+from api.administration import add_collection_tariff
 from api.commands.opening import run
 from api.roles import Role
-from api.tables import console
+from api.tables import console, table
 from api.wiring import Application, WorkerApplication
 from ledger.collections import shortcodes
 from ledger.collections.shortcodes import Shortcode
 from ledger.database import driver, transaction
 from ledger.database import run as run_transaction
+from ledger.errors import TextInvalid
 from ledger.journal.books import find_ledger
+from ledger.money import format_minor_units, parse_decimal
 from ledger.msisdn import parse_msisdn
+from ledger.tariffs import Band
 
 app = typer.Typer(help="Money in: the shortcodes that collect.", no_args_is_help=True)
 
 LedgerCode = Annotated[str, typer.Argument(help="Ledger code")]
 ShortcodeOption = Annotated[str, typer.Option(help="The shortcode, such as 600584")]
 ProviderOption = Annotated[str, typer.Option(help="The rail, such as daraja")]
+_PAIR = 2
 
 
 @app.command("open")
@@ -62,6 +68,55 @@ def open_command(
 
     opened = run(command)
     console().print(f"shortcode {opened.shortcode} takes {opened.currency} in, into {opened.landing}")
+
+
+@app.command("tariff")
+def tariff_command(
+    ledger: LedgerCode,
+    bands: Annotated[str, typer.Option(help="Last amount and charge of each band: 100:0,500:5,250000:48")],
+    valid_from: Annotated[str, typer.Option(help="The first day it counts for, such as 2026-12-01")],
+    shortcode: Annotated[str, typer.Option(help="The shortcode it is for; every one of the provider's if empty")] = "",
+    provider: ProviderOption = "daraja",
+) -> None:
+    """What the provider takes from us for a payment that comes in: booked with each receipt from that day on."""
+
+    async def command(application: Application) -> list[Band]:
+        async with transaction(application.engine) as connection:
+            currency = (await find_ledger(connection, code=ledger)).base_currency
+        return await add_collection_tariff(
+            application,
+            ledger_code=ledger,
+            provider=provider,
+            shortcode=shortcode,
+            valid_from=_day(valid_from),
+            steps=_steps(bands, currency),
+        )
+
+    added = run(command)
+    rows = [
+        (format_minor_units(one.from_amount, one.currency), format_minor_units(one.to_amount, one.currency),
+         format_minor_units(one.charge, one.currency))
+        for one in added
+    ]  # fmt: skip
+    console().print(table(f"Charges from {valid_from}, {added[0].service}", (">from", ">to", ">charge"), rows))
+
+
+def _day(text: str) -> date:
+    try:
+        return date.fromisoformat(text)
+    except ValueError:
+        raise TextInvalid("a day is written 2026-12-01", field="valid_from") from None
+
+
+def _steps(text: str, currency: str) -> list[tuple[int, int]]:
+    """The last amount of each band and its charge, in minor units."""
+    steps = [step.split(":") for step in text.split(",")]
+    if any(len(step) != _PAIR for step in steps):
+        raise TextInvalid("bands are written 100:0,500:5", field="bands")
+    return [
+        (parse_decimal(last, currency).minor_units, parse_decimal(charge, currency).minor_units)
+        for last, charge in steps
+    ]
 
 
 @app.command("register")

@@ -18,8 +18,10 @@ from ledger.journal.accounts import AccountDirectory
 from ledger.journal.books import Ledger
 from ledger.journal.decide import Posted, PostRequest, Refused
 from ledger.journal.entry import Source
-from ledger.journal.post import post_entries
+from ledger.journal.post import business_date, post_entries
+from ledger.money import Money
 from ledger.outbox.collecting import Channel, Received
+from ledger.tariffs import Charged, collection_services, find_charges
 
 # Two processes may be told of one receipt at once, or choose the same id in the same millisecond: the set is run again.
 RACING_CONSTRAINTS = frozenset(
@@ -133,10 +135,16 @@ class Booker:
         """The rows of what was posted, and why the rest was not."""
         if not fresh:
             return [], {}
+        charges = await find_charges(
+            driver, ledger_id=ledger.id, payments=[_charged(one, ledger, now) for one in fresh]
+        )
         verdicts = await post_entries(
             driver,
             ledger=ledger,
-            requests=[_request(one, shortcodes[one.provider, one.received.shortcode], now) for one in fresh],
+            requests=[
+                _request(one, shortcodes[one.provider, one.received.shortcode], charge, now)
+                for one, charge in zip(fresh, charges, strict=True)
+            ],
             directory=self.directory,
             ids=self.ids,
             now=now,
@@ -195,8 +203,14 @@ def _verdict(one: Told, known: Mapping[tuple[str, str], LockedReceipt], *, is_ne
     return ToldBefore(receipt.id)
 
 
-def _request(one: Told, shortcode: Shortcode, now: datetime) -> PostRequest:
+def _charged(one: Told, ledger: Ledger, now: datetime) -> Charged:
+    """The day that its entry counts for, too."""
+    day = business_date(min(one.received.completed_at, now), ledger.zone)
+    return Charged(one.provider, collection_services(one.received.shortcode), one.received.amount, day)
+
+
+def _request(one: Told, shortcode: Shortcode, charge: Money | None, now: datetime) -> PostRequest:
     money = ReceiptMoney(one.provider, one.received.receipt, shortcode.accounts)
     at = min(one.received.completed_at, now)
-    entry = received_entry(money, one.received.amount, at=at, source=_SOURCES[one.channel], charge=None)
+    entry = received_entry(money, one.received.amount, at=at, source=_SOURCES[one.channel], charge=charge)
     return PostRequest(entry, one.actor)

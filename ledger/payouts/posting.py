@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from datetime import date, datetime
 
+from ledger import tariffs
 from ledger.database import Driver
 from ledger.ids import IdSource, encode
 from ledger.journal.accounts import AccountDirectory
@@ -16,7 +17,6 @@ from ledger.journal.entry import JournalEntry, Source
 from ledger.journal.post import business_date, link_whole_reversals, post_entries
 from ledger.money import Money
 from ledger.outbox.instruction import Settled
-from ledger.payouts import tariffs, writing
 from ledger.payouts.outcome import Outcome, Report
 from ledger.payouts.payout import (
     Effect,
@@ -81,8 +81,13 @@ class OutcomeNotPostable(Exception):
 
 async def _find_charges(driver: Driver, ledger: Ledger, steps: Sequence[Step]) -> None:
     charged = [s for s in steps if isinstance(s.report.outcome, Settled)]
-    wanted = [(s.payout.rail, _service_of(s.payout), s.payout.amount, _day(s.report.outcome, ledger)) for s in charged]
-    charges = await writing.find_charges(driver, ledger_id=ledger.id, payments=wanted)
+    wanted = [
+        tariffs.Charged(
+            step.payout.rail, (_service_of(step.payout),), step.payout.amount, _day(step.report.outcome, ledger)
+        )
+        for step in charged
+    ]
+    charges = await tariffs.find_charges(driver, ledger_id=ledger.id, payments=wanted)
     for step, by_tariff in zip(charged, charges, strict=True):
         outcome = step.report.outcome
         assert isinstance(outcome, Settled)

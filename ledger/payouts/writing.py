@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import date, datetime, timedelta
+from datetime import datetime, timedelta
 
 from ledger.database import Driver
 from ledger.journal.entry import Posting, Side, Subject
@@ -80,17 +80,6 @@ SELECT e.id, e.reference, e.effective_at, a.path, p.side, p.currency, p.amount
 FROM journal_entries AS e JOIN postings AS p ON p.ledger_id = e.ledger_id AND p.entry_id = e.id
 JOIN accounts AS a ON a.ledger_id = p.ledger_id AND a.id = p.account_id
 WHERE e.ledger_id = %s AND e.id = ANY(%s) ORDER BY e.id, p.line
-"""
-# The band of the newest tariff in force on the day; none where the provider charges nothing we know of.
-_CHARGES = """
-SELECT w.position, t.charge
-FROM unnest(%(position)s::int[], %(provider)s::text[], %(currency)s::text[], %(day)s::date[], %(amount)s::bigint[],
-         %(service)s::text[]) AS w (position, provider, currency, day, amount, service)
-JOIN provider_tariffs AS t ON t.ledger_id = %(ledger)s AND t.provider = w.provider AND t.service = w.service
-     AND t.currency = w.currency AND w.amount BETWEEN t.from_amount AND t.to_amount
-WHERE t.valid_from = (SELECT max(v.valid_from) FROM provider_tariffs AS v
-    WHERE v.ledger_id = %(ledger)s AND v.provider = w.provider AND v.service = w.service AND v.currency = w.currency
-      AND v.valid_from <= w.day)
 """
 
 
@@ -234,25 +223,3 @@ async def read_suspended(driver: Driver, *, ledger_id: int, entry_ids: Sequence[
         line = Posting(path, Side(side), Money(currency, amount))
         found[entry_id] = Suspended(entry_id, receipt, effective_at, (*earlier, line))
     return found
-
-
-async def find_charges(
-    driver: Driver, *, ledger_id: int, payments: Sequence[tuple[str, str, Money, date]]
-) -> list[Money | None]:
-    """What the provider charges for each (rail, service, amount, business date) by the tariff in force; None where
-    unknown."""
-    charges: list[Money | None] = [None] * len(payments)
-    if not payments:
-        return charges
-    parameters = {
-        "ledger": ledger_id,
-        "position": list(range(len(payments))),
-        "provider": [rail for rail, _, _, _ in payments],
-        "service": [service for _, service, _, _ in payments],
-        "currency": [amount.currency for _, _, amount, _ in payments],
-        "day": [day for _, _, _, day in payments],
-        "amount": [amount.minor_units for _, _, amount, _ in payments],
-    }
-    for position, charge in await (await driver.execute(_CHARGES, parameters)).fetchall():
-        charges[position] = Money(payments[position][2].currency, charge)
-    return charges

@@ -394,5 +394,5 @@ def test_the_demonstration_exits_with_0_and_says_that_books_and_rail_agree() -> 
 
     assert (ended.code, ended.err) == (0, "")
     assert "3 payments were told by 4 confirmations and a prompt's callback: 3 receipts booked." in ended.out
-    assert "Loan CLOSED: all 3 accounts of the loan hold 0.00; our float moved as on the rail" in ended.out
+    assert "Loan CLOSED: all 3 accounts of the loan hold 0.00; float and charges moved as on the rail" in ended.out
     assert ended.out.endswith("\nThe books and the rail agree.\n")

@@ -9,7 +9,7 @@ from datetime import datetime
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
 from api.rails import shipped_tariffs
-from ledger import partners
+from ledger import partners, tariffs
 from ledger.database import driver, run
 from ledger.ids import IdSource
 from ledger.journal import accounts, chart
@@ -20,7 +20,6 @@ from ledger.journal.entry import JournalEntry, Source, credit, debit
 from ledger.journal.post import post_entries
 from ledger.money import Money
 from ledger.partners import Partner
-from ledger.payouts import tariffs
 from ledger.sealing import Sealer
 from ledger.webhooks import endpoints
 from tests.simulation.daraja import OPENING_UTILITY_CENTS, SHORTCODE

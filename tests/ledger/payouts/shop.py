@@ -19,7 +19,7 @@ from typing import Any
 from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
-from ledger import partners
+from ledger import partners, tariffs
 from ledger.database import driver, run, transaction
 from ledger.idempotency import claim
 from ledger.ids import IdSource, encode
@@ -34,13 +34,13 @@ from ledger.msisdn import Msisdn
 from ledger.outcomes import Recorded, cancel_payout, record
 from ledger.parties import PartyKeys
 from ledger.partners import Partner
-from ledger.payouts import queries, tariffs
+from ledger.payouts import queries
 from ledger.payouts.limits import RailLimits
 from ledger.payouts.outcome import Outcome, Report
 from ledger.payouts.payout import RailAccounts
 from ledger.payouts.queries import Payout, PayoutEvent
 from ledger.payouts.request import RACING_CONSTRAINTS, PayoutRequest, Requested, RequestResult, request_payouts
-from ledger.payouts.tariffs import Band
+from ledger.tariffs import Band
 from tests.ledger.payouts.agreement import disagreements
 
 MOMENT = datetime(2026, 9, 1, 7, 15, 36, tzinfo=UTC)

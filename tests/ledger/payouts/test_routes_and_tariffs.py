@@ -7,12 +7,12 @@ from datetime import UTC, date, datetime
 import pytest
 from sqlalchemy.ext.asyncio import AsyncEngine
 
+from ledger import tariffs
 from ledger.database import driver, run, transaction
 from ledger.errors import RailNotFound
 from ledger.journal import accounts, chart
-from ledger.payouts import tariffs
 from ledger.payouts.rails import PayoutRoute, choose_route, find_routes
-from ledger.payouts.tariffs import Band
+from ledger.tariffs import Band
 from tests.ledger.payouts.roads import STARTED, settled
 from tests.ledger.payouts.shop import (
     ACCOUNTS,
