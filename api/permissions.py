@@ -181,9 +181,12 @@ _BY_SERVICE: Mapping[str, Mapping[str, Permission]] = {
         "GetCampaignReport": Permission.PROMOTIONS_READ,
     },
     "daftari.v1.PromptCommandService": {"RequestPrompt": Permission.PROMPTS_REQUEST},
-    "daftari.v1.PromptQueryService": {"GetPrompt": Permission.PROMPTS_READ},
+    "daftari.v1.PromptQueryService": {"GetPrompt": Permission.PROMPTS_READ, "ListPrompts": Permission.PROMPTS_READ},
     "daftari.v1.ReturnCommandService": {"RequestReturn": Permission.RECEIPTS_RETURN},
-    "daftari.v1.ReturnQueryService": {"GetReturn": Permission.COLLECTIONS_READ},
+    "daftari.v1.ReturnQueryService": {
+        "GetReturn": Permission.COLLECTIONS_READ,
+        "ListReturns": Permission.COLLECTIONS_READ,
+    },
     "daftari.v1.ReviewCommandService": {"ResolveReview": Permission.REVIEWS_RESOLVE},
     "daftari.v1.ReviewQueryService": {
         "GetReview": Permission.REVIEWS_READ,

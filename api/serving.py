@@ -9,17 +9,16 @@ from dataclasses import dataclass
 
 import structlog
 from fastapi import Request, Response
-from fastapi.exceptions import RequestValidationError
 from sqlalchemy import text as sql_text
 from sqlalchemy.exc import DBAPIError
-from starlette.exceptions import HTTPException
 
+from adapters.collecting import RegistrationAnswer
 from adapters.listener import Listener
 from api.authentication import Authenticator
 from api.caller import Caller
 from api.core import Core, open_core
+from api.facade import add_facade
 from api.http import callbacks
-from api.http.disbursements import Disbursements, answer_invalid, answer_refused
 from api.http.sources import Sources
 from api.interceptors import Door
 from api.metrics import CONTENT_TYPE, Metrics
@@ -39,9 +38,12 @@ from api.services.webhooks import webhook_services
 from api.wiring import Application, WorkerApplication
 from api.worker import Worker
 from ledger import partners
+from ledger.collections.shortcodes import Shortcode
 from ledger.database import transaction
-from ledger.errors import TextInvalid
+from ledger.errors import Overloaded, TextInvalid
+from ledger.journal.books import Ledger
 from ledger.loans.settling import LoanCounter
+from ledger.msisdn import Msisdn
 
 log = structlog.get_logger(__name__)
 
@@ -122,17 +124,16 @@ class Service:
             stored=lambda rail, kind: self._metrics.callbacks.labels(rail, kind).inc(),
         )
         edge.add_api_route("/metrics", self._scrape, methods=["GET"], include_in_schema=False)
-        disbursements = Disbursements(
-            shared.core,
-            authenticator=shared.authenticator,
-            requester=shared.requester,
-            party_keys=application.party_keys,
-            monotonic=time.monotonic,
-        )
         if is_local(settings.http_listen) or settings.http_behind_tls:
-            edge.include_router(disbursements.router())
-            edge.add_exception_handler(RequestValidationError, answer_invalid)
-            edge.add_exception_handler(HTTPException, answer_refused)
+            add_facade(
+                edge,
+                application,
+                shared.core,
+                authenticator=shared.authenticator,
+                requester=shared.requester,
+                register=self._register if Role.WORKER in self._roles else None,
+                monotonic=time.monotonic,
+            )
         else:
             log.warning("rest.off", advice="set DAFTARI_HTTP_BEHIND_TLS where something in front of it ends TLS")
         try:
@@ -151,6 +152,12 @@ class Service:
 
     def _observe(self, method: str, code: str, seconds: float) -> None:
         self._metrics.answered(method, code, seconds)
+
+    async def _register(self, ledger: Ledger, shortcode: Shortcode, nominated: Msisdn | None) -> RegistrationAnswer:
+        """Tells a provider where to tell of money that comes in, with the credentials of this process's worker."""
+        if self._worker is None:
+            raise Overloaded("the worker of this process is starting; repeat in a moment")
+        return await self._worker.recovery.register(ledger, shortcode, nominated=nominated)
 
     def _start_worker(self, http: str | None) -> None:
         public_url = self._application.settings.public_url or http

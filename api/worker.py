@@ -13,6 +13,7 @@ from functools import partial
 
 import structlog
 
+from adapters.recovery import Recovery
 from api.failures import log_failure
 from api.wiring import WorkerApplication
 from ledger.webhooks.deliveries import LOOKED_AT_MAX
@@ -46,6 +47,11 @@ class Worker:
         self._deliverer = application.deliverer()
         self._clock = application.clock_guard()
         self._stopping = asyncio.Event()
+
+    @property
+    def recovery(self) -> Recovery:
+        """What registers callback addresses, with the credentials that a worker has."""
+        return self._recovery
 
     async def run(self) -> None:
         """Works until stop() is called; the step under way is finished first, so that no call's answer is dropped."""

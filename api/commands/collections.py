@@ -1,4 +1,4 @@
-"""`daftari collections`: let shortcodes take money in, and tell the provider where to tell of it."""
+"""`daftari collections`: let shortcodes take money in, tell the provider where to tell of it, and look at what came."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ import typer
 
 from adapters.collecting import Registered, RegistrationAnswer
 from api.administration import add_collection_tariff
+from api.commands import collection_views
 from api.commands.opening import run
 from api.roles import Role
 from api.tables import console, table
@@ -23,7 +24,12 @@ from ledger.money import format_minor_units, parse_decimal
 from ledger.msisdn import parse_msisdn
 from ledger.tariffs import Band
 
-app = typer.Typer(help="Money in: the shortcodes that collect.", no_args_is_help=True)
+app = typer.Typer(help="Money in: the shortcodes that collect, and what came in.", no_args_is_help=True)
+
+app.command("receipts")(collection_views.receipts_command)
+app.command("orders")(collection_views.orders_command)
+app.command("prompts")(collection_views.prompts_command)
+app.command("returns")(collection_views.returns_command)
 
 LedgerCode = Annotated[str, typer.Argument(help="Ledger code")]
 ShortcodeOption = Annotated[str, typer.Option(help="The shortcode, such as 600584")]

@@ -8,6 +8,7 @@ from api.conversion.entries import entry_id_text
 from api.conversion.enums import CLASS_NUMBERS, SIDE_NUMBERS, account_class_of, side_of
 from api.conversion.fields import located
 from api.conversion.money import money_message, total
+from api.conversion.pages import Page
 from api.conversion.times import timestamp_of
 from ledger.errors import LedgerError
 from ledger.journal.accounts import Account, AccountSpec
@@ -114,10 +115,13 @@ def statement_line_message(line: StatementLine) -> pb.StatementLine:
     return message
 
 
-def trial_balance_message(proof: TrialBalance) -> pb.GetTrialBalanceResponse:
-    """All lines and the proof. Raises BalanceWouldOverflow where a total over all accounts does not fit the wire."""
+def trial_balance_message(proof: TrialBalance, page: Page) -> pb.GetTrialBalanceResponse:
+    """A page of lines and the proof. Raises BalanceWouldOverflow where a total over all accounts does not fit the
+    wire."""
+    lines, token = page.cut(proof.lines, lambda line: (line.path, line.currency))
     return pb.GetTrialBalanceResponse(
-        lines=[_trial_balance_line(line) for line in proof.lines],
+        lines=[_trial_balance_line(line) for line in lines],
+        next_page_token=token,
         totals=[
             pb.TrialBalanceTotal(
                 currency=one.currency,

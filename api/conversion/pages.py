@@ -9,9 +9,10 @@ from __future__ import annotations
 import base64
 import binascii
 import hashlib
+from collections.abc import Callable, Sequence
 from copy import deepcopy
 from dataclasses import dataclass
-from typing import TypeAlias
+from typing import TypeAlias, TypeVar
 
 from daftari.v1 import (
     collections_pb2,
@@ -19,18 +20,23 @@ from daftari.v1 import (
     loans_pb2,
     partners_pb2,
     payouts_pb2,
+    prompts_pb2,
+    returns_pb2,
     reviews_pb2,
     vault_pb2,
     webhooks_pb2,
 )
 
+from api.conversion.times import moment_of
 from ledger.errors import ChoiceInvalid, PageTokenInvalid
+from ledger.ids import first_id_at
 
 PAGE_SIZE_MAX = 500
 PAGE_SIZE_DEFAULT = 50
 _DIGEST_SIZE = 9
 _TOKEN_LENGTH_MAX = 1024
 _INTEGER_MAX = 2**63 - 1
+Row = TypeVar("Row")
 _SEPARATOR = "\t"  # no code, path or number holds one
 
 ListRequest: TypeAlias = (
@@ -38,10 +44,13 @@ ListRequest: TypeAlias = (
     | journal_pb2.ListAccountsRequest
     | journal_pb2.ListStatementLinesRequest
     | journal_pb2.ListEntriesRequest
+    | journal_pb2.GetTrialBalanceRequest
     | payouts_pb2.ListPayoutsRequest
     | collections_pb2.ListShortcodesRequest
     | collections_pb2.ListReceiptsRequest
     | collections_pb2.ListOrdersRequest
+    | prompts_pb2.ListPromptsRequest
+    | returns_pb2.ListReturnsRequest
     | loans_pb2.ListLoanProductsRequest
     | loans_pb2.ListLoansRequest
     | loans_pb2.ListLoanEventsRequest
@@ -54,6 +63,11 @@ ListRequest: TypeAlias = (
     | partners_pb2.ListFundingLinesRequest
     | partners_pb2.ListKeysRequest
     | vault_pb2.ListSecretsRequest
+)
+
+# Lists that can be narrowed to a time.
+TimedRequest: TypeAlias = (
+    payouts_pb2.ListPayoutsRequest | prompts_pb2.ListPromptsRequest | returns_pb2.ListReturnsRequest
 )
 
 
@@ -78,6 +92,21 @@ class Page:
             raise _invalid()
         return int(digits)
 
+    @property
+    def limit(self) -> int:
+        """How many to read: one more than are shown, which tells whether there is another page."""
+        return self.size + 1
+
+    def before(self) -> int:
+        """The position of a list that begins with the highest number: all are below it on the first page. Raises
+        PageTokenInvalid."""
+        return self.number() if self.position else _INTEGER_MAX
+
+    def cut(self, found: Sequence[Row], place: Callable[[Row], tuple[str | int, ...]]) -> tuple[Sequence[Row], str]:
+        """What is shown of at most `limit` rows, and the token of the page after it ("" for none)."""
+        shown = found[: self.size]
+        return shown, self.next_token(*place(shown[-1])) if len(found) > self.size else ""
+
     def next_token(self, *position: str | int) -> str:
         """The token of the page that follows this position."""
         payload = _SEPARATOR.join(str(part) for part in position).encode("ascii")
@@ -92,6 +121,17 @@ def page_of(request: ListRequest, *, parts: int = 1) -> Page:
         raise ChoiceInvalid(f"page_size is 1 to {PAGE_SIZE_MAX}, or 0 for {PAGE_SIZE_DEFAULT}", field="page_size")
     filters = _filters(request)
     return Page(size, _position(request.page_token, filters, parts) if request.page_token else (), filters)
+
+
+def id_bounds_of(request: TimedRequest) -> tuple[int, int]:
+    """Ids are in time order: what was asked for from `create_time_from` until before `create_time_to` has ids from the
+    first of these until before the second. Raises TimeInvalid."""
+    id_from, id_before = 0, _INTEGER_MAX
+    if request.HasField("create_time_from"):
+        id_from = first_id_at(moment_of(request.create_time_from, field="create_time_from"))
+    if request.HasField("create_time_to"):
+        id_before = first_id_at(moment_of(request.create_time_to, field="create_time_to"))
+    return id_from, id_before
 
 
 def _filters(request: ListRequest) -> bytes:

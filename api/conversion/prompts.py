@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from daftari.v1 import prompts_pb2 as pb
 
 from api.conversion.fields import request_fields
@@ -23,6 +25,7 @@ REQUEST_METHOD = "RequestPrompt"
 _RECEIPT_PREFIX = "rcp"
 _SEPARATOR = "\x1f"  # check_text lets no text hold it
 _STATES = {state: pb.Prompt.State.Value(f"STATE_{state.value}") for state in State}
+_STATES_BY_NUMBER = {int(number): state for state, number in _STATES.items()}
 
 
 def prompt_id_of(text: str) -> int:
@@ -81,6 +84,11 @@ def _order_id_of(request: pb.RequestPromptRequest) -> int | None:
     if order_id is None:
         raise OrderNotFound("no such order among yours", field="order_id")
     return order_id
+
+
+def states_of(numbers: Sequence[int]) -> list[State]:
+    """The states a list is narrowed to; unspecified ones do not narrow it."""
+    return [_STATES_BY_NUMBER[number] for number in numbers if number in _STATES_BY_NUMBER]
 
 
 def prompt_message(prompt: Prompt) -> pb.Prompt:

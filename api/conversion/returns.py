@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from daftari.v1 import returns_pb2 as pb
 
 from api.conversion.collections import receipt_id_of
@@ -9,7 +11,6 @@ from api.conversion.entries import entry_id_text
 from api.conversion.fields import request_fields
 from api.conversion.money import money_message, money_of
 from api.conversion.times import timestamp_of
-from ledger.collections.refusals import ReturnNotFound
 from ledger.collections.returning import PREFIX, Return, ReturnEvent, State
 from ledger.idempotency import claim
 from ledger.ids import decode, encode
@@ -19,14 +20,12 @@ REQUEST_METHOD = "RequestReturn"
 _RECEIPT_PREFIX = "rcp"
 _SEPARATOR = "\x1f"  # check_text lets no text hold it
 _STATES = {state: pb.Return.State.Value(f"STATE_{state.value}") for state in State}
+_STATES_BY_NUMBER = {int(number): state for state, number in _STATES.items()}
 
 
-def return_id_of(text: str) -> int:
-    """Raises ReturnNotFound for what no return's id looks like, just as for an id that none has."""
-    return_id = decode(PREFIX, text)
-    if return_id is None:
-        raise ReturnNotFound("no such return in this ledger", field="return_id")
-    return return_id
+def known_return_id(text: str) -> int | None:
+    """None for what is no id of ours, and may be a provider's receipt number."""
+    return decode(PREFIX, text)
 
 
 def return_request_of(request: pb.RequestReturnRequest, *, client_id: int, actor: str) -> ReturnRequest:
@@ -42,6 +41,11 @@ def return_request_of(request: pb.RequestReturnRequest, *, client_id: int, actor
         )
         receipt_id = receipt_id_of(request.receipt_id)
         return ReturnRequest(key=key, actor=actor, receipt_id=receipt_id, amount=amount, reason=request.reason)
+
+
+def states_of(numbers: Sequence[int]) -> list[State]:
+    """The states a list is narrowed to; unspecified ones do not narrow it."""
+    return [_STATES_BY_NUMBER[number] for number in numbers if number in _STATES_BY_NUMBER]
 
 
 def return_message(shown: Return) -> pb.Return:

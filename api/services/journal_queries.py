@@ -27,7 +27,7 @@ from ledger.journal.balances import balance_at, balance_now, balance_on
 from ledger.journal.books import Ledger
 from ledger.journal.entries import get_entry, list_entries
 from ledger.journal.statements import account_statement
-from ledger.journal.trial_balance import trial_balance, trial_balance_on
+from ledger.journal.trial_balance import trial_balance_page
 from ledger.text import check_text
 
 PATH_PREFIX_LENGTH_MAX = 200
@@ -44,14 +44,9 @@ class JournalQueries(JournalQueryServiceServicer):
 
     async def ListLedgers(self, request: pb.ListLedgersRequest, context: object) -> pb.ListLedgersResponse:
         page = page_of(request)
-        found = await self._core.ledgers.visible(
-            caller=current_call().caller, after_code=page.text(), limit=page.size + 1
-        )
-        shown = found[: page.size]
-        return pb.ListLedgersResponse(
-            ledgers=[ledger_message(ledger) for ledger in shown],
-            next_page_token=page.next_token(shown[-1].code) if len(found) > len(shown) else "",
-        )
+        found = await self._core.ledgers.visible(caller=current_call().caller, after_code=page.text(), limit=page.limit)
+        shown, token = page.cut(found, lambda one: (one.code,))
+        return pb.ListLedgersResponse(ledgers=[ledger_message(one) for one in shown], next_page_token=token)
 
     async def GetAccount(self, request: pb.GetAccountRequest, context: object) -> pb.GetAccountResponse:
         ledger = await self._ledger(request.ledger)
@@ -69,14 +64,16 @@ class JournalQueries(JournalQueryServiceServicer):
         after = (page.text(0), page.text(1))
         async with transaction(self._core.engine) as connection:
             found = await list_accounts(
-                connection, ledger_id=ledger.id, path_prefix=request.path_prefix, after=after, limit=page.size + 1
+                connection, ledger_id=ledger.id, path_prefix=request.path_prefix, after=after, limit=page.limit
             )
-        shown = found[: page.size]
-        last = shown[-1].spec if len(found) > len(shown) else None
-        return pb.ListAccountsResponse(
-            accounts=[account_message(account) for account in shown],
-            next_page_token=page.next_token(last.path, last.currency) if last is not None else "",
+        shown, token = page.cut(
+            found,
+            lambda one: (
+                one.spec.path,
+                one.spec.currency,
+            ),
         )
+        return pb.ListAccountsResponse(accounts=[account_message(one) for one in shown], next_page_token=token)
 
     async def GetBalance(self, request: pb.GetBalanceRequest, context: object) -> pb.GetBalanceResponse:
         ledger = await self._ledger(request.ledger)
@@ -123,12 +120,13 @@ class JournalQueries(JournalQueryServiceServicer):
     async def GetTrialBalance(self, request: pb.GetTrialBalanceRequest, context: object) -> pb.GetTrialBalanceResponse:
         ledger = await self._ledger(request.ledger)
         day = date_of(request.business_date, field="business_date") if request.business_date else None
+        page = page_of(request, parts=2)
+        after = (page.text(0), page.text(1)) if page.position else None
         async with transaction(self._core.engine) as connection:
-            if day is None:
-                proof = await trial_balance(connection, ledger_id=ledger.id)
-            else:
-                proof = await trial_balance_on(connection, ledger_id=ledger.id, business_date=day)
-        return trial_balance_message(proof)
+            proof = await trial_balance_page(
+                connection, ledger_id=ledger.id, business_date=day, after=after, limit=page.limit
+            )
+        return trial_balance_message(proof, page)
 
     async def GetEntry(self, request: pb.GetEntryRequest, context: object) -> pb.GetEntryResponse:
         ledger = await self._ledger(request.ledger)

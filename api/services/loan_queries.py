@@ -16,8 +16,6 @@ from ledger.database import driver, transaction
 from ledger.journal.books import Ledger
 from ledger.loans import products, queries
 
-_ID_MAX = 2**63 - 1
-
 
 class LoanQueries(LoanQueryServiceServicer):
     """See protos/daftari/v1/loans.proto."""
@@ -33,13 +31,10 @@ class LoanQueries(LoanQueryServiceServicer):
         ledger, page = await self._ledger(request.ledger), page_of(request)
         async with transaction(self._core.engine) as connection:
             found = await products.list_products(
-                await driver(connection), ledger_id=ledger.id, after=page.text(), limit=page.size + 1
+                await driver(connection), ledger_id=ledger.id, after=page.text(), limit=page.limit
             )
-        shown = found[: page.size]
-        return pb.ListLoanProductsResponse(
-            products=[product_message(one) for one in shown],
-            next_page_token=page.next_token(shown[-1].code) if len(found) > page.size else "",
-        )
+        shown, token = page.cut(found, lambda one: (one.code,))
+        return pb.ListLoanProductsResponse(products=[product_message(one) for one in shown], next_page_token=token)
 
     async def GetLoan(
         self,
@@ -63,14 +58,11 @@ class LoanQueries(LoanQueryServiceServicer):
                 ledger=ledger,
                 states=conversion.states_of(request.states),
                 borrower=request.borrower,
-                before=page.number() or _ID_MAX,
-                limit=page.size + 1,
+                before=page.before(),
+                limit=page.limit,
             )
-        shown = found[: page.size]
-        return pb.ListLoansResponse(
-            loans=[conversion.loan_message(one) for one in shown],
-            next_page_token=page.next_token(shown[-1].loan.id) if len(found) > page.size else "",
-        )
+        shown, token = page.cut(found, lambda one: (one.loan.id,))
+        return pb.ListLoansResponse(loans=[conversion.loan_message(one) for one in shown], next_page_token=token)
 
     async def ListLoanEvents(
         self,
@@ -82,12 +74,11 @@ class LoanQueries(LoanQueryServiceServicer):
         async with transaction(self._core.engine) as connection:
             await queries.get_loan(connection, ledger=ledger, loan_id=loan_id)
             found = await queries.list_events(
-                connection, ledger=ledger, loan_id=loan_id, after=page.number(), limit=page.size + 1
+                connection, ledger=ledger, loan_id=loan_id, after=page.number(), limit=page.limit
             )
-        shown = found[: page.size]
+        shown, token = page.cut(found, lambda one: (one.version,))
         return pb.ListLoanEventsResponse(
-            events=[conversion.loan_event_message(one) for one in shown],
-            next_page_token=page.next_token(shown[-1].version) if len(found) > page.size else "",
+            events=[conversion.loan_event_message(one) for one in shown], next_page_token=token
         )
 
     async def ListLoanStatementLines(
@@ -102,12 +93,11 @@ class LoanQueries(LoanQueryServiceServicer):
                 ledger=ledger,
                 loan_id=loan_id_of(request.loan_id),
                 after=page.number(),
-                limit=page.size + 1,
+                limit=page.limit,
             )
-        shown = found[: page.size]
+        shown, token = page.cut(found, lambda one: (one.entry_id,))
         return pb.ListLoanStatementLinesResponse(
-            lines=[conversion.statement_line_message(one) for one in shown],
-            next_page_token=page.next_token(shown[-1].entry_id) if len(found) > page.size else "",
+            lines=[conversion.statement_line_message(one) for one in shown], next_page_token=token
         )
 
     async def QuoteSettlement(
@@ -133,13 +123,10 @@ class LoanQueries(LoanQueryServiceServicer):
         ledger, page = await self._ledger(request.ledger), page_of(request)
         async with transaction(self._core.engine) as connection:
             found = await queries.list_ages(
-                connection, ledger=ledger, after=page.number(), limit=page.size + 1, now=self._core.now()
+                connection, ledger=ledger, after=page.number(), limit=page.limit, now=self._core.now()
             )
-        shown = found[: page.size]
-        return pb.ListLoanAgesResponse(
-            ages=[conversion.age_message(one) for one in shown],
-            next_page_token=page.next_token(shown[-1].loan.id) if len(found) > page.size else "",
-        )
+        shown, token = page.cut(found, lambda one: (one.loan.id,))
+        return pb.ListLoanAgesResponse(ages=[conversion.age_message(one) for one in shown], next_page_token=token)
 
     async def _ledger(self, code: str) -> Ledger:
         return await self._core.ledgers.find(code, caller=current_call().caller)

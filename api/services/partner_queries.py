@@ -21,8 +21,6 @@ from ledger.journal.statements import Order, account_statement
 from ledger.partners import Partner
 from ledger.payouts import limit_settings
 
-_ID_MAX = 2**63 - 1
-
 
 class PartnerQueries(PartnerQueryServiceServicer):
     """See protos/daftari/v1/partners.proto."""
@@ -54,13 +52,10 @@ class PartnerQueries(PartnerQueryServiceServicer):
         page = page_of(request)
         async with transaction(self._core.engine) as connection:
             found = await partners.list_partners(
-                connection, ledger_id=ledger.id, after_code=page.text(), limit=page.size + 1
+                connection, ledger_id=ledger.id, after_code=page.text(), limit=page.limit
             )
-        shown = found[: page.size]
-        return pb.ListPartnersResponse(
-            partners=[partner_message(one) for one in shown],
-            next_page_token=page.next_token(shown[-1].code) if len(found) > page.size else "",
-        )
+        shown, token = page.cut(found, lambda one: (one.code,))
+        return pb.ListPartnersResponse(partners=[partner_message(one) for one in shown], next_page_token=token)
 
     async def ListFundingLines(
         self, request: pb.ListFundingLinesRequest, context: object
@@ -90,14 +85,11 @@ class PartnerQueries(PartnerQueryServiceServicer):
                 connection,
                 ledger_id=ledger.id,
                 partner_id=partner.id,
-                before=page.number() or _ID_MAX,
-                limit=page.size + 1,
+                before=page.before(),
+                limit=page.limit,
             )
-        shown = found[: page.size]
-        return pb.ListKeysResponse(
-            keys=[key_message(row) for row in shown],
-            next_page_token=page.next_token(shown[-1].id) if len(found) > page.size else "",
-        )
+        shown, token = page.cut(found, lambda one: (one.id,))
+        return pb.ListKeysResponse(keys=[key_message(one) for one in shown], next_page_token=token)
 
     async def _ledger(self, code: str) -> Ledger:
         return await self._core.ledgers.find(code, caller=current_call().caller)

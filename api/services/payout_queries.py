@@ -8,15 +8,14 @@ from collections.abc import AsyncIterator
 import grpc.aio
 from daftari.v1 import payouts_pb2 as pb
 from daftari.v1 import payouts_pb2_grpc
+from sqlalchemy.ext.asyncio import AsyncConnection
 
 from api.caller import Caller, current_call
-from api.conversion.pages import page_of
+from api.conversion.pages import id_bounds_of, page_of
 from api.conversion.payouts import cursor_of, cursor_text, event_message, payout_id_of, payout_message, states_of
-from api.conversion.times import moment_of
 from api.core import Core
 from ledger.database import driver, transaction
 from ledger.errors import PayoutNotFound
-from ledger.ids import first_id_at
 from ledger.journal.books import Ledger
 from ledger.payouts import queries
 from ledger.payouts.queries import Cursor, Payout, PayoutEvent
@@ -24,7 +23,6 @@ from ledger.payouts.queries import Cursor, Payout, PayoutEvent
 WATCH_PAGE = 200
 # How long a watcher that has seen everything rests: the stream's latency, paid for by one indexed query per rest.
 WATCH_REST_SECONDS = 0.25
-_ID_MAX = 2**63 - 1
 
 
 class PayoutQueries(payouts_pb2_grpc.PayoutQueryServiceServicer):
@@ -54,7 +52,7 @@ class PayoutQueries(payouts_pb2_grpc.PayoutQueryServiceServicer):
                     connection,
                     ledger_id=ledger.id,
                     partner_id=caller.partner_id,
-                    payout_id=payout_id_of(request.payout_id),
+                    payout_id=await _payout_id(connection, ledger, request),
                 )
             events = await queries.list_events(connection, ledger_id=ledger.id, payout_id=payout.id)
         return pb.GetPayoutResponse(payout=payout_message(payout), events=[event_message(event) for event in events])
@@ -67,22 +65,19 @@ class PayoutQueries(payouts_pb2_grpc.PayoutQueryServiceServicer):
         caller = current_call().caller
         ledger = await self._ledgers.find(request.ledger, caller=caller)
         page = page_of(request)
-        id_from, id_before = _bounds(request)
+        id_from, id_before = id_bounds_of(request)
         async with transaction(self._engine) as connection:
-            payouts = await queries.list_payouts(
+            found = await queries.list_payouts(
                 connection,
                 ledger_id=ledger.id,
                 partner_id=caller.partner_id,
                 states=states_of(list(request.states)),
                 id_from=id_from,
-                id_before=min(id_before, page.number() or _ID_MAX),
-                limit=page.size + 1,
+                id_before=min(id_before, page.before()),
+                limit=page.limit,
             )
-        shown = payouts[: page.size]
-        return pb.ListPayoutsResponse(
-            payouts=[payout_message(payout) for payout in shown],
-            next_page_token=page.next_token(shown[-1].id) if len(payouts) > page.size else "",
-        )
+        shown, token = page.cut(found, lambda one: (one.id,))
+        return pb.ListPayoutsResponse(payouts=[payout_message(one) for one in shown], next_page_token=token)
 
     async def WatchPayouts(
         self,
@@ -131,11 +126,8 @@ class PayoutQueries(payouts_pb2_grpc.PayoutQueryServiceServicer):
         return changes, payouts
 
 
-def _bounds(request: pb.ListPayoutsRequest) -> tuple[int, int]:
-    """Ids are in time order: what was requested within a time has ids within these."""
-    id_from, id_before = 0, _ID_MAX
-    if request.HasField("create_time_from"):
-        id_from = first_id_at(moment_of(request.create_time_from, field="create_time_from"))
-    if request.HasField("create_time_to"):
-        id_before = first_id_at(moment_of(request.create_time_to, field="create_time_to"))
-    return id_from, id_before
+async def _payout_id(connection: AsyncConnection, ledger: Ledger, request: pb.GetPayoutRequest) -> int:
+    """The id that is asked for, or that of the payout with a provider's receipt. Raises PayoutNotFound."""
+    if request.WhichOneof("key") != "receipt":
+        return payout_id_of(request.payout_id)
+    return await queries.find_by_receipt(await driver(connection), ledger_id=ledger.id, receipt=request.receipt)

@@ -18,9 +18,10 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 from api.acting import partner_of
 from api.caller import current_call
 from api.conversion import prompts as conversion
+from api.conversion.pages import id_bounds_of, page_of
 from api.core import Core
 from api.server import Service
-from ledger.collections import prompting
+from ledger.collections import listing, prompting
 from ledger.collections.prompting import Prompt
 from ledger.collections.refusals import PromptNotFound
 from ledger.database import driver, run, transaction
@@ -92,6 +93,29 @@ class PromptQueries(PromptQueryServiceServicer):
             prompt=conversion.prompt_message(prompt),
             events=[conversion.prompt_event_message(one) for one in events],
         )
+
+    async def ListPrompts(
+        self,
+        request: pb.ListPromptsRequest,
+        context: grpc.aio.ServicerContext[pb.ListPromptsRequest, pb.ListPromptsResponse],
+    ) -> pb.ListPromptsResponse:
+        caller = current_call().caller
+        ledger, page = await self._core.ledgers.find(request.ledger, caller=caller), page_of(request)
+        id_from, id_before = id_bounds_of(request)
+        async with transaction(self._core.engine) as connection:
+            narrowed = request.partner or caller.partner_id is not None
+            partner = await partner_of(connection, ledger, request.partner, caller) if narrowed else None
+            found = await listing.list_prompts(
+                connection,
+                ledger_id=ledger.id,
+                partner_id=partner.id if partner is not None else None,
+                states=conversion.states_of(request.states),
+                id_from=id_from,
+                id_before=min(id_before, page.before()),
+                limit=page.limit,
+            )
+        shown, token = page.cut(found, lambda one: (one.id,))
+        return pb.ListPromptsResponse(prompts=[conversion.prompt_message(one) for one in shown], next_page_token=token)
 
 
 def prompt_services(core: Core, *, recorder: PromptRecorder, rules: Mapping[str, PromptRules]) -> list[Service]:

@@ -16,9 +16,11 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from api.caller import current_call
 from api.conversion import returns as conversion
+from api.conversion.collections import receipt_id_of
+from api.conversion.pages import id_bounds_of, page_of
 from api.core import Core
 from api.server import Service
-from ledger.collections import returning
+from ledger.collections import listing, returning
 from ledger.collections.refusals import ReturnNotFound
 from ledger.collections.returning import Return
 from ledger.database import driver, run, transaction
@@ -64,9 +66,11 @@ class ReturnQueries(ReturnQueryServiceServicer):
         context: grpc.aio.ServicerContext[pb.GetReturnRequest, pb.GetReturnResponse],
     ) -> pb.GetReturnResponse:
         ledger = await self._core.ledgers.find(request.ledger, caller=current_call().caller)
-        return_id = conversion.return_id_of(request.return_id)
         async with transaction(self._core.engine) as connection:
             session = await driver(connection)
+            return_id = conversion.known_return_id(request.return_id)
+            if return_id is None:
+                return_id = await listing.find_return(connection, ledger_id=ledger.id, return_receipt=request.return_id)
             found = await returning.read_returns(session, ledger_id=ledger.id, return_ids=[return_id])
             if return_id not in found:
                 raise ReturnNotFound("no such return in this ledger", field="return_id")
@@ -75,6 +79,26 @@ class ReturnQueries(ReturnQueryServiceServicer):
             refund=conversion.return_message(found[return_id]),
             events=[conversion.return_event_message(one) for one in events],
         )
+
+    async def ListReturns(
+        self,
+        request: pb.ListReturnsRequest,
+        context: grpc.aio.ServicerContext[pb.ListReturnsRequest, pb.ListReturnsResponse],
+    ) -> pb.ListReturnsResponse:
+        ledger = await self._core.ledgers.find(request.ledger, caller=current_call().caller)
+        page, (id_from, id_before) = page_of(request), id_bounds_of(request)
+        async with transaction(self._core.engine) as connection:
+            found = await listing.list_returns(
+                connection,
+                ledger_id=ledger.id,
+                receipt_id=receipt_id_of(request.receipt_id) if request.receipt_id else None,
+                states=conversion.states_of(request.states),
+                id_from=id_from,
+                id_before=min(id_before, page.before()),
+                limit=page.limit,
+            )
+        shown, token = page.cut(found, lambda one: (one.id,))
+        return pb.ListReturnsResponse(returns=[conversion.return_message(one) for one in shown], next_page_token=token)
 
 
 def return_services(core: Core, *, recorder: ReturnRecorder) -> list[Service]:

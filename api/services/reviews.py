@@ -76,13 +76,10 @@ class ReviewQueries(ReviewQueryServiceServicer):
         page = page_of(request)
         async with transaction(self._core.engine) as connection:
             found = await reviews.list_open(
-                connection, ledger_id=ledger.id, queue=request.queue, after=page.number(), limit=page.size + 1
+                connection, ledger_id=ledger.id, queue=request.queue, after=page.number(), limit=page.limit
             )
-        shown = found[: page.size]
-        return pb.ListReviewsResponse(
-            reviews=[review_message(one) for one in shown],
-            next_page_token=page.next_token(shown[-1].id) if len(found) > page.size else "",
-        )
+        shown, token = page.cut(found, lambda one: (one.id,))
+        return pb.ListReviewsResponse(reviews=[review_message(one) for one in shown], next_page_token=token)
 
 
 def review_services(core: Core, *, recorder: OutcomeRecorder) -> list[Service]:

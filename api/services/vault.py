@@ -75,13 +75,10 @@ class VaultQueries(VaultQueryServiceServicer):
         page = page_of(request)
         async with transaction(self._core.engine) as connection:
             found = await vault.list_secrets(
-                await driver(connection), ledger_id=ledger.id, after=page.text(), limit=page.size + 1
+                await driver(connection), ledger_id=ledger.id, after=page.text(), limit=page.limit
             )
-        shown = found[: page.size]
-        return pb.ListSecretsResponse(
-            secrets=[secret_message(one) for one in shown],
-            next_page_token=page.next_token(shown[-1].name) if len(found) > page.size else "",
-        )
+        shown, token = page.cut(found, lambda one: (one.name,))
+        return pb.ListSecretsResponse(secrets=[secret_message(one) for one in shown], next_page_token=token)
 
 
 def vault_services(core: Core, *, writer: Writer | None) -> list[Service]:

@@ -37,7 +37,6 @@ from ledger.sealing import Sealer
 from ledger.webhooks import endpoints, history
 
 _NAMES = pb.DESCRIPTOR.services_by_name
-_ID_MAX = 2**63 - 1
 _OfEndpoint: TypeAlias = (
     pb.DisableWebhookEndpointRequest
     | pb.EnableWebhookEndpointRequest
@@ -191,12 +190,11 @@ class WebhookQueries(WebhookQueryServiceServicer):
                 ledger_id=ledger.id,
                 partner_id=caller.partner_id,
                 after=page.number(),
-                limit=page.size + 1,
+                limit=page.limit,
             )
-        shown = found[: page.size]
+        shown, token = page.cut(found, lambda one: (one.id,))
         return pb.ListWebhookEndpointsResponse(
-            endpoints=[endpoint_message(one) for one in shown],
-            next_page_token=page.next_token(shown[-1].id) if len(found) > page.size else "",
+            endpoints=[endpoint_message(one) for one in shown], next_page_token=token
         )
 
     async def GetWebhookDelivery(
@@ -230,13 +228,12 @@ class WebhookQueries(WebhookQueryServiceServicer):
                 partner_id=caller.partner_id,
                 endpoint_id=endpoint_id_of(request.endpoint_id),
                 states=delivery_states_of(request.states),
-                before=page.number() or _ID_MAX,
-                limit=page.size + 1,
+                before=page.before(),
+                limit=page.limit,
             )
-        shown = found[: page.size]
+        shown, token = page.cut(found, lambda one: (one.id,))
         return pb.ListWebhookDeliveriesResponse(
-            deliveries=[delivery_message(one) for one in shown],
-            next_page_token=page.next_token(shown[-1].id) if len(found) > page.size else "",
+            deliveries=[delivery_message(one) for one in shown], next_page_token=token
         )
 
 

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from datetime import date
 from typing import Any
 
-from sqlalchemy import Row, Subquery, func, select
+from sqlalchemy import Row, Select, Subquery, func, select, tuple_
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from ledger import tables
@@ -16,6 +16,8 @@ from ledger.journal.balances import on_normal_side
 from ledger.journal.entry import Side
 
 _accounts, _balances, _days = tables.accounts.c, tables.account_balances.c, tables.account_days.c
+# Collation "C" orders by bytes, so that every server prints the same page.
+_ORDER = (_accounts.number.collate("C"), _accounts.path.collate("C"), _accounts.currency.collate("C"))
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,36 +64,81 @@ class TrialBalance:
 
 async def trial_balance(connection: AsyncConnection, *, ledger_id: int) -> TrialBalance:
     """Everything posted so far; accounts that never moved have no line."""
-    moved = (
-        select(_balances.account_id, _balances.debits, _balances.credits)
-        .where(_balances.ledger_id == ledger_id, _balances.version > 0)
-        .subquery()
-    )
-    return await _read(connection, ledger_id, moved)
+    return await _read(connection, ledger_id, _moved(ledger_id))
 
 
 async def trial_balance_on(connection: AsyncConnection, *, ledger_id: int, business_date: date) -> TrialBalance:
     """What had happened by the end of `business_date` in the ledger's zone; accounts that moved later have no line."""
-    moved = (
+    return await _read(connection, ledger_id, _moved_by(ledger_id, business_date))
+
+
+async def trial_balance_page(
+    connection: AsyncConnection,
+    *,
+    ledger_id: int,
+    business_date: date | None,
+    after: tuple[str, str] | None,
+    limit: int,
+) -> TrialBalance:
+    """The lines that follow the account of that (path, currency), and the totals over all lines; of everything posted
+    so far where no date is given."""
+    moved = _moved(ledger_id) if business_date is None else _moved_by(ledger_id, business_date)
+    query = _lines(ledger_id, moved).limit(limit)
+    if after is not None:
+        number = select(_accounts.number).where(
+            _accounts.ledger_id == ledger_id, _accounts.path == after[0], _accounts.currency == after[1]
+        )
+        found = (await connection.execute(number)).scalar_one_or_none()
+        query = query.where(tuple_(*_ORDER) > tuple_(found or "", *after))
+    lines = tuple(_line(row) for row in await connection.execute(query))
+    return TrialBalance(lines, await _totals(connection, ledger_id, moved))
+
+
+def _moved(ledger_id: int) -> Subquery:
+    return (
+        select(_balances.account_id, _balances.debits, _balances.credits)
+        .where(_balances.ledger_id == ledger_id, _balances.version > 0)
+        .subquery()
+    )
+
+
+def _moved_by(ledger_id: int, business_date: date) -> Subquery:
+    return (
         select(_days.account_id, func.sum(_days.debits).label("debits"), func.sum(_days.credits).label("credits"))
         .where(_days.ledger_id == ledger_id, _days.business_date <= business_date)
         .group_by(_days.account_id)
         .subquery()
     )
-    return await _read(connection, ledger_id, moved)
 
 
-async def _read(connection: AsyncConnection, ledger_id: int, moved: Subquery) -> TrialBalance:
-    # Collation "C" orders by bytes, so that every server prints the same page.
-    order = (_accounts.number.collate("C"), _accounts.path.collate("C"), _accounts.currency.collate("C"))
-    query = (
+def _lines(ledger_id: int, moved: Subquery) -> Select[Any]:
+    return (
         select(tables.accounts, moved.c.debits, moved.c.credits)
         .join_from(tables.accounts, moved, _accounts.id == moved.c.account_id)
         .where(_accounts.ledger_id == ledger_id)
-        .order_by(*order)
+        .order_by(*_ORDER)
     )
-    lines = tuple(_line(row) for row in await connection.execute(query))
+
+
+async def _read(connection: AsyncConnection, ledger_id: int, moved: Subquery) -> TrialBalance:
+    lines = tuple(_line(row) for row in await connection.execute(_lines(ledger_id, moved)))
     return TrialBalance(lines, add_up(lines))
+
+
+async def _totals(connection: AsyncConnection, ledger_id: int, moved: Subquery) -> tuple[TrialBalanceTotal, ...]:
+    """add_up() of all lines, by the database."""
+    group = ((_accounts["class"] == AccountClass.MEMO.value).label("memo"), _accounts.currency)
+    query = (
+        select(*group, func.sum(moved.c.debits), func.sum(moved.c.credits))
+        .join_from(tables.accounts, moved, _accounts.id == moved.c.account_id)
+        .where(_accounts.ledger_id == ledger_id)
+        .group_by(*group)
+    )
+    rows = [
+        (memo, currency, int(debits), int(credits))
+        for memo, currency, debits, credits in await connection.execute(query)
+    ]
+    return tuple(TrialBalanceTotal(currency, memo, *both) for memo, currency, *both in sorted(rows))
 
 
 def _line(row: Row[Any]) -> TrialBalanceLine:

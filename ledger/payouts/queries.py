@@ -28,6 +28,13 @@ WHERE ledger_id = %(ledger)s AND (xid, payout_id, version) > (%(xid)s::text::xid
   AND xid < pg_snapshot_xmin(pg_current_snapshot())
 ORDER BY xid, payout_id, version LIMIT %(limit)s
 """
+# By provider, of which a ledger has few: the key of provider_references begins with it.
+_BY_RECEIPT = """
+SELECT r.payout_id FROM provider_references AS r
+WHERE r.ledger_id = %(ledger)s AND r.kind = 'receipt' AND r.value = %(receipt)s AND r.provider = ANY(ARRAY(
+    SELECT a.provider FROM accounts AS a WHERE a.ledger_id = %(ledger)s AND a.role = 'payout_float'))
+ORDER BY r.payout_id DESC LIMIT 1
+"""
 _NOW = "SELECT pg_snapshot_xmin(pg_current_snapshot())::text"
 
 
@@ -135,6 +142,15 @@ async def get_payout_by_reference(
     if row is None:
         raise PayoutNotFound("no such payout among yours", field="partner_reference")
     return _payout(row)
+
+
+async def find_by_receipt(driver: Driver, *, ledger_id: int, receipt: str) -> int:
+    """The id of the payout that a provider paid under this receipt number. Raises PayoutNotFound."""
+    row = await (await driver.execute(_BY_RECEIPT, {"ledger": ledger_id, "receipt": receipt})).fetchone()
+    if row is None:
+        raise PayoutNotFound("no such payout among yours", field="receipt")
+    found: int = row[0]
+    return found
 
 
 async def list_payouts(
