@@ -162,6 +162,21 @@ async def test_the_trial_balance_proves_itself_and_keeps_memo_accounts_apart(api
     assert list(before.lines) == []
 
 
+async def test_a_trial_balance_comes_in_pages_that_each_tell_all_totals(api: Api) -> None:
+    await post(api, transfer(100), draft(debit(PRINTED, 3), credit(PRINTED_CONTRA, 3)))
+
+    whole = await api.queries.GetTrialBalance(pb.GetTrialBalanceRequest(ledger=api.ledger))
+    first = await api.queries.GetTrialBalance(pb.GetTrialBalanceRequest(ledger=api.ledger, page_size=3))
+    rest = await api.queries.GetTrialBalance(
+        pb.GetTrialBalanceRequest(ledger=api.ledger, page_size=3, page_token=first.next_page_token)
+    )
+
+    assert whole.next_page_token == rest.next_page_token == ""
+    assert (len(first.lines), len(rest.lines)) == (3, 1)
+    assert [*first.lines, *rest.lines] == list(whole.lines)
+    assert first.totals == rest.totals == whole.totals
+
+
 async def test_entries_are_found_by_what_they_say(api: Api) -> None:
     about = transfer(1, kind="order.paid")
     about.subject.kind, about.subject.id, about.reference = "order", "42", "RCPT"

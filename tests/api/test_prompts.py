@@ -11,6 +11,7 @@ from daftari.v1 import prompts_pb2 as pb
 from daftari.v1.prompts_pb2_grpc import PromptCommandServiceStub, PromptQueryServiceStub
 from sqlalchemy.ext.asyncio import AsyncEngine
 
+from api.conversion.times import timestamp_of
 from tests.api.office import Office, add_partner, open_office
 from tests.api.test_collections import commands as collecting
 from tests.api.test_collections import open_shortcode, wanted
@@ -118,3 +119,60 @@ async def test_a_malformed_prompt_is_refused_by_its_field(
     refused = await refusal(commands(office).RequestPrompt(asking(office, **fields)))
 
     assert (refused.reason, refused.field) == (reason, field)
+
+
+async def listed(office: Office, key: str = "", **fields: Any) -> list[str]:
+    """The ids of a list, read in pages of one."""
+    names, token = [], ""
+    while True:
+        request = pb.ListPromptsRequest(ledger=office.ledger, page_size=1, page_token=token, **fields)
+        page = await queries(office, key).ListPrompts(request)
+        assert len(page.prompts) <= 1
+        names += [one.id for one in page.prompts]
+        token = page.next_page_token
+        if not token:
+            return names
+
+
+async def test_prompts_are_listed_by_partner_and_state_in_pages(office: Office) -> None:
+    await add_partner(office.shop, "rival")
+    till, rival = await office.partner_key(), await office.partner_key(partner="rival")
+    order_id = await order_of(office, till)
+    mine = [
+        (await commands(office, till).RequestPrompt(asking(office, request_id=name, order_id=order_id))).prompt.id
+        for name in ("p1", "p2")
+    ]
+    other = await commands(office).RequestPrompt(asking(office, reference="HATS", amount=money(1000)))
+
+    foreign = await refusal(
+        queries(office, rival).ListPrompts(pb.ListPromptsRequest(ledger=office.ledger, partner="shop"))
+    )
+
+    assert await listed(office, till) == await listed(office, partner="shop") == mine[::-1]
+    assert await listed(office) == [other.prompt.id, *mine[::-1]]
+    assert await listed(office, rival) == []
+    assert await listed(office, states=[pb.Prompt.STATE_REQUESTED, pb.Prompt.STATE_PAID]) == await listed(office)
+    assert await listed(office, states=[pb.Prompt.STATE_PAID]) == []
+    assert foreign.code is grpc.StatusCode.PERMISSION_DENIED
+
+
+async def test_prompts_are_listed_by_the_time_they_were_asked_for(office: Office) -> None:
+    first = await commands(office).RequestPrompt(asking(office, reference="HATS", amount=money(1000)))
+    office.shop.clock.advance(seconds=300)
+    between = office.shop.now()
+    office.shop.clock.advance(seconds=300)
+    second = await commands(office).RequestPrompt(asking(office, request_id="p2", reference="HATS", amount=money(1000)))
+
+    assert await listed(office, create_time_to=timestamp_of(between)) == [first.prompt.id]
+    assert await listed(office, create_time_from=timestamp_of(between)) == [second.prompt.id]
+
+
+async def test_a_token_of_another_list_is_refused(office: Office) -> None:
+    for name in ("p1", "p2"):
+        await commands(office).RequestPrompt(asking(office, request_id=name, reference="HATS", amount=money(1000)))
+    page = await queries(office).ListPrompts(pb.ListPromptsRequest(ledger=office.ledger, page_size=1))
+
+    other = pb.ListPromptsRequest(ledger=office.ledger, partner="shop", page_token=page.next_page_token)
+    refused = await refusal(queries(office).ListPrompts(other))
+
+    assert (refused.reason, refused.field) == ("PAGE_TOKEN_INVALID", "page_token")

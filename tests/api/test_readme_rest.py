@@ -18,7 +18,6 @@ from tests.api.test_collections import pay
 
 README = Path(__file__).parents[2] / "README.md"
 COMMAND = re.compile(r"^    curl (?:.*\\\n)*.*(?:\n         .*)*", re.MULTILINE)
-ID = re.compile(r"\b(pay|prm|rcp)_\.\.\.")
 
 
 @pytest.fixture
@@ -60,9 +59,12 @@ async def test_every_curl_command_of_the_readme_does_what_it_says(office: Office
             "http://127.0.0.1:8080", str(office.http.base_url).rstrip("/")
         )
         written = written.replace('"demo"', f'"{office.ledger}"').replace("=demo", f"={office.ledger}")
-        answers.append(await curl(ID.sub(lambda match: ids[match.group(1)], written)))
-        ids |= {"pay": answers[-1].get("disbursement_id", ids.get("pay", ""))}
-        ids |= {"prm": answers[-1].get("prompt_id", ids.get("prm", ""))}
+        for kind, name in ids.items():
+            written = written.replace(f"{kind}_...", name)
+        answers.append(await curl(written))
+        for kind, field in (("pay", "disbursement_id"), ("prm", "prompt_id")):
+            if field in answers[-1]:
+                ids[kind] = answers[-1][field]
 
     told = [one.get("status") for one in answers]
     assert told == ["accepted", "accepted", "accepted", None, None, "accepted", "accepted", "accepted", None]

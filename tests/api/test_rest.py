@@ -10,7 +10,7 @@ from typing import Any
 
 import httpx
 import pytest
-from daftari.v1 import prompts_pb2, returns_pb2
+from daftari.v1 import returns_pb2
 from sqlalchemy.ext.asyncio import AsyncEngine
 
 from api.permissions import PARTNER_PERMISSIONS
@@ -131,7 +131,7 @@ async def test_what_cannot_be_asked_is_rejected_by_its_field_and_leaves_nothing(
 
 async def test_an_operator_reverses_a_part_of_a_receipt_once(office: Office) -> None:
     receipt_id = await pay(office, "UI40000001", reference="nobody")
-    body = {"receipt_id": receipt_id, "amount": "300.00", "reason": "wrong goods"}
+    body: dict[str, Any] = {"receipt_id": receipt_id, "amount": "300.00", "reason": "wrong goods"}
 
     first = await post(office, "/v1/reversals", **body)
     again = await post(office, "/v1/reversals", **body)
@@ -374,28 +374,3 @@ async def test_the_documents_describe_every_route_with_examples_and_refusals(off
     assert schemas["StkPush"]["properties"]["msisdn"]["examples"] == ["254712345678"]
     assert schemas["StkPush"]["additionalProperties"] is False
     assert (await office.http.get("/docs")).status_code == 200
-
-
-async def test_prompts_are_listed_by_partner_state_and_time_in_pages(office: Office) -> None:
-    await add_partner(office.shop, "rival")
-    till, rival = await office.partner_key(), await office.partner_key(partner="rival")
-    order_id = await prompting.order_of(office, till)
-    mine = [(await push(office, till, order_id=order_id, amount=n, client_request_id=f"p{n}"))[1] for n in (1, 2)]
-    await push(office, "", reference="HATS", amount=10, client_request_id="p3")
-
-    async def listed(key: str = "", **fields: Any) -> list[str]:
-        names, token = [], ""
-        while True:
-            request = prompts_pb2.ListPromptsRequest(ledger=office.ledger, page_size=1, page_token=token, **fields)
-            page = await prompting.queries(office, key).ListPrompts(request)
-            names += [one.id for one in page.prompts]
-            token = page.next_page_token
-            if not token:
-                return names
-
-    own = [one["prompt_id"] for one in reversed(mine)]
-    assert await listed(till) == await listed(partner="shop") == own
-    assert len(await listed()) == 3
-    assert await listed(rival) == []
-    assert len(await listed(states=[prompts_pb2.Prompt.STATE_REQUESTED])) == 3
-    assert await listed(states=[prompts_pb2.Prompt.STATE_PAID]) == []

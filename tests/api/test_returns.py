@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator
 from functools import partial
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import grpc
 import pytest
@@ -80,3 +80,32 @@ async def test_what_does_not_exist_is_not_found(office: Office) -> None:
     )
 
     assert (missing.reason, unread.reason) == ("RECEIPT_NOT_FOUND", "RETURN_NOT_FOUND")
+
+
+async def test_returns_are_listed_newest_first_by_receipt_and_state_in_pages(office: Office) -> None:
+    receipts = [await pay(office, f"UI3000001{number}", reference="nobody") for number in (0, 1)]
+    made = [
+        await commands(office).RequestReturn(
+            pb.RequestReturnRequest(
+                ledger=office.ledger, request_id=f"r{number}", receipt_id=receipts[number % 2], amount=money(10_000),
+                reason="wrong goods",
+            )
+        )
+        for number in range(3)
+    ]  # fmt: skip
+    ids = [one.refund.id for one in made][::-1]
+
+    async def listed(**fields: Any) -> list[str]:
+        names, token = [], ""
+        while True:
+            request = pb.ListReturnsRequest(ledger=office.ledger, page_size=2, page_token=token, **fields)
+            page = await queries(office).ListReturns(request)
+            names += [one.id for one in page.returns]
+            token = page.next_page_token
+            if not token:
+                return names
+
+    assert await listed() == ids
+    assert await listed(receipt_id=receipts[0]) == [ids[0], ids[2]]
+    assert await listed(states=[pb.Return.STATE_REQUESTED]) == ids
+    assert await listed(states=[pb.Return.STATE_RETURNED]) == []

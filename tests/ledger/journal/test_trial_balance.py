@@ -15,6 +15,7 @@ from ledger.journal.trial_balance import (
     TrialBalanceTotal,
     trial_balance,
     trial_balance_on,
+    trial_balance_page,
 )
 from tests.builders import BANK, DEFAULT_ACCOUNTS, FEES, NOW, PRINTED, PRINTED_CONTRA, WALLET, open_books, transfer
 from tests.ledger.journal.oracle import Line, Model, random_books
@@ -123,3 +124,29 @@ async def test_every_trial_balance_equals_a_fold_over_the_postings(engine: Async
         happened = Model(fact for fact in model.facts if fact.business_date <= day)
         assert actual_lines(found) == expected_lines(happened)
         assert found.is_balanced
+
+
+@pytest.mark.parametrize("size", [1, 3, 100])
+async def test_pages_add_up_to_the_whole_and_each_has_its_totals(engine: AsyncEngine, size: int) -> None:
+    books = await open_books(engine)
+    model = await random_books(books, seed=5, sets=8)
+    day = sorted({fact.business_date for fact in model.facts})[0]
+
+    async with books.reading() as connection:
+        for business_date in (None, day):
+            whole = (
+                await trial_balance(connection, ledger_id=books.ledger.id)
+                if business_date is None
+                else await trial_balance_on(connection, ledger_id=books.ledger.id, business_date=business_date)
+            )
+            lines: list[TrialBalanceLine] = []
+            while len(lines) < len(whole.lines):
+                after = (lines[-1].path, lines[-1].currency) if lines else None
+                page = await trial_balance_page(
+                    connection, ledger_id=books.ledger.id, business_date=business_date, after=after, limit=size
+                )
+                assert 0 < len(page.lines) <= size
+                assert page.totals == whole.totals
+                lines += page.lines
+
+            assert tuple(lines) == whole.lines
