@@ -181,6 +181,7 @@ async def test_a_loan_is_requested_approved_by_another_and_paid_out(office: Offi
         await post(office, f"{path}/disburse", client_request_id="d-1"),
         await post(office, f"{path}/disburse", client_request_id="d-1"),
     ]
+    assert [status for status, _ in steps] == [202] * 3, steps
     disbursing = (await get(office, path))[1]
     payout_id = decode("pay", disbursing["payout_id"])
     assert payout_id is not None
@@ -190,7 +191,6 @@ async def test_a_loan_is_requested_approved_by_another_and_paid_out(office: Offi
 
     assert await post(office, "/v1/loans", **wanted) == made
     assert (made[0], own[0]) == (202, 422)
-    assert [status for status, _ in steps] == [202] * 3
     assert (disbursing["status"], disbursing["gross"], disbursing["net"]) == ("disbursing", "10000.00", "9900.00")
     assert (active["status"], active["outstanding_total"], active["currency"]) == ("active", "10000.00", "KES")
     assert PAYEE not in json.dumps([disbursing, active])
