@@ -20,7 +20,7 @@ from urllib.parse import SplitResult, urlsplit
 
 import httpx
 
-from adapters.connections import KeepLimits, SpreadConnections
+from adapters.connections import KeepLimits, KeptConnections
 from adapters.transport import USER_AGENT
 from ledger.errors import UrlRefused
 
@@ -161,7 +161,7 @@ class Egress:
         self._resolver = resolver
         # A connection is never kept: the next call is judged anew, and another name may share the address.
         self._client = httpx.AsyncClient(
-            transport=SpreadConnections(limits=KeepLimits(connections_max=None, idle_seconds=0.0), tls=tls),
+            transport=KeptConnections(limits=KeepLimits(connections_max=None, idle_seconds=0.0), tls=tls),
             timeout=httpx.Timeout(limits.call_seconds, connect=limits.connect_seconds),
             follow_redirects=False,
             trust_env=False,

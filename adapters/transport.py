@@ -16,7 +16,7 @@ from typing import Protocol, TypeAlias
 
 import httpx
 
-from adapters.connections import KeepLimits, SpreadConnections
+from adapters.connections import KeepLimits, KeptConnections
 from ledger.errors import LedgerError
 
 # Some gateways refuse a library's default name with HTML, so every request carries our own.
@@ -100,7 +100,7 @@ def http_client(*, base_url: str, limits: HttpLimits) -> httpx.AsyncClient:
         ),
         # Idle connections are dropped well before a gateway drops them: a POST written into a connection that is
         # being closed has an unknown outcome.
-        transport=SpreadConnections(
+        transport=KeptConnections(
             limits=KeepLimits(connections_max=limits.connections_max, idle_seconds=15.0), tls=httpx.create_ssl_context()
         ),
         follow_redirects=False,

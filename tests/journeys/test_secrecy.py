@@ -109,7 +109,7 @@ async def test_nothing_secret_is_logged_at_any_level(rig: Rig, logged: Callable[
     await live(rig)
 
     text = "\n".join(logged())
-    for spoken in ("call.answered", "call.crashed", "callback.judged", "httpcore"):
+    for spoken in ("call.answered", "call.crashed", "callback.judged", "httpx"):
         assert spoken in text
     assert leaks(text, canaries(rig)) == set()
     # Access tokens are the sandbox's random 28 hexadecimal digits; SecurityCredentials are 344 characters of base 64.
