@@ -23,7 +23,7 @@ CREATE UNIQUE INDEX webhook_deliveries_tell_a_prompt_once ON webhook_deliveries 
 CREATE INDEX reviews_of_webhooks ON reviews (ledger_id, reason) WHERE queue = 'webhook-dead';
 
 CREATE OR REPLACE FUNCTION webhook_deliveries_let_the_next_go() RETURNS trigger
-LANGUAGE plpgsql SET search_path = pg_catalog, public, pg_temp AS $$
+LANGUAGE plpgsql SET search_path = pg_catalog, public, pg_temp SET enable_seqscan = off AS $$
 BEGIN
     IF NEW.payout_id IS NOT NULL THEN
         UPDATE public.webhook_deliveries SET behind = false

@@ -18,6 +18,7 @@ from ledger.webhooks.deliveries import Claimed, ClaimLimits, Taken
 from tests.ledger.payouts.roads import road_to
 from tests.ledger.payouts.shop import PAYEE
 from tests.webhooks.desk import LEASE, PER_ENDPOINT, SEALER, Desk, open_desk, retry_policy
+from tests.webhooks.readme import documented
 from tests.webhooks.receiver import Arrival, Receiver, answering
 
 _IN_TRANSACTION = """
@@ -49,6 +50,7 @@ async def test_a_settled_payout_is_told_in_words_that_verify(desk: Desk, receive
     content = arrival.verify(told.secret)
     assert content["type"] == "payout.settled"
     assert content["id"] == arrival.id
+    assert set(content) == documented("payouts")
     assert content["disbursement_id"] == payout_id
     assert (content["status"], content["amount"], content["currency"]) == ("succeeded", "100.00", "KES")
     assert content["transaction_receipt"].startswith("R")

@@ -6,6 +6,7 @@ import random
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import AsyncExitStack
 from dataclasses import dataclass
+from datetime import timedelta
 from typing import TYPE_CHECKING
 
 import grpc
@@ -23,12 +24,16 @@ from api.interceptors import Door
 from api.server import GrpcServer
 from api.services.webhooks import webhook_services
 from ledger import partners
-from ledger.database import run
+from ledger.collections import ordering
+from ledger.collections.ordering import Order, OrderRequest
+from ledger.database import driver, run
+from ledger.idempotency import claim
 from ledger.ids import IdSource
 from ledger.journal.accounts import AccountDirectory
 from ledger.money import Money
 from ledger.partners import Partner
 from tests.fix_api import EVERYTHING, Clock, Keys, WithKey
+from tests.ledger.collections.till import KEYS
 from tests.webhooks.desk import LOCAL, SEALER, Desk
 from tests.webhooks.receiver import Receiver, answering
 
@@ -180,6 +185,52 @@ async def test_dead_deliveries_are_listed_and_replayed(api: Api, desk: Desk, rec
     assert {arrival.id for arrival in receiver.taken} == {
         delivery.id for delivery in (*first.deliveries, *second.deliveries)
     }
+
+
+async def test_a_delivery_says_what_it_tells_of_and_is_replayed_whatever_that_is(
+    api: Api, desk: Desk, receiver: Receiver
+) -> None:
+    created = await create(api, api.shop, receiver.url)
+    (payout_id,), order = await desk.settle(), await cancelled_order(desk)
+    await desk.work()
+    listed = await api.shop.queries.ListWebhookDeliveries(
+        pb.ListWebhookDeliveriesRequest(ledger=api.ledger, endpoint_id=created.endpoint.id)
+    )
+    of_order, of_payout = listed.deliveries
+    again = await api.shop.commands.ReplayWebhookDelivery(
+        pb.ReplayWebhookDeliveryRequest(ledger=api.ledger, delivery_id=of_order.id)
+    )
+    await desk.work()
+
+    assert (of_payout.type, of_payout.subject_id, of_payout.payout_id) == ("payout.settled", payout_id, payout_id)
+    assert of_payout.subject_version == of_payout.payout_version > 0
+    assert (of_order.type, of_order.subject_id, of_order.subject_version) == ("order.cancelled", order.public_id, 2)
+    assert (of_order.payout_id, of_order.payout_version) == ("", 0)
+    assert again.delivery.state == pb.WebhookDelivery.STATE_PENDING
+    bodies = [arrival.body for arrival in receiver.taken if arrival.id == of_order.id]
+    assert len(bodies) == 2
+    assert len(set(bodies)) == 1
+
+
+async def cancelled_order(desk: Desk) -> Order:
+    """An order of the shop's, taken back."""
+    shop, now = desk.shop, desk.clock()
+    request = OrderRequest(
+        key=claim(client_id=7, key="order", method="CreateOrder", content=b""),
+        partner=shop.partner,
+        reference="SHOES12",
+        amount=Money("KES", 100_000),
+        expires_at=now + timedelta(minutes=30),
+    )
+
+    async def command(connection: AsyncConnection) -> Order:
+        session, ledger, ids = await driver(connection), shop.ledger, shop.ids
+        made, _ = await ordering.create_order(session, ledger=ledger, request=request, keys=KEYS, ids=ids, now=now)
+        return await ordering.cancel_order(
+            session, ledger=ledger, order_id=made.id, partner_id=shop.partner.id, ids=ids, now=now
+        )
+
+    return await run(shop.engine, command)
 
 
 async def test_another_partners_endpoint_and_deliveries_cannot_be_told_from_none(

@@ -25,6 +25,7 @@ from tests.ledger.collections.till import NUMBER, Till
 from tests.ledger.loans.lending import Lending, open_lending
 from tests.ledger.payouts.shop import PAYEE
 from tests.webhooks.desk import Desk, open_desk_of, retry_policy
+from tests.webhooks.readme import documented
 from tests.webhooks.receiver import Arrival, Receiver, answering
 
 _CASES = """
@@ -98,7 +99,8 @@ async def test_a_shop_hears_of_every_payment_of_its_order_and_of_its_return(
         ("order.reversed", "reversed", "0.00", "1000.00", "0.00", "UIPART0001", 5),
     ]
     content = receiver.taken[1].verify(signed.secret)
-    assert content | {"id": receiver.taken[1].id} == content
+    assert content["id"] == receiver.taken[1].id
+    assert set(content) == documented("orders")
     assert (content["order_id"], content["reference"]) == (wanted.public_id, "SHOES12")
     assert (content["amount"], content["currency"]) == ("1000.00", "KES")
     assert content["expires_at"] == wanted.money.expires_at.isoformat()
@@ -280,6 +282,7 @@ async def test_a_partner_hears_of_its_loan_from_approval_to_its_end(
     assert found[1]["transaction_receipt"] == payout["transaction_receipt"]
     assert {one["disbursement_id"] for one in found[1:]} == {payout["disbursement_id"]}
     assert {one["loan_id"] for one in found} == {(await lending.loan(loan_id)).public_id}
+    assert {frozenset(one) for one in found} == {frozenset(documented("loans"))}
     versions = [one["version"] for one in found]
     assert versions == sorted(set(versions))
     assert not any(number in one.body.decode() for one in receiver.arrivals for number in (NUMBER, PAYEE))
