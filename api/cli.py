@@ -21,6 +21,7 @@ from api.commands import (
     sandbox,
     serve,
     status,
+    ussd,
     vault,
     verify,
     webhooks,
@@ -41,6 +42,7 @@ app.add_typer(vault.app, name="vault")
 app.add_typer(database.app, name="database")
 app.command("serve")(serve.serve)
 app.command("sandbox")(sandbox.run)
+app.command("ussd")(ussd.ussd)
 app.command("demo")(demo.demo)
 app.command("verify")(verify.run)
 app.command("status")(status.run)

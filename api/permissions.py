@@ -145,6 +145,8 @@ _BY_SERVICE: Mapping[str, Mapping[str, Permission]] = {
     },
     "daftari.v1.LoanQueryService": {
         "ListLoanProducts": Permission.LOANS_READ,
+        "GetLoanProduct": Permission.LOANS_READ,
+        "GetCustomer": Permission.LOANS_READ,
         "GetLoan": Permission.LOANS_READ,
         "ListLoans": Permission.LOANS_READ,
         "ListLoanEvents": Permission.LOANS_READ,

@@ -152,3 +152,36 @@ class Settings(BaseSettings):
         default=600, gt=0, description="How often a failing endpoint is tried though nothing is due"
     )
     log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = Field(default="INFO", description="Lowest level logged")
+
+
+class UssdSettings(BaseSettings):
+    """What `daftari ussd` reads: it has a key of its own and no database."""
+
+    model_config = SettingsConfigDict(env_prefix="DAFTARI_USSD_", extra="ignore", frozen=True)
+
+    listen: str = Field(default="127.0.0.1:8090", description="HOST:PORT of the USSD gateway")
+    path_secret: SecretStr = Field(
+        default=SecretStr(""), description="The secret part of the path given to the telco, 32 characters or more"
+    )
+    core: str = Field(default="127.0.0.1:50051", description="HOST:PORT of the gRPC services")
+    core_certificate: Path | None = Field(
+        default=None, description="PEM of the authority behind the services' certificate; plaintext on loopback without"
+    )
+    key: SecretStr = Field(default=SecretStr(""), description="The gateway's API key")
+    ledger: str = Field(default="", description="The ledger's code")
+    name: str = Field(default="Daftari", max_length=30, description="What callers are welcomed to")
+    promotions: bool = Field(default=True, description="Whether codes can be redeemed")
+    loan_product: str = Field(
+        default="", description="The product of loans between customers; empty where there are none"
+    )
+    customer_secret: SecretStr = Field(
+        default=SecretStr(""),
+        description="64 hexadecimal digits that make customers' pseudonyms of their numbers; for ever the same",
+    )
+    language: Literal["en", "sw", "rw", "pt"] = Field(
+        default="en", description="The first language for callers of other countries than those of the languages"
+    )
+    screen_characters: int = Field(default=182, ge=120, le=182, description="What a screen holds; 160 for some telcos")
+    answer_seconds_max: float = Field(
+        default=4.0, gt=0, le=12, description="How long the services may take before a caller is told to dial again"
+    )

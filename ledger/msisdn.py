@@ -35,11 +35,14 @@ class Msisdn:
         return f"Msisdn({self.masked})"
 
 
-def parse_msisdn(text: str) -> Msisdn:
-    """Reads +254 712 345 678, 00254712345678 or 254712345678. The country code is required: a partner's numbers may be
-    of several countries, so a local form (0712...) is refused. Raises MsisdnInvalid without quoting the number."""
+def parse_msisdn(text: str, *, near: Msisdn | None = None) -> Msisdn:
+    """Reads +254 712 345 678, 00254712345678 or 254712345678. The country code is required, for a partner's numbers may
+    be of several countries; only with `near`, whose owner typed it, is a local form (0712...) one of their country.
+    Raises MsisdnInvalid without quoting the number."""
     compact = "".join(character for character in text if character not in " -()\u00a0")
     digits = compact.removeprefix("+").removeprefix("00")
+    if near is not None and digits == compact and compact.startswith("0"):
+        digits = f"{_country_code(near)}{compact[1:]}"
     if not (digits.isascii() and digits.isdigit() and 8 <= len(digits) <= 15):
         raise MsisdnInvalid("write the MSISDN in international form, such as 2547XXXXXXXX", field="msisdn")
     try:
@@ -49,3 +52,7 @@ def parse_msisdn(text: str) -> Msisdn:
     if not phonenumbers.is_valid_number(number):
         raise MsisdnInvalid("the MSISDN is not a number of its country's numbering plan", field="msisdn")
     return Msisdn(f"{number.country_code}{phonenumbers.national_significant_number(number)}")
+
+
+def _country_code(msisdn: Msisdn) -> int:
+    return phonenumbers.parse("+" + msisdn.digits, None).country_code or 0

@@ -18,6 +18,7 @@ from ledger.errors import ChoiceInvalid
 from ledger.idempotency import KeyClaim, claim
 from ledger.ids import encode
 from ledger.loans.commands import LoanRequest
+from ledger.loans.customers import Position
 from ledger.loans.dues import Parts
 from ledger.loans.loan import State
 from ledger.loans.queries import Age, LoanEvent, LoanView, StatementLine
@@ -210,3 +211,14 @@ def age_message(age: Age) -> pb.LoanAge:
 
 def _public(prefix: str, identifier: int | None) -> str:
     return encode(prefix, identifier) if identifier is not None else ""
+
+
+def position_message(position: Position) -> pb.CustomerPosition:
+    """What a customer holds, owes and has lent."""
+    currency = position.currency
+    return pb.CustomerPosition(
+        wallet=money_message(currency, position.wallet),
+        overpaid=money_message(currency, position.overpaid),
+        owed=money_message(currency, position.owed),
+        lent=money_message(currency, position.lent),
+    )

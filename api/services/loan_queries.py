@@ -14,7 +14,7 @@ from api.conversion.pages import page_of
 from api.core import Core
 from ledger.database import driver, transaction
 from ledger.journal.books import Ledger
-from ledger.loans import products, queries
+from ledger.loans import customers, products, queries
 
 
 class LoanQueries(LoanQueryServiceServicer):
@@ -35,6 +35,26 @@ class LoanQueries(LoanQueryServiceServicer):
             )
         shown, token = page.cut(found, lambda one: (one.code,))
         return pb.ListLoanProductsResponse(products=[product_message(one) for one in shown], next_page_token=token)
+
+    async def GetLoanProduct(
+        self,
+        request: pb.GetLoanProductRequest,
+        context: grpc.aio.ServicerContext[pb.GetLoanProductRequest, pb.GetLoanProductResponse],
+    ) -> pb.GetLoanProductResponse:
+        ledger = await self._ledger(request.ledger)
+        async with transaction(self._core.engine) as connection:
+            found = await products.find_product(await driver(connection), ledger_id=ledger.id, code=request.code)
+        return pb.GetLoanProductResponse(product=product_message(found))
+
+    async def GetCustomer(
+        self,
+        request: pb.GetCustomerRequest,
+        context: grpc.aio.ServicerContext[pb.GetCustomerRequest, pb.GetCustomerResponse],
+    ) -> pb.GetCustomerResponse:
+        ledger = await self._ledger(request.ledger)
+        async with transaction(self._core.engine) as connection:
+            found = await customers.positions_of(connection, ledger=ledger, customer=request.customer)
+        return pb.GetCustomerResponse(positions=[conversion.position_message(one) for one in found])
 
     async def GetLoan(
         self,
@@ -58,6 +78,7 @@ class LoanQueries(LoanQueryServiceServicer):
                 ledger=ledger,
                 states=conversion.states_of(request.states),
                 borrower=request.borrower,
+                lender=request.lender,
                 before=page.before(),
                 limit=page.limit,
             )

@@ -117,15 +117,19 @@ async def list_loans(
     ledger: Ledger,
     states: Sequence[State],
     borrower: str,
+    lender: str,
     before: int,
     limit: int,
 ) -> list[LoanView]:
-    """Loans with ids below `before`, newest first, of these states or (none) of any, of one borrower or ("") of all."""
+    """Loans with ids below `before`, newest first, of these states or (none) of any, of one borrower and
+    one lender or ("") of all."""
     query = select(_loans.id).where(_loans.ledger_id == ledger.id, _loans.id < before)
     if states:
         query = query.where(_loans.state.in_([state.value for state in states]))
     if borrower:
         query = query.where(_loans.borrower == borrower)
+    if lender:
+        query = query.where(_loans.lender == lender)
     ids = list((await connection.execute(query.order_by(_loans.id.desc()).limit(limit))).scalars())
     session = await driver(connection)
     found = await read_loans(session, ledger_id=ledger.id, loan_ids=ids)

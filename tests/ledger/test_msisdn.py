@@ -142,3 +142,13 @@ def test_any_text_is_read_as_plain_digits_or_refused(text: str) -> None:
 
 def test_equal_numbers_are_one_key_of_a_dict() -> None:
     assert {parse_msisdn("+254 712 345 678"): 1}[Msisdn("254712345678")] == 1
+
+
+def test_a_local_form_is_read_only_beside_a_number_of_its_country() -> None:
+    near = Msisdn("254712345678")
+
+    assert parse_msisdn("0700 000 017", near=near) == Msisdn("254700000017")
+    assert parse_msisdn("+250781234567", near=near) == Msisdn("250781234567")
+    assert parse_msisdn("00250781234567", near=near) == Msisdn("250781234567")
+    with pytest.raises(MsisdnInvalid):
+        parse_msisdn("0700000017")
