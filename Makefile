@@ -34,10 +34,10 @@ serve: setup ## Run the service with demonstration books and a simulated rail, u
 	@.venv/bin/daftari serve --sandbox
 
 test: setup ## Run the tests; ARGS="tests/ledger -x" narrows them
-	@$(RUN) -m pytest -n $(JOBS) --maxprocesses 4 --dist loadfile $(ARGS)
+	@$(RUN) -m pytest -n $(JOBS) --maxprocesses 4 --dist loadfile --no-loadscope-reorder $(ARGS)
 
 test-postgres: setup ## Run the database tests on a temporary PostgreSQL of this machine's packages
-	@.ci/postgres $(RUN) -m pytest -n $(JOBS) --maxprocesses 4 --dist loadfile -p tests.only_database $(ARGS)
+	@.ci/postgres $(RUN) -m pytest -n $(JOBS) --maxprocesses 4 --dist loadfile --no-loadscope-reorder -p tests.only_database $(ARGS)
 
 lint: lint-style lint-types lint-imports ## Check style, format, types and the direction of imports
 

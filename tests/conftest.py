@@ -1,5 +1,15 @@
-"""Fixtures come from plugins, one per subject: tests/fix_*.py."""
+"""Fixtures come from plugins, one per subject: tests/fix_*.py. Here is the order in which files are begun."""
 
 from __future__ import annotations
 
+import pytest
+
 pytest_plugins = ["tests.fix_canary", "tests.fix_api", "tests.fix_database", "tests.fix_embedded"]
+
+# A file is run whole by one process. Those that take longest are begun first, so that none is still at work alone.
+LONG = ("simulation", "torture", "lifecycle", "journeys", "model", "webhooks")
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Leaves the order within a folder as it is."""
+    items.sort(key=lambda item: min((LONG.index(part) for part in item.path.parts if part in LONG), default=len(LONG)))
