@@ -16,9 +16,9 @@ from adapters.provider import CallbackUnreadable
 from adapters.receiving import VALIDATION
 from ledger.collections.reference import ReceiptKeys
 from ledger.collections.shortcodes import find_paths, find_shortcodes
-from ledger.collections.validating import refusal_of
 from ledger.database import driver, run
 from ledger.outbox.collecting import Received, Refusal
+from ledger.receiving import refusal_of
 
 log = structlog.get_logger(__name__)
 

@@ -16,6 +16,7 @@ from api.commands import (
     database,
     demo,
     keys,
+    loans,
     partners,
     reviews,
     sandbox,
@@ -36,6 +37,7 @@ app.add_typer(books.app, name="books")
 app.add_typer(partners.app, name="partner")
 app.add_typer(keys.app, name="key")
 app.add_typer(collections.app, name="collections")
+app.add_typer(loans.app, name="loan")
 app.add_typer(reviews.app, name="review")
 app.add_typer(webhooks.app, name="webhook")
 app.add_typer(vault.app, name="vault")

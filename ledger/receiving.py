@@ -10,6 +10,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
+from ledger.collections import validating
 from ledger.collections.accounts import AccountAllocator
 from ledger.collections.allocating import AUTOMATIC, Allocating, Want
 from ledger.collections.allocation import Target, TargetKind, Unfit
@@ -20,6 +21,7 @@ from ledger.collections.ordering import OrderAllocator
 from ledger.collections.prompting import match_receipts
 from ledger.collections.receipt import Place
 from ledger.collections.reference import ReceiptKeys
+from ledger.collections.shortcodes import Shortcode
 from ledger.collections.writing import LockedReceipt, lock_receipts, lock_waiting
 from ledger.database import Driver
 from ledger.errors import ReceiptNotFound, ReceiptShort, TargetUnfit
@@ -30,10 +32,10 @@ from ledger.journal.books import Ledger
 from ledger.journal.decide import Refused
 from ledger.journal.entry import Source
 from ledger.loans.accruing import DayWorker
-from ledger.loans.allocating import LoanAllocator
+from ledger.loans.allocating import LoanAllocator, unwanted_by_loan
 from ledger.loans.posting import Poster
 from ledger.money import Money
-from ledger.outbox.collecting import Channel
+from ledger.outbox.collecting import Channel, Received, Refusal
 from ledger.payouts import reviews
 from ledger.payouts.reviews import Case
 from ledger.text import check_text
@@ -216,6 +218,21 @@ class ReceiptRecorder:
 
     async def _review(self, driver: Driver, ledger: Ledger, queue: str, cases: Sequence[Case], now: datetime) -> None:
         await reviews.open_reviews(driver, ledger_id=ledger.id, queue=queue, cases=cases, ids=self.booker.ids, now=now)
+
+
+async def refusal_of(
+    driver: Driver, *, ledger_id: int, shortcode: Shortcode, asked: Received, keys: ReceiptKeys, now: datetime
+) -> Refusal | None:
+    """Why a payment about to be made is not wanted, by whatever its reference names; None where it is."""
+    return await validating.refusal_of(
+        driver,
+        ledger_id=ledger_id,
+        shortcode=shortcode,
+        asked=asked,
+        unwanted={TargetKind.ORDER: validating.unwanted_by_order, TargetKind.LOAN: unwanted_by_loan},
+        keys=keys,
+        now=now,
+    )
 
 
 def open_recorder(*, keys: ReceiptKeys, directory: AccountDirectory, ids: IdSource) -> ReceiptRecorder:

@@ -20,10 +20,11 @@ from ledger.journal.entry import Posting, Side
 from ledger.loans.accruing import DayWorker
 from ledger.loans.announcing import take_steps
 from ledger.loans.dues import sum_parts
-from ledger.loans.loan import Effect, Event, Move, Stay, transition
+from ledger.loans.loan import ENDED_STATES, Effect, Event, Move, Stay, transition
 from ledger.loans.repaying import event_of, parts_of, take
 from ledger.loans.schedule import day_of
-from ledger.loans.writing import Loan, Step, lock_loans, read_standings
+from ledger.loans.writing import Loan, Step, lock_loans, read_loans, read_standings
+from ledger.outbox.collecting import Received, Refusal
 
 ACTOR = "daftari.allocation"
 
@@ -92,6 +93,19 @@ class LoanAllocator:
             loans[loan.id] = step.loan
             steps.setdefault(loan.id, []).append(step)
         await _write(driver, ledger, steps, self.days.poster.ids, now)
+
+
+async def unwanted_by_loan(
+    driver: Driver, ledger_id: int, loan_id: int, asked: Received, _now: datetime
+) -> Refusal | None:
+    """A loan wants nothing more once it ended and nothing is pursued; nor what is in another currency."""
+    loan = (await read_loans(driver, ledger_id=ledger_id, loan_ids=[loan_id])).get(loan_id)
+    if loan is None or asked.amount.currency != loan.net.currency:
+        return Refusal.ACCOUNT
+    if loan.state not in ENDED_STATES:
+        return None
+    standing = (await read_standings(driver, ledger_id=ledger_id, loans=[loan]))[loan_id]
+    return None if standing.written_off.minor_units else Refusal.ACCOUNT
 
 
 def _by_time(claims: Iterable[Claim]) -> list[Claim]:
