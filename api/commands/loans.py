@@ -31,6 +31,7 @@ def list_command(
     ledger: LedgerCode,
     state: Annotated[list[State] | None, typer.Option(help="Only loans of this state; may be repeated")] = None,
     borrower: Annotated[str, typer.Option(help="Only loans of this borrower")] = "",
+    lender: Annotated[str, typer.Option(help="Only loans of this lender's money")] = "",
     limit: LimitOption = 100,
 ) -> None:
     """Lists loans, newest first."""
@@ -39,7 +40,13 @@ def list_command(
         async with transaction(application.engine) as connection:
             found = await find_ledger(connection, code=ledger)
             return await queries.list_loans(
-                connection, ledger=found, states=state or (), borrower=borrower, before=_ID_MAX, limit=limit
+                connection,
+                ledger=found,
+                states=state or (),
+                borrower=borrower,
+                lender=lender,
+                before=_ID_MAX,
+                limit=limit,
             )
 
     rows = [
