@@ -88,40 +88,46 @@ class Recovery:
     async def step(self) -> int:
         """Asks about the shortcodes that are due; returns how many receipts no callback had told of."""
         recovered = 0
-        for ledger_id, shortcode, asked_at in await run(self._engine, self._find_due):
-            reach = self._now() - REACH
-            since = reach if asked_at is None else max(reach, asked_at - OVERLAP)
+        for ledger_id, shortcode, listed_until in await run(self._engine, self._find_due):
+            reach, until = self._now() - REACH, self._now()
+            since = reach if listed_until is None else max(reach, listed_until - OVERLAP)
             with granted(await self._grant(ledger_id, shortcode, shortcodes.LIST)):
-                received = await self._list(shortcode, since)
-            recovered += await self._record(ledger_id, shortcode, received)
+                received, whole = await self._list(shortcode, since, until)
+            recovered += await self._record(ledger_id, shortcode, received, until if whole else None)
         return recovered
 
-    async def _list(self, shortcode: Shortcode, since: datetime) -> list[Received]:
-        """All pages, as far as they could be had: the rest is asked for next time."""
-        rail, until, offset = self._rails[shortcode.provider], self._now(), 0
+    async def _list(self, shortcode: Shortcode, since: datetime, until: datetime) -> tuple[list[Received], bool]:
+        """All pages, as far as they could be had, and whether that was to the end: else the same is asked for again."""
+        rail, offset = self._rails[shortcode.provider], 0
         received: list[Received] = []
         for _ in range(PAGES_MAX):
             page = await rail.list_received(shortcode.shortcode, since=since, until=until, offset=offset)
             if not isinstance(page, Page):
                 log.warning("collections.not_listed", shortcode=shortcode.shortcode, answer=type(page).__name__)
-                break
+                return received, False
             received += page.received
             if page.next_offset is None:
-                break
+                return received, True
             offset = page.next_offset
-        return received
+        return received, False
 
-    async def _record(self, ledger_id: int, shortcode: Shortcode, received: list[Received]) -> int:
+    async def _record(
+        self, ledger_id: int, shortcode: Shortcode, received: list[Received], whole_until: datetime | None
+    ) -> int:
+        """Books what was listed; in the same transaction, where it was listed to its end, until when."""
         told = [Told(shortcode.provider, one, Channel.PULL, ACTOR) for one in received]
 
         async def record(connection: AsyncConnection) -> int:
+            session, now = await driver(connection), self._now()
             ledgers = await find_ledgers(connection, ids={ledger_id})
-            results = await self._recorder.record(
-                await driver(connection), ledger=ledgers[ledger_id], told=told, now=self._now()
-            )
+            results = await self._recorder.record(session, ledger=ledgers[ledger_id], told=told, now=now)
+            if whole_until is not None:
+                await shortcodes.write_listing(
+                    session, ledger_id=ledger_id, shortcode=shortcode, until=whole_until, ids=self._ids, now=now
+                )
             return sum(isinstance(result, Booked) for result in results)
 
-        return await run(self._engine, record, again_on=RACING_CONSTRAINTS) if told else 0
+        return await run(self._engine, record, again_on=RACING_CONSTRAINTS | {"collection_listings_pkey"})
 
     async def _find_due(self, connection: AsyncConnection) -> list[tuple[int, Shortcode, datetime | None]]:
         return await shortcodes.find_due(

@@ -140,9 +140,9 @@ async def float_positions(connection: AsyncConnection, *, ledger_id: int) -> lis
     ]
 
 
-# What a provider holds less than the books, everything in flight and what came in since can explain. What left between
-# its word and now is in the books or in flight; what came in between is not yet in its word. Never alarms falsely: the
-# clocks may disagree by _CLOCK_DOUBT.
+# What a provider holds less than the books, everything in flight and what came in since can explain. In flight are
+# payouts on their way, and receipts on their way back. What left between its word and now is in the books or in flight;
+# what came in between is not yet in its word. Never alarms falsely: the clocks may disagree by _CLOCK_DOUBT.
 _UNEXPLAINED = """
 SELECT a.path, b.debits - b.credits - late.debits - flight.balance - newest.available AS missing
 FROM accounts AS a JOIN account_balances AS b ON b.ledger_id = a.ledger_id AND b.account_id = a.id
@@ -160,7 +160,8 @@ CROSS JOIN LATERAL (
     SELECT coalesce(sum(w.credits - w.debits), 0) AS balance FROM accounts AS t
     JOIN account_balances AS w ON w.ledger_id = t.ledger_id AND w.account_id = t.id
     WHERE t.ledger_id = a.ledger_id AND t.provider = a.provider AND t.wallet_ref = a.wallet_ref
-      AND t.currency = a.currency AND t.role IN ('payout_in_transit', 'payout_unknown')) AS flight
+      AND t.currency = a.currency
+      AND (t.role IN ('payout_in_transit', 'payout_unknown') OR t.path LIKE 'liab.receipts.returning.%%')) AS flight
 WHERE a.ledger_id = %(ledger)s AND a.provider = %(provider)s AND a.wallet_ref = %(shortcode)s
   AND a.path LIKE 'asset.float.%%'
 """

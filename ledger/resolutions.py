@@ -12,6 +12,8 @@ from datetime import datetime
 
 from sqlalchemy.ext.asyncio import AsyncConnection
 
+from ledger.collections.receipt import Place
+from ledger.collections.writing import lock_receipts
 from ledger.database import Driver, driver
 from ledger.errors import ReviewNotResolvable, TextInvalid
 from ledger.journal.books import Ledger
@@ -30,6 +32,8 @@ EVIDENCE_LENGTH_MAX = 1000
 _TOLD = "decided by a person on evidence"
 # While the payout stands so, its case is where a person finds its money, and is not dismissed.
 _HOLDING = {"submit-unknown": State.UNKNOWN}
+# The same of a receipt, by where its money waits.
+_WAITING = {"receipt-unallocated": Place.SUSPENDED, "submit-unknown": Place.RETURNING}
 
 
 class Verb(enum.Enum):
@@ -106,14 +110,11 @@ async def resolve_review(
         else:
             report = _report(review, payout, resolution, actor=actor, now=now)
             entry_id = await _post(session, ledger, report, resolution.verb, recorder=recorder, now=now)
+    elif review.receipt_id is not None:
+        await _check_nothing_waits(session, ledger, review, review.receipt_id)
+    verb, evidence = resolution.verb.value, resolution.evidence
     closed = await reviews.write_resolution(
-        session,
-        **case,
-        verb=resolution.verb.value,
-        evidence=resolution.evidence,
-        actor=actor,
-        entry_id=entry_id,
-        now=now,
+        session, **case, verb=verb, evidence=evidence, actor=actor, entry_id=entry_id, now=now
     )
     found = await reviews.get_review(connection, **case)
     if not closed:
@@ -142,6 +143,17 @@ def _check_dismissible(review: Review, payout: LockedPayout) -> None:
             f"the payout is {payout.state.value} and its money waits for this case: choose a verb that moves it",
             field="verb",
             state=payout.state.value,
+        )
+
+
+async def _check_nothing_waits(session: Driver, ledger: Ledger, review: Review, receipt_id: int) -> None:
+    receipt = (await lock_receipts(session, ledger_id=ledger.id, receipt_ids=[receipt_id]))[receipt_id]
+    place = _WAITING.get(review.queue)
+    if place is not None and receipt.holdings.of(place):
+        raise ReviewNotResolvable(
+            f"money of receipt {receipt.receipt} is {place.value}, and waits for this case: allocate or return it",
+            field="verb",
+            state=place.value,
         )
 
 

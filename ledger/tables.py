@@ -156,6 +156,9 @@ collection_paths = _table("collection_paths", {"ledger_id": Integer, "token_hash
 collection_calls = _table("collection_calls", {"ledger_id": Integer, "id": BigInteger},
     provider=Text, shortcode=Text, purpose=Text, token_hash=LargeBinary, made_at=MOMENT)
 
+collection_listings = _table("collection_listings", {"ledger_id": Integer, "id": BigInteger},
+    provider=Text, shortcode=Text, until=MOMENT, listed_at=MOMENT)
+
 receipts = _table("receipts", {"ledger_id": Integer, "id": BigInteger},
     provider=Text, shortcode=Text, receipt=Text, currency=Text, amount=BigInteger, payer_form=Text, payer_shown=Text,
     reference_index=LargeBinary, reference_shown=Text, sealed=LargeBinary, completed_at=MOMENT, unallocated=BigInteger,

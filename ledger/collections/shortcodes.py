@@ -32,12 +32,18 @@ VALUES (%s, %s, %s, %s, %s, %s, %s)
 """
 _DUE = """
 SELECT s.ledger_id, s.provider, s.shortcode, s.currency, s.landing, s.accepts_unanswered, s.refuses_unknown,
-last.made_at FROM collection_shortcodes AS s CROSS JOIN LATERAL (
+whole.until FROM collection_shortcodes AS s CROSS JOIN LATERAL (
     SELECT max(c.made_at) AS made_at FROM collection_calls AS c
     WHERE c.ledger_id = s.ledger_id AND c.provider = s.provider AND c.shortcode = s.shortcode AND c.purpose = %s
-) AS last
+) AS last CROSS JOIN LATERAL (
+    SELECT max(g.until) AS until FROM collection_listings AS g
+    WHERE g.ledger_id = s.ledger_id AND g.provider = s.provider AND g.shortcode = s.shortcode
+) AS whole
 WHERE s.provider = ANY(%s) AND (last.made_at IS NULL OR last.made_at <= %s) ORDER BY s.ledger_id, s.provider,
 s.shortcode
+"""
+_WRITE_LISTING = """
+INSERT INTO collection_listings (ledger_id, id, provider, shortcode, until, listed_at) VALUES (%s, %s, %s, %s, %s, %s)
 """
 _ADD_PATH = """
 INSERT INTO collection_paths (ledger_id, token_hash, provider, shortcode, kind, created_at)
@@ -173,9 +179,18 @@ async def write_call(
     await driver.execute(_WRITE_CALL, values)
 
 
+async def write_listing(
+    driver: Driver, *, ledger_id: int, shortcode: Shortcode, until: datetime, ids: IdSource, now: datetime
+) -> None:
+    """Keeps that everything until then was listed, with what it told booked in the same transaction."""
+    values = (ledger_id, ids.next(now), shortcode.provider, shortcode.shortcode, until, now)
+    await driver.execute(_WRITE_LISTING, values)
+
+
 async def find_due(
     driver: Driver, *, providers: Sequence[str], asked_before: datetime
 ) -> list[tuple[int, Shortcode, datetime | None]]:
-    """The shortcodes of which nothing was listed since then: (ledger id, shortcode, when it last was)."""
+    """The shortcodes that nobody asked about since then: (ledger id, shortcode, until when it was listed to its
+    end)."""
     cursor = await driver.execute(_DUE, (LIST, list(providers), asked_before))
     return [(row[0], Shortcode(*row[1:7]), row[7]) for row in await cursor.fetchall()]

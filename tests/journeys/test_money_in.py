@@ -153,6 +153,22 @@ async def test_a_confirmation_that_never_comes_is_recovered_once(market: Market)
     assert await market.state(order) is State.PAID
 
 
+async def test_what_a_list_that_failed_left_out_is_listed_later(market: Market) -> None:
+    order = await market.order("SHOES12")
+    await market.recover()
+    await market.pay("SHOES12", behaviour="no-callback-paid")
+    market.rig.clock.advance(seconds=3600)
+    scripted = [{"behaviour": "service-unavailable", "api": "pull-query"}]
+    (await market.control.post("/sandbox/faults", json={"scripted": scripted})).raise_for_status()
+
+    failed = await market.recover()
+    market.rig.clock.advance(seconds=3600)
+    again = await market.recover()
+
+    assert (failed, again) == (0, 1)
+    assert await market.state(order) is State.PAID
+
+
 async def test_a_forged_confirmation_books_nothing(market: Market) -> None:
     order = await market.order("SHOES12")
     forged = {

@@ -61,6 +61,18 @@ async def test_a_payout_in_flight_may_have_left_and_explains_its_amount_and_no_m
     assert await unexplained(shop) == [Unexplained(FLOAT, 700)]
 
 
+async def test_a_receipt_on_its_way_back_may_have_left_and_explains_its_amount_and_no_more(shop: Shop) -> None:
+    await shop.post(opening(BANK, "liab.receipts.returning.daraja.600584", AMOUNT, at=shop.now()))
+
+    await keep(shop, said(shop, shop.float_opening - AMOUNT))
+    explained = await unexplained(shop)
+    shop.clock.advance(seconds=1)
+    await keep(shop, said(shop, shop.float_opening - AMOUNT - 700))
+
+    assert explained == []
+    assert await unexplained(shop) == [Unexplained(FLOAT, 700)]
+
+
 @pytest.mark.parametrize("state", [State.SETTLED, State.CONFLICTED])
 async def test_what_the_books_know_to_have_left_is_gone_from_both(shop: Shop, state: State) -> None:
     payout_id = await shop.request()

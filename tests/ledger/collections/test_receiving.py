@@ -10,9 +10,11 @@ import pytest
 from ledger.collections.booking import Booked, Contradiction, NotOurs, ToldBefore
 from ledger.collections.order import State
 from ledger.collections.receipt import Holdings
-from ledger.errors import IdempotencyKeyReused, ReferenceTaken
+from ledger.errors import IdempotencyKeyReused, ReferenceTaken, ReviewNotResolvable
 from ledger.money import Money
 from ledger.outbox.collecting import Channel
+from ledger.resolutions import Verb
+from tests.ledger.cases import decision, resolve
 from tests.ledger.collections.till import LANDING, NUMBER, PREFUND, SUSPENSE, UNALLOCATED, WALLET, Till
 
 OPENED = 1_000_000
@@ -86,6 +88,19 @@ async def test_a_reference_that_means_nothing_waits_and_then_goes_to_suspense_wi
     assert await till.balances(UNALLOCATED, SUSPENSE) == [0, 300]
     assert await till.cases() == [("receipt-unallocated", "its reference means nothing here")]
     assert await till.settle_waiting() == 0
+
+
+async def test_the_case_of_money_in_suspense_is_not_dismissed_while_the_money_waits_for_it(till: Till) -> None:
+    await till.take(reference="whose?")
+    till.shop.clock.advance(seconds=301)
+    await till.settle_waiting()
+    ((case,),) = await till.shop.rows("SELECT id FROM reviews WHERE ledger_id = :ledger AND receipt_id IS NOT NULL")
+
+    with pytest.raises(ReviewNotResolvable) as refused:
+        await resolve(till.shop, case, decision(Verb.DISMISS))
+
+    assert refused.value.facts["state"] == "suspended"
+    assert await till.cases() == [("receipt-unallocated", "its reference means nothing here")]
 
 
 async def test_a_reference_made_while_the_money_waits_still_finds_it(till: Till) -> None:

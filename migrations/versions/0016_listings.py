@@ -1,0 +1,15 @@
+"""Listings: until when what came in was listed to its end, so that a list that broke off is made again."""
+
+from alembic import op
+
+from migrations import sql
+
+revision = "0016"
+down_revision = "0015"
+branch_labels = None
+depends_on = None
+
+
+def upgrade() -> None:
+    """Creates the table."""
+    sql.run(op.get_bind(), "collection_listings")
