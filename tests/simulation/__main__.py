@@ -22,8 +22,8 @@ from rich.progress import Progress
 
 from tests.fix_database import Postgres
 from tests.simulation import job
-from tests.simulation.mutants import PLANTED, sow_all
-from tests.simulation.options import PATHS, expand
+from tests.simulation.mutants import PLANTED, PLANTED_IN_MONEY_IN, bugs_of, sow_all
+from tests.simulation.options import PATHS, Kind, expand
 from tests.simulation.postgres import simulation_server
 from tests.simulation.run import live, open_arena, shrink, timeline
 from tests.simulation.tally import Tally, markdown
@@ -38,13 +38,19 @@ def arguments(given: Sequence[str]) -> argparse.Namespace:
     parser.add_argument("--seeds", type=int, default=250, help="how many histories; with --bugs, how many at most")
     parser.add_argument("--start", type=int, default=0, help="the first seed")
     parser.add_argument("--jobs", type=int, default=2, help="processes side by side")
+    parser.add_argument("--collections", action="store_true", help="histories of money in, money back and loans")
     parser.add_argument("--calm", action="store_true", help="every trouble, each about one occasion in a hundred")
     parser.add_argument("--without", nargs="*", default=[], choices=PATHS, help="take a path of recovery away")
     parser.add_argument("--bugs", action="store_true", help="plant each bug and count the seeds until it is caught")
     parser.add_argument("--again", type=int, help="live one seed through and tell of it")
-    parser.add_argument("--bug", default="", choices=["", *PLANTED], help="with this bug planted")
+    parser.add_argument("--bug", default="", choices=["", *PLANTED, *PLANTED_IN_MONEY_IN], help="with this bug planted")
     parser.add_argument("--report", type=Path, help="write the summary here, in Markdown")
     return parser.parse_args(given)
+
+
+def kind_of(asked: argparse.Namespace) -> Kind:
+    """What the histories are about."""
+    return Kind.COLLECTIONS if asked.collections else Kind.PAYOUTS
 
 
 async def main(given: Sequence[str]) -> int:
@@ -60,7 +66,7 @@ async def tell_again(postgres: Postgres, asked: argparse.Namespace) -> int:
     """One history, and the same with as few troubles as the failure needs."""
     out = Console(soft_wrap=True, highlight=False)
     async with open_arena(postgres) as arena:
-        options = expand(asked.again, calm=asked.calm, without=asked.without)
+        options = expand(asked.again, calm=asked.calm, without=asked.without, kind=kind_of(asked))
         outcome = await live(arena, options, bug=asked.bug)
         if outcome.violations:
             outcome = await shrink(arena, options, bug=asked.bug)
@@ -72,7 +78,7 @@ async def tell_again(postgres: Postgres, asked: argparse.Namespace) -> int:
 
 async def live_many(postgres: Postgres, asked: argparse.Namespace, given: Sequence[str]) -> int:
     """Many histories, side by side."""
-    out, tally, began = Console(highlight=False), Tally(), time.monotonic()
+    out, tally, began = Console(highlight=False), Tally(kind_of(asked)), time.monotonic()
     with Progress(console=out) as progress:
         bar = progress.add_task("histories", total=asked.seeds)
         async for told in side_by_side(postgres, asked, bugs=[]):
@@ -85,33 +91,35 @@ async def live_many(postgres: Postgres, asked: argparse.Namespace, given: Sequen
     if asked.report:
         asked.report.write_text(page)
     for seed, violation in tally.failures[:FAILURES_SHOWN_MAX]:
-        out.print(f"seed {seed}: {violation}; see it with: python -m tests.simulation --again {seed}")
+        own = " --collections" if asked.collections else ""
+        out.print(f"seed {seed}: {violation}; see it with: python -m tests.simulation{own} --again {seed}")
     return 1 if tally.failures or tally.histories < asked.seeds else 0
 
 
 async def plant_all(postgres: Postgres, asked: argparse.Namespace) -> int:
     """Every planted bug, each against seed after seed until one catches it."""
-    out = Console(highlight=False)
+    out, planted = Console(highlight=False), bugs_of(kind_of(asked))
     needed: dict[str, int] = {}
     caught: dict[str, str] = {}
     with Progress(console=out) as progress:
-        bar = progress.add_task("planted bugs", total=len(PLANTED))
-        async for told in side_by_side(postgres, asked, bugs=list(PLANTED)):
+        bar = progress.add_task("planted bugs", total=len(planted))
+        async for told in side_by_side(postgres, asked, bugs=list(planted)):
             needed[told["bug"]] = needed.get(told["bug"], 0) + 1
             if told["violations"]:
                 caught[told["bug"]] = told["violations"][0]
                 progress.advance(bar)
+                progress.print(f"{told['bug']}: seed {told['seed']}, the {needed[told['bug']]}. tried")
     lines = ["| planted bug | seeds until caught | caught by |", "|---|---:|---|"]
     lines += [
         f"| {bug} | {needed.get(bug, 0) if bug in caught else 'not caught'} | {caught.get(bug, '')[:60]} |"
-        for bug in PLANTED
+        for bug in planted
     ]
     counts = [needed[bug] for bug in caught]
-    lines.append(f"\n{len(caught)} of {len(PLANTED)} caught; median {statistics.median(counts)}, worst {max(counts)}")
+    lines.append(f"\n{len(caught)} of {len(planted)} caught; median {statistics.median(counts)}, worst {max(counts)}")
     out.print("\n".join(lines), soft_wrap=True)
     if asked.report:
         asked.report.write_text("\n".join(lines) + "\n")
-    return 0 if len(caught) == len(PLANTED) else 1
+    return 0 if len(caught) == len(planted) else 1
 
 
 async def side_by_side(
@@ -153,6 +161,7 @@ async def _work(
         "bugs": bugs,
         "calm": asked.calm,
         "without": asked.without,
+        "kind": kind_of(asked).value,
     }
     worker = await asyncio.create_subprocess_exec(
         sys.executable, "-m", job.__name__, stdin=asyncio.subprocess.PIPE, stdout=asyncio.subprocess.PIPE

@@ -6,9 +6,16 @@ from collections.abc import Awaitable, Callable, Mapping
 from datetime import timedelta
 from typing import TYPE_CHECKING
 
-from tests.simulation import clients, daraja_messages, operator
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from ledger.collections import queries
+from ledger.database import run
+from ledger.errors import LedgerError
+from ledger.journal.books import Ledger
+from tests.simulation import clients, daraja_messages, operator, paybill_messages
 from tests.simulation.books import Opened
-from tests.simulation.daraja import Letter
+from tests.simulation.mail import Letter
+from tests.simulation.processes import Process
 
 if TYPE_CHECKING:
     from tests.simulation.history import History
@@ -54,13 +61,46 @@ async def forge(history: History, opened: Opened) -> None:
     await history.bring(Letter(history.clock.now(), url, body, f"{order.reference}, forged"))
 
 
+async def forge_payment(history: History, opened: Opened) -> None:
+    """A perfect confirmation, or the success of a prompt, on a path that nobody was given."""
+    paybill, number = history.daraja.paybill, history.chance.randrange(100)
+    at, receipt = history.clock.now(), f"UI9FORGE{number:02d}"
+    body = paybill_messages.payment(
+        receipt=receipt, cents=50_000, at=at, shortcode="600584", typed="W-ZURI", payer="254712345678",
+        balance_cents=50_000,
+    )  # fmt: skip
+    kind = "confirmation"
+    if paybill.asked and history.chance.random() < 0.5:
+        prompt, kind = history.chance.choice(paybill.asked), "result"
+        body = paybill_messages.prompt_paid(
+            checkout=prompt.checkout, receipt=receipt, cents=prompt.cents, at=at, msisdn=prompt.msisdn
+        )
+    token = f"{history.chance.getrandbits(256):064x}"
+    url = f"https://edge.example.com/callbacks/{opened.ledger.id}/daraja/{kind}/{token}"
+    history.troubles["forger"] += 1
+    await history.bring(Letter(at, url, body, f"{receipt}, forged"))
+
+
+async def look_at_order(process: Process, ledger: Ledger, stranger_id: int, order_id: int, told: list[str]) -> None:
+    """Another partner asks for an order that is not its own."""
+
+    async def command(connection: AsyncConnection) -> str:
+        found = await queries.get_order(connection, ledger_id=ledger.id, partner_id=stranger_id, order_id=order_id)
+        return f"saw {found.public_id}"
+
+    try:
+        told.append(await run(process.engine, command))
+    except LedgerError as error:
+        told.append(error.reason)
+
+
 async def replay(history: History) -> None:
     """A true callback again: on its own path, or on another one that is true as well."""
     true_ones = [one for one in history.delivered if "forged" not in one.about]
     if not true_ones:
         return
-    letter, other = history.chance.choice(true_ones), history.chance.choice(history.daraja.orders or [None])
-    url = letter.url if other is None or history.chance.random() < 0.3 else other.result_url
+    letter, other = history.chance.choice(true_ones), history.chance.choice(history.paths or [None])
+    url = letter.url if other is None or history.chance.random() < 0.3 else other
     history.troubles["replayer"] += 1
     await history.bring(Letter(history.clock.now(), url, letter.body, f"{letter.about}, replayed"))
 

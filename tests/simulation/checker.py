@@ -22,7 +22,8 @@ from psycopg.rows import DictRow, TupleRow, dict_row
 
 from tests.simulation.books import FEE_CENTS, FLOAT, PREFUND_CENTS, Opened
 from tests.simulation.clients import Wish
-from tests.simulation.daraja import Daraja, Letter, Movement
+from tests.simulation.daraja import Daraja, Movement
+from tests.simulation.mail import Letter
 from tests.simulation.network import Receiver
 from tests.simulation.options import Options
 
@@ -102,6 +103,7 @@ class Witness:
     told: Sequence[tuple[str, str]]
     troubles: Counter[str]
     healed_at: datetime
+    ended_at: datetime
 
 
 class Checker:
@@ -126,10 +128,18 @@ class Checker:
         """Payouts that wait for a person because nobody knows."""
         return sum(1 for row in self._rows(_PAYOUTS) if row["state"] == "UNKNOWN")
 
+    def _payouts(self) -> list[DictRow]:
+        return self._rows(_PAYOUTS)
+
+    def _entries(self) -> list[DictRow]:
+        return self._rows(_JOURNAL)
+
+    def _cases(self) -> list[DictRow]:
+        return self._rows(_CASES)
+
     def everything(self, witness: Witness) -> list[str]:
         """All invariants, once everything should have ended."""
-        payouts, entries = self._rows(_PAYOUTS), self._rows(_JOURNAL)
-        cases = self._rows(_CASES)
+        payouts, entries, cases = self._payouts(), self._entries(), self._cases()
         found = self.books()
         for payout in payouts:
             found += self._check_payout(payout, entries, cases, witness)

@@ -9,8 +9,8 @@ from typing import TypeAlias
 
 import pytest
 
-from tests.simulation.history import Arena, Outcome
 from tests.simulation.options import Options
+from tests.simulation.outcome import Arena, Outcome
 from tests.simulation.postgres import simulation_server
 from tests.simulation.run import live, open_arena
 

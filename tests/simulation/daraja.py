@@ -14,7 +14,9 @@ from typing import Any
 
 from tests.simulation import daraja_messages as messages
 from tests.simulation.clock import Clock
+from tests.simulation.mail import Letter
 from tests.simulation.options import Options
+from tests.simulation.paybill import Paybill
 
 OPENING_UTILITY_CENTS = 100_000_000
 REFUSALS = ("1", "4", "8", "26", "2040")
@@ -57,17 +59,6 @@ class Order:
         return self.movement is not None or bool(self.code)
 
 
-@dataclass(frozen=True, slots=True)
-class Letter:
-    """A callback on its way: where to, about which reference of ours, and in a word what it says ("paid", ...)."""
-
-    due: datetime
-    url: str
-    body: bytes
-    about: str
-    says: str = ""
-
-
 class Daraja:
     """The provider. `troubled` draws whether a trouble comes now, and notes that it did."""
 
@@ -91,12 +82,13 @@ class Daraja:
         self.mail: list[Letter] = []
         self._token = ""
         self._numbers = 0
+        self.paybill = Paybill(self, options, clock=clock, chance=chance, troubled=troubled)
 
     # What the network brings.
 
     def grant(self) -> bytes:
         """A token; the one before ends."""
-        self._token = f"token-{self._number()}"
+        self._token = f"token-{self.number()}"
         return messages.token(self._token)
 
     def answer(self, path: str, bearer: str, document: dict[str, Any]) -> tuple[int, bytes]:
@@ -106,12 +98,14 @@ class Daraja:
             return TOKEN_REFUSED
         if "/b2c/" in path:
             return self._take_payment(path, document)
-        question = f"question-{self._number()}"
+        if (answer := self.paybill.answer(path, document)) is not None:
+            return answer
+        question = f"question-{self.number()}"
         if "/transactionstatus/" in path:
             self._take_status_query(question, document)
         else:
             self._take_balance_query(question, document)
-        return 200, messages.answered(f"AG_{question}", f"115-{self._number()}-1")
+        return 200, messages.answered(f"AG_{question}", f"115-{self.number()}-1")
 
     def work(self) -> int:
         """Carries out what is due; returns how many."""
@@ -119,11 +113,12 @@ class Daraja:
         for order in due:
             self._decide(order)
             self._tell(order)
-        return len(due)
+        return len(due) + self.paybill.work()
 
     def next_due(self) -> datetime | None:
         """When there is something to do: a payment to carry out, or a callback to bring."""
         moments = [one.work_at for one in self.orders if not one.is_done] + [one.due for one in self.mail]
+        moments += self.paybill.moments()
         return min(moments, default=None)
 
     def collect(self) -> Letter | None:
@@ -164,13 +159,13 @@ class Daraja:
             return 500, messages.refused("500.002.1001", "Duplicate OriginatorConversationID.")
         order = Order(
             reference=reference,
-            originator=reference if is_v3 else f"29115-{self._number()}-1",
-            conversation=f"AG_20260901_{self._number():020x}",
+            originator=reference if is_v3 else f"29115-{self.number()}-1",
+            conversation=f"AG_20260901_{self.number():020x}",
             msisdn=document["PartyB"],
             cents=int(document["Amount"]) * 100,
             result_url=document["ResultURL"],
             timeout_url=document["QueueTimeOutURL"],
-            work_at=self._in(self._chance.expovariate(1 / 20)),
+            work_at=self.after(self._chance.expovariate(1 / 20)),
         )
         self.orders.append(order)
         if self._troubled("callback-early", 0.25):
@@ -188,7 +183,7 @@ class Daraja:
 
     def _move(self, reference: str, msisdn: str, cents: int) -> Movement:
         self.utility_cents -= cents
-        movement = Movement(reference, msisdn, cents, f"UI1{self._number():07d}", self._clock.now())
+        movement = Movement(reference, msisdn, cents, f"UI1{self.number():07d}", self._clock.now())
         self.movements.append(movement)
         return movement
 
@@ -198,20 +193,20 @@ class Daraja:
             return
         if self._troubled("timeout-notice", 0.15):
             notice = messages.timed_out(originator=order.originator, conversation=order.conversation)
-            self._post(order.timeout_url, notice, order.reference)
+            self.post(order.timeout_url, notice, order.reference)
             if self._chance.random() < 0.3:
                 return
         if order.movement is None:
             told = messages.declined(originator=order.originator, conversation=order.conversation, code=order.code)
-            self._post(order.result_url, told, order.reference)
+            self.post(order.result_url, told, order.reference)
             return
         if self._troubled("false-failure", 0.15):
             lie = messages.declined(originator=order.originator, conversation=order.conversation, code="26")
             order.told.append("false failure")
-            self._post(order.result_url, lie, order.reference)
+            self.post(order.result_url, lie, order.reference)
         wrong = 10_000 if self._troubled("wrong-figure", 0.1) else 0
         told = self._success(order, order.movement, order.cents + wrong)
-        self._post(order.result_url, told, order.reference, says="too much" if wrong else "paid")
+        self.post(order.result_url, told, order.reference, says="too much" if wrong else "paid")
 
     def _success(self, order: Order, movement: Movement, cents: int) -> bytes:
         return messages.paid(
@@ -235,7 +230,7 @@ class Daraja:
             body = messages.not_found(question=question)
         else:
             body = self._status_of(found[0], question)
-        self._post(document["ResultURL"], body, document["Occasion"])
+        self.post(document["ResultURL"], body, document["Occasion"])
 
     def _status_of(self, order: Order, question: str) -> bytes:
         told = "Failed" if order.code else "Completed"
@@ -265,24 +260,27 @@ class Daraja:
             working_cents=self.working_cents,
             at=self._clock.now(),
         )
-        self._post(document["ResultURL"], body, "balance")
+        self.post(document["ResultURL"], body, "balance")
 
     # The mail.
 
-    def _post(self, url: str, body: bytes, about: str, *, says: str = "") -> None:
+    def post(self, url: str, body: bytes, about: str, *, says: str = "") -> None:
+        """A callback sets out, if it is not lost."""
         if self._troubled("callback-lost", 0.25):
             return
         delay = self._chance.expovariate(1 / 3)
         if self._troubled("callback-late", 0.2):
             delay = self._chance.choice([120.0, 1_000.0, 4_000.0, 10_000.0]) * (0.5 + self._chance.random())
-        self.mail.append(Letter(self._in(delay), url, body, about, says))
+        self.mail.append(Letter(self.after(delay), url, body, about, says))
         if self._troubled("callback-twice", 0.2):
-            again = self._in(delay + self._chance.choice([0.0, 1.0, 600.0]))
+            again = self.after(delay + self._chance.choice([0.0, 1.0, 600.0]))
             self.mail.append(Letter(again, url, body, about, says))
 
-    def _in(self, seconds: float) -> datetime:
+    def after(self, seconds: float) -> datetime:
+        """The moment so much later."""
         return self._clock.now() + timedelta(seconds=seconds)
 
-    def _number(self) -> int:
+    def number(self) -> int:
+        """One that was not given before."""
         self._numbers += 1
         return self._numbers

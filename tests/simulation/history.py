@@ -5,13 +5,11 @@ Everything that happens is drawn from the seed and written into a trace, so that
 
 from __future__ import annotations
 
-import hashlib
 import random
 from collections import Counter
-from collections.abc import Awaitable, Callable, Coroutine
-from dataclasses import dataclass, field, replace
+from collections.abc import Awaitable, Callable, Coroutine, Mapping
 from datetime import datetime, timedelta
-from typing import Any
+from typing import Any, LiteralString, TypeAlias
 
 import psycopg
 from sqlalchemy.exc import OperationalError
@@ -24,47 +22,19 @@ from tests.simulation.books import Opened, open_books
 from tests.simulation.checker import Checker, Witness
 from tests.simulation.clients import Wish, make_wishes
 from tests.simulation.clock import Clock, SkewedClock
-from tests.simulation.daraja import Daraja, Letter
+from tests.simulation.daraja import Daraja
+from tests.simulation.mail import Letter
 from tests.simulation.network import ProviderLine, Receiver, ReceiverLine
 from tests.simulation.options import Options
-from tests.simulation.postgres import Engines, Ground
+from tests.simulation.outcome import Arena, Outcome
 from tests.simulation.processes import WORKS, Process, Surroundings
 
+Act: TypeAlias = Callable[[], Awaitable[None]]
 WORKERS, API, EDGE = ("worker-1", "worker-2"), "api", "edge"
 # Liveness: when the troubles have stopped, everything must have ended within this.
 HEALING = timedelta(hours=5)
 # What a step may raise because of the troubles; anything else is a bug.
 EXPECTED = (CommitUnknown, DatabaseUnavailable, Overloaded, psycopg.OperationalError, OperationalError)
-
-
-@dataclass(slots=True)
-class Outcome:
-    """What became of a history."""
-
-    options: Options
-    violations: list[str]
-    trace: list[str]
-    troubles: Counter[str]
-    passed: Counter[str]
-    deaths: Counter[str]
-    commits: int
-    parked: int
-    payouts: int
-
-    @property
-    def fingerprint(self) -> str:
-        """The same for the same history."""
-        told = "\n".join([*self.trace, *self.violations, str(self.commits)])
-        return hashlib.sha256(told.encode()).hexdigest()[:16]
-
-
-@dataclass(slots=True)
-class Arena:
-    """Where histories are lived: a database, emptied before each, and its connections."""
-
-    ground: Ground
-    engines: Engines
-    opened: dict[str, Opened] = field(default_factory=dict)
 
 
 class History:
@@ -121,7 +91,7 @@ class History:
     async def live(self) -> Outcome:
         """Lives it and judges it."""
         opened = await self._begin()
-        checker = Checker(self.arena.ground.session, opened, self.daraja)
+        checker = self.checker(opened)
         for _ in range(self.options.steps):
             await self._step(opened)
         self.violations += checker.books()
@@ -136,11 +106,20 @@ class History:
             told=self.told,
             troubles=self.troubles,
             healed_at=healed_at,
+            ended_at=self.clock.now(),
         )
         self.violations += checker.everything(witness)
         for process in self.processes.values():
             await process.die()
         return self._outcome(self.violations, parked=checker.parked())
+
+    def checker(self, opened: Opened) -> Checker:
+        """Who judges it."""
+        return Checker(self.arena.ground.session, opened, self.daraja)
+
+    def counts(self) -> dict[str, int]:
+        """What there was of everything, for the tables; of payouts they tell anyway."""
+        return {}
 
     def broken_by(self, error: Exception) -> Outcome:
         """What became of a history that could not be lived to its end."""
@@ -159,6 +138,7 @@ class History:
             commits=self.arena.engines.watch.commits,
             parked=parked,
             payouts=len({one for wish in self.wishes for one in wish.answers}),
+            counts=self.counts(),
         )
 
     async def _begin(self) -> Opened:
@@ -186,18 +166,21 @@ class History:
         self.wishes = make_wishes(self.chance, opened.partners, self.options.payouts)
         return opened
 
+    @property
+    def _layout(self) -> str:
+        return f"partners_{self.options.partners}"
+
     async def _open_books(self) -> Opened:
         """The same for every history with as many partners: opened once, and laid out for those that follow."""
-        layout, ground, known = f"partners_{self.options.partners}", self.arena.ground, self.arena.opened
+        layout, ground, known = self._layout, self.arena.ground, self.arena.opened
         if not ground.lay_out(layout):
-            known[layout] = await open_books(
-                self.processes[API].engine,
-                count=self.options.partners,
-                ids=IdSource(random.Random(layout)),
-                now=self.clock.now(),
-            )
+            known[layout] = await self._lay_books(self.processes[API])
             ground.remember(layout)
         return known[layout]
+
+    async def _lay_books(self, process: Process) -> Opened:
+        ids = IdSource(random.Random(self._layout))
+        return await open_books(process.engine, count=self.options.partners, ids=ids, now=self.clock.now())
 
     async def _step(self, opened: Opened) -> None:
         choices = self._choices(opened)
@@ -205,9 +188,9 @@ class History:
         (name,) = self.chance.choices(names, [choices[one][0] for one in names])
         await choices[name][1]()
 
-    def _choices(self, opened: Opened) -> dict[str, tuple[float, Callable[[], Awaitable[None]]]]:
+    def _choices(self, opened: Opened) -> dict[str, tuple[float, Act]]:
         """What may happen next, each with its weight."""
-        found: dict[str, tuple[float, Callable[[], Awaitable[None]]]] = {
+        found: dict[str, tuple[float, Act]] = {
             "time": (2.5, self._pass_time),
             "work": (6.0, self._start_work),
         }
@@ -219,10 +202,17 @@ class History:
             found["provider"] = (2.0, self._provider_works)
         if self.daraja.mail:
             found["mail"] = (3.0, self._bring_mail)
-        for trouble, (weight, act) in adversaries.acts(self, opened).items():
+        for trouble, (weight, act) in self._adversaries(opened).items():
             if trouble in self.options.troubles:
                 found[trouble] = (weight * self.options.storm, act)
         return found
+
+    def _adversaries(self, opened: Opened) -> Mapping[str, tuple[float, Act]]:
+        return adversaries.acts(self, opened)
+
+    @property
+    def _works(self) -> Mapping[str, Callable[[Process], Coroutine[Any, Any, int]]]:
+        return WORKS
 
     # What may happen.
 
@@ -266,11 +256,11 @@ class History:
     async def _start_work(self) -> None:
         # Mostly what has something to do; now and then anything, for a worker looks often and finds little.
         due = self._due_now() if self.chance.random() < 0.95 else []
-        process, name = self.chance.choice(WORKERS), self.chance.choice(due or [*WORKS])
+        process, name = self.chance.choice(WORKERS), self.chance.choice(due or [*self._works])
         busy = [one for one in self.stage.waiting if (one.process, one.name) == (process, name)]
         # A process has one loop that tells partners, and several that send.
         if len(busy) < (1 if name == "webhooks" else 2):
-            await self.act(process, name, WORKS[name](self.processes[process]))
+            await self.act(process, name, self._works[name](self.processes[process]))
 
     async def _ask(self, opened: Opened) -> None:
         waiting = [wish for wish in self.wishes if wish.is_open]
@@ -289,6 +279,11 @@ class History:
         letter = self.daraja.collect()
         if letter is not None:
             await self.bring(letter)
+
+    @property
+    def paths(self) -> list[str]:
+        """Where the provider was told to answer."""
+        return [one.result_url for one in self.daraja.orders]
 
     async def bring(self, letter: Letter) -> None:
         """The provider calls back once; what our edge does not acknowledge is lost."""
@@ -326,11 +321,15 @@ class History:
             await self._restart(name)
         for receiver in self.receivers.values():
             receiver.away_until = None
+        await self._begin_healing(opened)
         end = self.clock.now() + HEALING
         while self.clock.now() < end:
             await self._work_for_good(opened)
             self.clock.advance(self._next_rest(end))
         await self._ask_for_balances()
+
+    async def _begin_healing(self, opened: Opened) -> None:
+        """What people see to first when all is well again."""
 
     async def _work_for_good(self, opened: Opened) -> None:
         """Everybody does what is due now, over and over until nothing is."""
@@ -344,7 +343,7 @@ class History:
                 await self.bring(letter)
                 done += 1
             for work in self._due_now():
-                actor = await self.act(WORKERS[0], work, WORKS[work](self.processes[WORKERS[0]]))
+                actor = await self.act(WORKERS[0], work, self._works[work](self.processes[WORKERS[0]]))
                 done += actor.result
             if not done:
                 return
@@ -370,8 +369,12 @@ class History:
 
     def _due(self) -> dict[str, datetime]:
         """When each kind of work has something to do next."""
-        found = self.arena.ground.session.execute(_DUE, {"patience": processes.RESULT_DEADLINE})
+        query, parameters = self._due_query()
+        found = self.arena.ground.session.execute(query, parameters)
         return {work: moment for work, moment in found.fetchall() if moment is not None}
+
+    def _due_query(self) -> tuple[LiteralString, dict[str, timedelta]]:
+        return _DUE, {"patience": processes.RESULT_DEADLINE}
 
     def _next_rest(self, end: datetime) -> float:
         """To the next moment at which anything is due, with a second to spare; what is due and was not done waits for
@@ -383,8 +386,8 @@ class History:
 
 
 _ROUNDS_MAX = 40
-_DUE = """
-SELECT 'dispatch', min(due_at) FROM instructions WHERE done_at IS NULL
+_DUE: LiteralString = """
+SELECT 'dispatch', min(due_at) FROM instructions WHERE done_at IS NULL AND kind LIKE 'payout.%%'
 UNION ALL SELECT 'judge', min(due_at) FROM inbox WHERE judged_at IS NULL
 UNION ALL SELECT 'webhooks', min(greatest(d.due_at, coalesce(d.leased_until, d.due_at))) FROM webhook_deliveries AS d
     JOIN webhook_endpoints AS e ON e.ledger_id = d.ledger_id AND e.id = d.endpoint_id
@@ -393,8 +396,3 @@ UNION ALL SELECT 'webhooks', min(e.probe_at) FROM webhook_endpoints AS e WHERE E
     SELECT FROM webhook_deliveries AS d WHERE d.endpoint_id = e.id AND d.state = 'PENDING')
 UNION ALL SELECT 'silence', min(updated_at) + %(patience)s FROM payouts WHERE state = 'SUBMITTED'
 """
-
-
-def with_fewer(options: Options, **changes: Any) -> Options:
-    """The same seed with some of its options changed, for shrinking."""
-    return replace(options, **changes)

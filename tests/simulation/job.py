@@ -11,7 +11,7 @@ from sqlalchemy import make_url
 
 from ledger.provision import Passwords
 from tests.fix_database import Postgres
-from tests.simulation.options import expand
+from tests.simulation.options import Kind, expand
 from tests.simulation.run import live, open_arena
 from tests.simulation.tally import told
 
@@ -24,7 +24,7 @@ async def work(order: dict[str, Any]) -> None:
     async with open_arena(postgres) as arena:
         for bug in order["bugs"] or [""]:
             for seed in order["seeds"]:
-                options = expand(seed, calm=order["calm"], without=order["without"])
+                options = expand(seed, calm=order["calm"], without=order["without"], kind=Kind(order["kind"]))
                 outcome = await live(arena, options, bug=bug)
                 sys.stdout.write(json.dumps({"bug": bug, **told(outcome)}) + "\n")
                 sys.stdout.flush()

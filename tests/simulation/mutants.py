@@ -11,15 +11,30 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any, TypeAlias
 
+from tests.simulation.options import Kind
+
 Change: TypeAlias = Callable[[Any, Any, Any], None]
 Plant: TypeAlias = Callable[[Change], None]
+# By what the histories that must catch them are about.
 PLANTED: dict[str, Plant] = {}
+PLANTED_IN_MONEY_IN: dict[str, Plant] = {}
 
 
 def planted(plant: Plant) -> Plant:
     """Keeps a bug under the name of its function."""
     PLANTED[plant.__name__.replace("_", "-")] = plant
     return plant
+
+
+def planted_in_money_in(plant: Plant) -> Plant:
+    """The same for one of money in."""
+    PLANTED_IN_MONEY_IN[plant.__name__.replace("_", "-")] = plant
+    return plant
+
+
+def bugs_of(kind: Kind) -> dict[str, Plant]:
+    """Those that histories of a kind must catch."""
+    return PLANTED if kind is Kind.PAYOUTS else PLANTED_IN_MONEY_IN
 
 
 def part(name: str) -> Any:
@@ -31,12 +46,17 @@ def sow_all() -> None:
     """Makes every bug known."""
     from tests.simulation import (
         planted_in_judging,
+        planted_in_money_in,
         planted_in_requests_and_webhooks,
+        planted_in_returns_and_loans,
         planted_in_sending,
         planted_in_states_and_booking,
     )
 
-    parts = (planted_in_judging, planted_in_requests_and_webhooks, planted_in_sending, planted_in_states_and_booking)
+    parts = [
+        planted_in_judging, planted_in_money_in, planted_in_requests_and_webhooks, planted_in_returns_and_loans,
+        planted_in_sending, planted_in_states_and_booking,
+    ]  # fmt: skip
     assert all(parts), "importing them makes their bugs known"
 
 
@@ -53,7 +73,7 @@ def sown(name: str) -> Iterator[None]:
             before.append((place, key, place.__dict__[key]))
             setattr(place, key, value)
 
-    PLANTED[name](change)
+    (PLANTED | PLANTED_IN_MONEY_IN)[name](change)
     try:
         yield
     finally:

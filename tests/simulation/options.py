@@ -6,6 +6,7 @@ crash is in every history.
 
 from __future__ import annotations
 
+import enum
 import random
 from collections.abc import Iterable
 from dataclasses import dataclass, field, fields, replace
@@ -45,8 +46,39 @@ TROUBLES = (
     "canceller",  # clients take payouts back
     "operator",  # a person decides cases, by what the provider's portal shows
 )
-# The recovery paths that an ablation takes away.
-PATHS = ("queries", "callbacks", "webhook-retries")
+# Those that only money in knows.
+OF_MONEY_IN = (
+    "mistyped",  # a reference with a letter wrong, or one that means nothing here
+    "paid-twice",  # the same payment once more
+    "paid-late",  # for an order that has ended, or a loan that is closed
+    "validation-silent",  # our answer to the question before a payment does not arrive
+    "prompt-declined",  # cancelled, expired, out of reach
+    "prompt-late",  # answered minutes or hours later
+    "query-contradicts",  # a question is answered with a failure while the prompt may still be paid
+    "list-late",  # the list shows a payment minutes later
+    "list-repeated",  # or some of them twice
+    "returner",  # people send money back, all of it or a part
+    "allocator",  # a person gives what lies in suspense to whom it was meant for
+    "misallocator",  # or to somebody else, and gives it anew later
+)
+# Those of payouts that have no place there.
+_OF_PAYOUTS_ALONE = ("thief", "canceller")
+# The recovery paths that an ablation takes away; the list of what came in is the Pull.
+PATHS = ("queries", "callbacks", "webhook-retries", "list")
+
+
+class Kind(enum.Enum):
+    """What a history is about."""
+
+    PAYOUTS = "payouts"
+    COLLECTIONS = "collections"
+
+    @property
+    def troubles(self) -> tuple[str, ...]:
+        """All that may befall it."""
+        if self is Kind.PAYOUTS:
+            return TROUBLES
+        return (*(one for one in TROUBLES if one not in _OF_PAYOUTS_ALONE), *OF_MONEY_IN)
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,6 +95,12 @@ class Options:
     steps: int
     confirms: bool
     without: frozenset[str] = field(default=frozenset())
+    kind: Kind = Kind.PAYOUTS
+    orders: int = 0
+    prompts: int = 0
+    loans: int = 0
+    payments: int = 0
+    validates: bool = False
 
     def share(self, trouble: str, of_occasions: float) -> float:
         """How often a trouble comes: its usual share, scaled by the storm; 0 where it is off."""
@@ -76,15 +114,16 @@ class Options:
         told = {one.name: getattr(self, one.name) for one in fields(self)}
         told["troubles"] = ",".join(sorted(self.troubles))
         told["without"] = ",".join(sorted(self.without))
+        told["kind"] = self.kind.value
         return " ".join(f"{name}={value}" for name, value in told.items())
 
 
-def expand(seed: int, *, calm: bool = False, without: Iterable[str] = ()) -> Options:
+def expand(seed: int, *, calm: bool = False, without: Iterable[str] = (), kind: Kind = Kind.PAYOUTS) -> Options:
     """The options of a seed. `calm` histories have every trouble, each in about one occasion of a hundred."""
-    chance = random.Random(f"options {seed}")
-    drawn = {one for one in TROUBLES if chance.random() < 0.55}
-    troubles = frozenset(TROUBLES) if calm else frozenset({*drawn, "crash"})
-    return Options(
+    chance = random.Random(f"options {seed}" if kind is Kind.PAYOUTS else f"{kind.value} {seed}")
+    drawn = {one for one in kind.troubles if chance.random() < 0.55}
+    troubles = frozenset(kind.troubles) if calm else frozenset({*drawn, "crash"})
+    options = Options(
         seed=seed,
         troubles=troubles,
         storm=0.08 if calm else chance.choice([0.5, 1.0, 1.0, 1.0, 2.0]),
@@ -95,4 +134,16 @@ def expand(seed: int, *, calm: bool = False, without: Iterable[str] = ()) -> Opt
         steps=chance.randint(50, 110),
         confirms=chance.random() < 0.3,
         without=frozenset(without),
+        kind=kind,
+    )
+    if kind is Kind.PAYOUTS:
+        return options
+    return replace(
+        options,
+        payouts=0,
+        orders=chance.randint(1, 3),
+        prompts=chance.randint(0, 3),
+        loans=chance.randint(0, 2),
+        payments=chance.randint(2, 6),
+        validates=chance.random() < 0.4,
     )

@@ -151,11 +151,17 @@ class Ground:
         self.session.execute("SET session_replication_role = replica")
         found = self.session.execute(
             "SELECT c.relname FROM pg_class AS c WHERE c.relnamespace = 'public'::regnamespace AND c.relkind = 'r' "
-            "AND c.relname NOT IN ('alembic_version', 'currencies', 'payout_edges') ORDER BY 1"
+            "ORDER BY 1"
         )
-        self._tables = [name for (name,) in found.fetchall()]
+        # What holds rows already is the schema's own: the edges of state tables, the currencies.
+        self._tables = [name for (name,) in found.fetchall() if not self._has_rows(name)]
         self._layouts: dict[str, list[str]] = {}
         self._cleaned = 0
+
+    def _has_rows(self, name: str) -> bool:
+        query = sql.SQL("SELECT EXISTS (SELECT FROM {})").format(sql.Identifier(name))
+        row = self.session.execute(query).fetchone()
+        return row is not None and bool(row[0])
 
     def clean(self) -> None:
         """Nothing is left of the history before. Deleting is quicker than truncating until the dead rows are many."""

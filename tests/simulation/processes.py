@@ -17,36 +17,33 @@ from sqlalchemy.ext.asyncio import AsyncEngine
 
 from adapters.balances import BalanceWatch
 from adapters.daraja.client import DarajaRail
+from adapters.daraja.collections import DarajaCollections
 from adapters.daraja.credentials import ConstantSecrets, DarajaAccess, DarajaSecrets
 from adapters.daraja.session import DarajaSession
 from adapters.dispatch import Dispatcher, DispatchSettings, Errand
 from adapters.inbound import Inbound
 from adapters.inquiry import Inquiry
-from adapters.prompt_judging import PromptJudge
 from adapters.provider import PayoutRail
-from adapters.receiving import CollectionJudge
 from adapters.resubmission import Resubmission
 from adapters.sandbox.credentials import make_certificate
 from adapters.silence import SilenceWatch
 from adapters.submission import Submission
 from adapters.transport import Secret
 from adapters.webhooks import Deliverer, DelivererSettings
-from ledger.collections.reference import ReceiptKeys
 from ledger.ids import IdSource
 from ledger.journal.accounts import AccountDirectory
 from ledger.outbox import queue
 from ledger.outcomes import OutcomeRecorder
 from ledger.parties import PartyKeys
 from ledger.payouts.limits import RailLimits
-from ledger.prompts import PromptRecorder
-from ledger.receiving import ReceiptRecorder, open_recorder
 from ledger.sealing import Sealer
 from ledger.webhooks.deliveries import RetryPolicy
 from tests.simulation.books import SECRET
 from tests.simulation.clock import START, SkewedClock
 from tests.simulation.daraja import SHORTCODE
 from tests.simulation.network import ReceiverLine
-from tests.simulation.options import Options
+from tests.simulation.options import Kind, Options
+from tests.simulation.parts_of_money_in import MoneyIn
 from tests.simulation.postgres import Engines
 
 LEASE = timedelta(minutes=10)
@@ -113,10 +110,27 @@ class Process:
         found: Inbound = self.parts["inbound"]
         return found
 
+    @property
+    def money_in(self) -> MoneyIn:
+        """The doors for money in."""
+        found: MoneyIn = self.parts["money in"]
+        return found
+
     def _make(self) -> dict[str, Any]:
-        rails: dict[str, PayoutRail] = {"daraja": self._rail()}
+        session = self._session()
+        rails: dict[str, PayoutRail] = {"daraja": DarajaRail(session)}
         shared: dict[str, Any] = {"engine": self.engine, "ids": self.ids, "now": self.clock.now}
         keys, sealer = PartyKeys(SECRET), Sealer(SECRET, purpose="inbox messages")
+        money_in = MoneyIn(
+            secret=SECRET,
+            rails={"daraja": DarajaCollections(session, now=self.clock.now)},
+            limits=LIMITS,
+            directory=self.directory,
+            tokens=self._token,
+            public_url=PUBLIC_URL,
+            dispatching=self._dispatching(),
+            **shared,
+        )
         return {
             "dispatcher": self._dispatcher(rails, keys, shared),
             "inbound": Inbound(
@@ -124,9 +138,7 @@ class Process:
                 party_keys=keys,
                 sealer=sealer,
                 recorder=self.recorder,
-                collections=CollectionJudge(
-                    rails={}, recorder=self._receipt_recorder(), judges=[self._prompt_judge(keys)]
-                ),
+                collections=money_in.judge(),
                 confirm_above=CONFIRM_ABOVE if self.surroundings.options.confirms else None,
                 **shared,
             ),
@@ -137,18 +149,11 @@ class Process:
                 rails=rails, tokens=self._token, public_url=PUBLIC_URL, interval=BALANCE_INTERVAL, **shared
             ),
             "deliverer": self._deliverer(shared),
+            "money in": money_in,
+            **money_in.parts(),
         }
 
-    def _prompt_judge(self, keys: PartyKeys) -> PromptJudge:
-        recorder = PromptRecorder(
-            receipts=self._receipt_recorder(), keys=ReceiptKeys(SECRET), party_keys=keys, ids=self.ids
-        )
-        return PromptJudge(rails={}, recorder=recorder)
-
-    def _receipt_recorder(self) -> ReceiptRecorder:
-        return open_recorder(keys=ReceiptKeys(SECRET), directory=self.directory, ids=self.ids)
-
-    def _rail(self) -> DarajaRail:
+    def _session(self) -> DarajaSession:
         options = self.surroundings.options
         access = DarajaAccess(
             base_url="https://daraja.example.com",
@@ -158,10 +163,13 @@ class Process:
             api_version="v3" if options.refuses_repeats else "v1",
             resubmits=options.refuses_repeats,
         )
-        secrets = DarajaSecrets(Secret("key"), Secret("secret"), Secret("Password#1"))
+        secrets = DarajaSecrets(Secret("key"), Secret("secret"), Secret("Password#1"), Secret("passkey"))
         client = httpx.AsyncClient(transport=self.surroundings.provider, base_url=access.base_url)
-        return DarajaRail(
-            DarajaSession(access, secrets=ConstantSecrets(secrets), client=client, monotonic=self.clock.monotonic)
+        return DarajaSession(access, secrets=ConstantSecrets(secrets), client=client, monotonic=self.clock.monotonic)
+
+    def _dispatching(self) -> DispatchSettings:
+        return DispatchSettings(
+            public_url=PUBLIC_URL, lease=LEASE, calls_max=self.surroundings.options.calls_max, rails=("daraja",)
         )
 
     def _dispatcher(self, rails: dict[str, PayoutRail], keys: PartyKeys, shared: dict[str, Any]) -> Dispatcher:
@@ -181,10 +189,7 @@ class Process:
             queue.RESUBMIT: Resubmission(**sending),
             queue.QUERY: inquiry,
         }
-        settings = DispatchSettings(
-            public_url=PUBLIC_URL, lease=LEASE, calls_max=self.surroundings.options.calls_max, rails=("daraja",)
-        )
-        return Dispatcher(errands=errands, tokens=self._token, settings=settings, **shared)
+        return Dispatcher(errands=errands, tokens=self._token, settings=self._dispatching(), **shared)
 
     def _deliverer(self, shared: dict[str, Any]) -> Deliverer:
         rests = WEBHOOK_RESTS[:0] if "webhook-retries" in self.surroundings.options.without else WEBHOOK_RESTS
@@ -231,6 +236,36 @@ async def watch_balances(process: Process) -> int:
     return done
 
 
+async def ask_phones(process: Process) -> int:
+    """One step of prompting and asking about prompts."""
+    done: int = await process.parts["prompter"].step()
+    return done
+
+
+async def send_back(process: Process) -> int:
+    """One step of returning money."""
+    done: int = await process.parts["returner"].step()
+    return done
+
+
+async def list_receipts(process: Process) -> int:
+    """One step of asking what no callback told of."""
+    done: int = await process.parts["recovery"].step()
+    return done
+
+
+async def end_waiting(process: Process) -> int:
+    """One step of ending the waits of receipts and orders."""
+    done: int = await process.parts["waiting"].step()
+    return done
+
+
+async def work_days(process: Process) -> int:
+    """One step of the work of days of loans."""
+    done: int = await process.parts["loans"].step()
+    return done
+
+
 async def deliver(process: Process) -> int:
     """One step of telling partners, with the tries it began."""
     deliverer: Deliverer = process.parts["deliverer"]
@@ -246,3 +281,16 @@ WORKS: dict[str, Work] = {
     "balances": watch_balances,
     "webhooks": deliver,
 }
+ALL_WORKS: dict[str, Work] = {
+    **WORKS,
+    "prompts": ask_phones,
+    "returns": send_back,
+    "receipts": list_receipts,
+    "waiting": end_waiting,
+    "loans": work_days,
+}
+
+
+def works_of(kind: Kind) -> dict[str, Work]:
+    """What a worker does in a history of a kind."""
+    return WORKS if kind is Kind.PAYOUTS else ALL_WORKS

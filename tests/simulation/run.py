@@ -12,9 +12,11 @@ import structlog
 
 from tests.fix_database import Postgres
 from tests.simulation.actors import Crash
-from tests.simulation.history import Arena, History, Outcome
+from tests.simulation.history import History
+from tests.simulation.history_of_money_in import MoneyInHistory
 from tests.simulation.mutants import sow_all, sown
-from tests.simulation.options import Options
+from tests.simulation.options import Kind, Options
+from tests.simulation.outcome import Arena, Outcome
 from tests.simulation.postgres import Engines, Ground
 
 # Real time: a history that takes longer has come to a stop, which is as bad as a lost shilling.
@@ -40,7 +42,7 @@ async def open_arena(postgres: Postgres) -> AsyncIterator[Arena]:
 
 async def live(arena: Arena, options: Options, *, bug: str = "") -> Outcome:
     """One history, with a planted bug if one is named. One that does not end, or breaks, is a violation as well."""
-    history = History(options, arena)
+    history = (History if options.kind is Kind.PAYOUTS else MoneyInHistory)(options, arena)
     sow_all()
     with sown(bug) if bug else nullcontext():
         try:
@@ -64,7 +66,7 @@ def timeline(outcome: Outcome) -> list[str]:
     """What led to the first violation, in a page: the lines about its payout, and the deaths; the last ones if many."""
     if not outcome.violations:
         return outcome.trace[-TIMELINE_LINES_MAX:]
-    words = [word.strip("(),") for word in outcome.violations[0].split() if word.strip("(),").startswith("dft-")]
+    words = [one for word in outcome.violations[0].split() if (one := word.strip("(),")).startswith(("dft-", "UI2"))]
     told = [
         line for line in outcome.trace
         if not words or words[0] in line or " dies " in line or "troubles stop" in line or "judge" in line

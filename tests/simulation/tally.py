@@ -8,14 +8,15 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from tests.simulation.actors import POINTS
-from tests.simulation.history import Outcome
-from tests.simulation.options import TROUBLES
+from tests.simulation.options import Kind
+from tests.simulation.outcome import Outcome
 
 
 @dataclass(slots=True)
 class Tally:
     """Adds histories up. `parked` and `payouts` are by kind of rail."""
 
+    kind: Kind = Kind.PAYOUTS
     histories: int = 0
     crashed: int = 0
     commits: int = 0
@@ -24,6 +25,7 @@ class Tally:
     deaths: Counter[str] = field(default_factory=Counter)
     parked: Counter[str] = field(default_factory=Counter)
     payouts: Counter[str] = field(default_factory=Counter)
+    counts: Counter[str] = field(default_factory=Counter)
     failures: list[tuple[int, str]] = field(default_factory=list)
 
     def add(self, told: Mapping[str, Any]) -> None:
@@ -36,6 +38,7 @@ class Tally:
         self.deaths.update(told["deaths"])
         self.parked[told["rail"]] += told["parked"]
         self.payouts[told["rail"]] += told["payouts"]
+        self.counts.update(told["counts"])
         self.failures += [(told["seed"], one) for one in told["violations"]]
 
 
@@ -52,13 +55,13 @@ def told(outcome: Outcome) -> dict[str, Any]:
         "commits": outcome.commits,
         "parked": outcome.parked,
         "payouts": outcome.payouts,
+        "counts": outcome.counts,
         "fingerprint": outcome.fingerprint,
     }
 
 
 def markdown(tally: Tally, *, command: str, seconds: float) -> str:
     """The summary as a page."""
-    payouts, parked = tally.payouts.total(), tally.parked.total()
     lines = [
         f"Printed by `{command}`.",
         "",
@@ -68,19 +71,26 @@ def markdown(tally: Tally, *, command: str, seconds: float) -> str:
         f"| with a crash | {tally.crashed:,} |",
         f"| crashes | {tally.deaths.total():,} |",
         f"| commits | {tally.commits:,} |",
-        f"| payouts | {payouts:,} |",
         f"| histories per minute | {60 * tally.histories / seconds:,.0f} |",
         f"| violations | {len(tally.failures):,} |",
-        f"| parked for a person | {parked:,} ({100 * parked / max(payouts, 1):.2f} %) |",
-    ]
-    lines += [
-        f"| of them where the rail {rail} | {tally.parked[rail]:,} of {count:,} "
-        f"({100 * tally.parked[rail] / max(count, 1):.2f} %) |"
-        for rail, count in sorted(tally.payouts.items())
+        *(_payouts(tally) if tally.kind is Kind.PAYOUTS else [f"| {one} | {n:,} |" for one, n in tally.counts.items()]),
     ]
     lines += ["", "| trouble | times |", "|---|---:|"]
-    lines += [f"| {trouble} | {tally.troubles[trouble]:,} |" for trouble in TROUBLES]
+    lines += [f"| {trouble} | {tally.troubles[trouble]:,} |" for trouble in tally.kind.troubles]
     return "\n".join([*lines, "", *crash_table(tally), ""])
+
+
+def _payouts(tally: Tally) -> Sequence[str]:
+    payouts, parked = tally.payouts.total(), tally.parked.total()
+    return [
+        f"| payouts | {payouts:,} |",
+        f"| parked for a person | {parked:,} ({100 * parked / max(payouts, 1):.2f} %) |",
+        *(
+            f"| of them where the rail {rail} | {tally.parked[rail]:,} of {count:,} "
+            f"({100 * tally.parked[rail] / max(count, 1):.2f} %) |"
+            for rail, count in sorted(tally.payouts.items())
+        ),
+    ]
 
 
 def crash_table(tally: Tally) -> Sequence[str]:

@@ -8,8 +8,8 @@ from pathlib import Path
 import pytest
 
 from tests.simulation.conftest import Lived
-from tests.simulation.history import Outcome
 from tests.simulation.options import TROUBLES, expand
+from tests.simulation.outcome import Outcome
 from tests.simulation.run import timeline
 
 HISTORIES = 125

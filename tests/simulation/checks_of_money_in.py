@@ -1,0 +1,346 @@
+"""The judge of a history of money in, by plain SQL and dictionaries. Shares no code with the ledger.
+
+M1 each receipt of the provider is booked once, at its figure, whatever told of it; M2 nothing else is; M3 the float is
+the provider's, less what is named; M4 a receipt's money is in its places, and in its accounts; M5 it went to whom its
+reference named, or a person decided, or it lies in the queue; M6 no prompt was shown twice, and its state is the
+provider's or a named doubt; M7 nothing is returned twice, or beyond its receipt. Orders and loans: checks_of_targets.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections import Counter
+from collections.abc import Callable, Mapping, Sequence
+from datetime import timedelta
+from typing import Any
+
+import psycopg
+from psycopg.rows import DictRow, TupleRow
+
+from tests.simulation.asks import Ask
+from tests.simulation.books import FLOAT, Opened
+from tests.simulation.checker import Checker, Witness
+from tests.simulation.checks_of_targets import check_loans, check_orders, check_wallets, compared
+from tests.simulation.checks_of_telling import check_telling
+from tests.simulation.daraja import Daraja
+from tests.simulation.paybill import Asked, Reversal, Taken
+from tests.simulation.till_books import WALLETS
+
+CLOCK_DOUBT = timedelta(seconds=6)
+AUTOMATIC = "daftari.allocation"
+_RECEIPTS = "SELECT * FROM receipts ORDER BY id"
+_ALLOCATIONS = "SELECT a.*, r.receipt FROM allocations AS a JOIN receipts AS r ON r.id = a.receipt_id ORDER BY a.id"
+_EVENTS = "SELECT receipt_id, version, event FROM receipt_events WHERE version = 2"
+_PROMPTS = """
+SELECT p.*, r.receipt, (SELECT array_agg(encode(a.token_hash, 'hex')) FROM instructions AS i
+    JOIN attempts AS a ON a.ledger_id = i.ledger_id AND a.instruction_id = i.id
+    WHERE i.prompt_id = p.id AND i.kind = 'prompt.submit') AS paths
+FROM prompts AS p LEFT JOIN receipts AS r ON r.ledger_id = p.ledger_id AND r.id = p.receipt_id ORDER BY p.id
+"""
+_RETURNS = """
+SELECT t.*, r.receipt, (SELECT array_agg(encode(a.token_hash, 'hex')) FROM instructions AS i
+    JOIN attempts AS a ON a.ledger_id = i.ledger_id AND a.instruction_id = i.id
+    WHERE i.return_id = t.id AND i.kind = 'return.submit') AS paths
+FROM returns AS t JOIN receipts AS r ON r.ledger_id = t.ledger_id AND r.id = t.receipt_id ORDER BY t.id
+"""
+_CASES = """
+SELECT r.queue, r.receipt_id, r.reason, d.review_id IS NULL AS is_open FROM reviews AS r
+LEFT JOIN review_resolutions AS d ON d.ledger_id = r.ledger_id AND d.review_id = r.id
+"""
+_COUNTED = """
+SELECT kind, split_part(subject_id, '/', 2) AS receipt, count(*) AS times FROM journal_entries
+WHERE subject_kind = 'collection' GROUP BY 1, 2
+"""
+_MADE = """
+SELECT 'order' AS what, id FROM orders UNION ALL SELECT 'prompt', id FROM prompts
+UNION ALL SELECT 'loan', id FROM loans UNION ALL SELECT 'return', id FROM returns
+"""
+# What makes a prompt or a return end otherwise than the provider knows, if a queue says so.
+_LIES = ("false-failure", "query-contradicts", "replayer")
+
+
+class MoneyInChecker(Checker):
+    """Reads the books as a superuser, and the provider's truth of what came in."""
+
+    def __init__(
+        self,
+        session: psycopg.Connection[TupleRow],
+        opened: Opened,
+        daraja: Daraja,
+        asks: Callable[[], Sequence[Ask]],
+    ) -> None:
+        super().__init__(session, opened, daraja)
+        self._paybill = daraja.paybill
+        self._asks = asks
+
+    def everything(self, witness: Witness) -> list[str]:
+        """All invariants, once everything should have ended."""
+        payouts, entries, cases = self._payouts(), self._entries(), self._cases()
+        found = self.books()
+        for payout in payouts:
+            found += self._check_payout(payout, entries, cases, witness)
+        found += self._check_releases(payouts)
+        found += self._check_asks(witness)
+        found += self._check_inbox(witness)
+        receipts = self._rows(_RECEIPTS)
+        found += self._check_receipts(receipts, witness)
+        found += self._check_places(receipts)
+        found += self._check_placing(receipts)
+        found += self._check_prompts(witness)
+        found += self._check_returns(witness)
+        found += self._check_whole_float(payouts, receipts, entries, witness)
+        allocations = self._rows(_ALLOCATIONS)
+        found += check_orders(self._rows, allocations, witness.ended_at)
+        found += check_loans(self._rows, allocations, self._balances())
+        found += check_wallets(self._rows, allocations, self._balances())
+        if "webhook-retries" not in witness.options.without:
+            found += check_telling(self._rows, witness.receivers)
+        if not witness.journal_before <= self.journal():
+            found.append("I12 an entry of before is gone or changed")
+        return found
+
+    def _check_asks(self, witness: Witness) -> list[str]:
+        found = []
+        for ask in self._asks():
+            if len(set(ask.answers)) > 1:
+                found.append(f"I8 {ask.name} was answered with {sorted(set(ask.answers))}")
+            if ask.broken:
+                found.append(f"I8 {ask.name} was refused after it was answered: {ask.broken}")
+            if ask.is_open:
+                found.append(f"I7 {ask.name} was never answered")
+        wanted = {"changed": "IDEMPOTENCY_KEY_REUSED", "stranger": "ORDER_NOT_FOUND"}
+        found += [f"I8 or I13: {who} was told {word}" for who, word in witness.told if word != wanted[who]]
+        known = {one for ask in self._asks() for one in ask.answers}
+        made = self._rows(_MADE)
+        return found + [f"I8 nobody was told of {row['what']} {row['id']}" for row in made if row["id"] not in known]
+
+    # Receipts.
+
+    def _check_receipts(self, receipts: Sequence[DictRow], witness: Witness) -> list[str]:
+        """M1 and M2."""
+        truth = {one.receipt: one for one in self._paybill.taken}
+        booked = {one["receipt"]: one for one in receipts}
+        entries = {(one["kind"], one["receipt"]): one["times"] for one in self._rows(_COUNTED)}
+        found = [f"M2 {one} is booked, which the provider never took" for one in booked if one not in truth]
+        for number, taken in truth.items():
+            row = booked.get(number)
+            if row is None:
+                found += [] if self._may_be_missing(taken, witness) else [f"M1 {number} over {taken.cents} is lost"]
+                continue
+            if (row["amount"], row["shortcode"]) != (taken.cents, "600584"):
+                found.append(f"M1 {number} is booked over {row['amount']}, paid was {taken.cents}")
+            if abs(row["completed_at"] - taken.at) > CLOCK_DOUBT:
+                found.append(f"M1 {number} is booked as of {row['completed_at']}, paid was {taken.at}")
+            if entries.get(("collection.received", number)) != 1:
+                found.append(f"M1 {number} has {entries.get(('collection.received', number))} entries that book it")
+        return found
+
+    def _may_be_missing(self, taken: Taken, witness: Witness) -> bool:
+        """Only where nobody could tell us: the list is taken away, and its confirmation never arrived."""
+        told = any(one.says == f"confirms {taken.receipt}" for one in witness.acknowledged)
+        return "list" in witness.options.without and not told
+
+    def _check_places(self, receipts: Sequence[DictRow]) -> list[str]:
+        """M4, and that what waits for a person is in the queue."""
+        living = Counter[int]()
+        for one in self._rows(_ALLOCATIONS):
+            living[one["receipt_id"]] += one["amount"] if one["undone_entry_id"] is None else 0
+        queued = {
+            one["receipt_id"] for one in self._money_cases() if one["queue"] == "receipt-unallocated" and one["is_open"]
+        }
+        found = []
+        for row in receipts:
+            name = row["receipt"]
+            if row["allocated"] != living[row["id"]]:
+                found.append(f"M4 of {name} {row['allocated']} are allocated, its allocations say {living[row['id']]}")
+            if row["unallocated"]:
+                found.append(f"I7 {row['unallocated']} of {name} lie unallocated, and nobody is asked")
+            if row["suspended"] and row["id"] not in queued:
+                found.append(f"I7 {row['suspended']} of {name} lie in suspense, and in no queue")
+        balances = self._balances()
+        places = {
+            "liab.receipts.unallocated.daraja.600584": "unallocated",
+            "liab.receipts.suspense": "suspended",
+            "liab.receipts.returning.daraja.600584": "returning_now",
+        }
+        for path, column in places.items():
+            held = sum(row[column] for row in receipts)
+            if balances[path] != held:
+                found.append(f"M4 {path} holds {balances[path]}, the receipts say {held}")
+        return found
+
+    def _check_placing(self, receipts: Sequence[DictRow]) -> list[str]:
+        """M5: nothing goes by itself to whom its reference does not name, and to a wallet it always does."""
+        truth = {one.receipt: one for one in self._paybill.taken}
+        names = self._references()
+        found = []
+        for one in self._rows(_ALLOCATIONS):
+            taken = truth.get(one["receipt"])
+            wanted = names.get((one["target_kind"], one["target_id"]), ())
+            if one["actor"] == AUTOMATIC and taken is not None and compared(taken.typed) not in wanted:
+                found.append(f"M5 {one['receipt']} for {taken.typed!r} went to {one['target_kind']} {one['target_id']}")
+        wallets = {compared(one) for one in WALLETS}
+        first = {one["receipt_id"]: one["event"] for one in self._rows(_EVENTS)}
+        for row in receipts:
+            taken = truth.get(row["receipt"])
+            for_a_wallet = taken is not None and compared(taken.typed) in wallets
+            if taken is not None and for_a_wallet and first.get(row["id"]) not in ("allocated", "return_reserved"):
+                found.append(f"M5 {row['receipt']} for {taken.typed!r} went nowhere: {first.get(row['id'])}")
+        return found
+
+    def _references(self) -> dict[tuple[str, str], set[str]]:
+        """What may be typed for each target."""
+        names = {("account", path): {compared(one)} for one, path in WALLETS.items()}
+        for row in self._rows("SELECT id, reference FROM orders"):
+            names["order", str(row["id"])] = {compared(row["reference"])}
+        for row in self._rows("SELECT id, reference, loan_public_id(id) AS name FROM loans"):
+            long = f"LOAN{row['name'].partition('_')[2]}"
+            names["loan", str(row["id"])] = {compared(row["reference"]), compared(long)}
+        return names
+
+    # Prompts.
+
+    def _check_prompts(self, witness: Witness) -> list[str]:
+        """M6."""
+        shown = _by_path(self._paybill.asked, lambda one: one.url)
+        found = []
+        for row in self._rows(_PROMPTS):
+            asked = [one for path in row["paths"] or () for one in shown.get(path, ())]
+            name = f"prompt {row['id']} for {row['reference']} ({row['state']})"
+            if len(asked) > 1:
+                found.append(f"M6 {name} was shown {len(asked)} times")
+            paid = [one for one in asked if one.taken is not None]
+            match row["state"]:
+                case "PAID":
+                    found += self._check_paid(name, row)
+                case "FAILED" if paid:
+                    found += self._check_failed(name, row, paid[0], witness)
+                case "FAILED":
+                    told = [one for one in asked if one.code or one.lied]
+                    late = row["failure_code"] == "EXPIRED"
+                    found += [] if told or late else [f"M6 {name} failed, and the provider never said so"]
+                case "WAITING" | "UNKNOWN":
+                    found += self._check_open(name, row, asked, witness)
+                case _:
+                    found.append(f"I7 {name} has not ended")
+        return found
+
+    def _check_paid(self, name: str, row: DictRow) -> list[str]:
+        taken = self._paybill.find(row["receipt"])
+        if taken is None:
+            return [f"M6 {name} was paid by {row['receipt']}, which the provider never took"]
+        told = (taken.cents, compared(taken.typed))
+        wanted = (row["amount"], compared(row["reference"]))
+        return [] if told == wanted else [f"M6 {name} was paid by {taken.receipt} over {told}, asked was {wanted}"]
+
+    def _check_failed(self, name: str, row: DictRow, paid: Asked, witness: Witness) -> list[str]:
+        """The money came all the same: only where the provider lied, and it is booked."""
+        if not paid.lied and not any(witness.troubles[one] for one in _LIES):
+            return [f"M6 {name} failed, and was paid"]
+        if self._ambiguous(row):
+            return []
+        booked = paid.taken is not None and self._is_booked(paid.taken.receipt)
+        return [f"M6 {name} failed, and its receipt is booked"] if booked else []
+
+    def _check_open(self, name: str, row: DictRow, asked: Sequence[Asked], witness: Witness) -> list[str]:
+        """Nobody knows: nobody was asked, its answer was lost, or the questions found nothing; its receipt, once it is
+        booked, ends the doubt, unless two prompts could claim it."""
+        booked = [one for one in asked if one.taken is not None and self._is_booked(one.taken.receipt)]
+        if booked and not self._ambiguous(row):
+            return [f"M6 {name} is open, and its receipt {booked[0].taken} is booked"]
+        failed = [one for one in asked if one.code and not one.lied]
+        asking = row["checkout_index"] is not None and "queries" not in witness.options.without
+        unheard = any(witness.troubles[one] for one in ("query-silent", "query-pending", "crash", "request-lost"))
+        return [f"M6 {name} is open, and the provider says how it ended"] if failed and asking and not unheard else []
+
+    def _ambiguous(self, row: DictRow) -> bool:
+        """Whether another prompt asks for just the same, or another receipt would fit."""
+        alike = [
+            one
+            for one in self._rows(_PROMPTS)
+            if (one["amount"], compared(one["reference"])) == (row["amount"], compared(row["reference"]))
+        ]
+        fitting = [
+            one
+            for one in self._paybill.taken
+            if (one.cents, compared(one.typed)) == (row["amount"], compared(row["reference"]))
+        ]
+        return len(alike) > 1 or len(fitting) > 1
+
+    # Returns.
+
+    def _check_returns(self, witness: Witness) -> list[str]:
+        """M7."""
+        sent = _by_path(self._paybill.reversals, lambda one: one.result_url)
+        cases = self._money_cases()
+        doubted = {one["receipt_id"] for one in cases if one["queue"] in ("submit-unknown", "reversal-race")}
+        found = []
+        for row in self._rows(_RETURNS):
+            requests: list[Reversal] = [one for path in row["paths"] or () for one in sent.get(path, ())]
+            made = [one for one in requests if one.number]
+            name = f"return {row['id']} of {row['receipt']} ({row['state']})"
+            if len(requests) > 1:
+                found.append(f"M7 {name} was asked for {len(requests)} times")
+            match row["state"]:
+                case "RETURNED":
+                    told = [(one.number, one.cents) for one in made]
+                    wanted = (row["return_receipt"], row["amount"])
+                    found += [] if told == [wanted] else [f"M7 {name} says {wanted}, the provider made {told}"]
+                case "FAILED" if made:
+                    lied = any(one.lied for one in made) or witness.troubles["replayer"]
+                    named = row["receipt_id"] in doubted or not self._was_told(made[0], witness)
+                    found += [] if lied and named else [f"M7 {name} failed, and the money went back"]
+                case "FAILED":
+                    refused = [one for one in requests if one.code]
+                    found += [] if refused else [f"M7 {name} failed without the provider's word"]
+                case "UNKNOWN":
+                    found += [] if row["receipt_id"] in doubted else [f"I7 {name} lies in no queue"]
+                case _:
+                    found.append(f"I7 {name} has not ended")
+        for taken in self._paybill.taken:
+            if taken.back_cents > taken.cents:
+                found.append(f"M7 of {taken.receipt} {taken.back_cents} went back, {taken.cents} came in")
+        return found
+
+    @staticmethod
+    def _was_told(made: Reversal, witness: Witness) -> bool:
+        return any(one.says == f"returned {made.conversation}" for one in witness.acknowledged)
+
+    # The float.
+
+    def _check_whole_float(
+        self, payouts: Sequence[DictRow], receipts: Sequence[DictRow], entries: Sequence[DictRow], witness: Witness
+    ) -> list[str]:
+        """M3: what the books hold more than the provider is what they do not know of."""
+        refuted = {one["reference"] for one in entries if one["kind"] == "payout.late_refuted"}
+        out = {
+            one["reference"] for one in entries if one["kind"] in ("payout.settled", "payout.late_success")
+        } - refuted
+        booked = {one["receipt"] for one in receipts}
+        back = {row["return_receipt"] for row in self._rows(_RETURNS)}
+        unbooked = sum(one.cents for one in self._daraja.movements if one.receipt not in out)
+        unbooked += sum(one.cents for one in self._paybill.reversals if one.number and one.number not in back)
+        unbooked -= sum(one.cents for one in self._paybill.taken if one.receipt not in booked)
+        difference = self._balances()[FLOAT] - self._daraja.utility_cents
+        found = []
+        if difference != unbooked:
+            found.append(f"M3 the float is {difference} more than the provider's, {unbooked} of it can be named")
+        alarmed = any(one["queue"] == "unledgered-movement" for one in self._money_cases())
+        if alarmed and not any(witness.troubles[one] for one in ("false-failure", "replayer")):
+            found.append("M3 an alarm, though nothing left past the books")
+        return found
+
+    def _is_booked(self, receipt: str) -> bool:
+        return bool(self._rows("SELECT FROM receipts WHERE receipt = %(receipt)s", receipt=receipt))
+
+    def _money_cases(self) -> list[DictRow]:
+        return self._rows(_CASES)
+
+
+def _by_path(told: Sequence[Any], url_of: Callable[[Any], str]) -> Mapping[str, list[Any]]:
+    """What the provider took in, by the hash of the path's token that it was given."""
+    found: dict[str, list[Any]] = {}
+    for one in told:
+        token = url_of(one).rpartition("/")[2]
+        found.setdefault(hashlib.sha256(token.encode()).hexdigest(), []).append(one)
+    return found
