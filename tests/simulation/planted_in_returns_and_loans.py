@@ -143,7 +143,7 @@ def loan_does_not_follow_its_payout(change: Change) -> None:
     async def idle(*_: Any, **__: Any) -> None:
         return None
 
-    change(part("ledger.outcomes"), "follow_payouts", idle)
+    change(disbursing, "follow_payouts", idle)
 
 
 @planted_in_money_in
