@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import enum
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Annotated, Literal
 
@@ -24,6 +25,7 @@ from tests.benchmarks.plot import svg
 from tests.benchmarks.posting_report import posting_report
 from tests.benchmarks.reporting import Report, markdown, print_report
 from tests.benchmarks.webhooks_report import webhooks_report
+from tests.benchmarks.yardstick import yardstick
 
 COMMAND = "python -m tests.benchmarks"
 _DOCUMENTATION = Path(__file__).parents[2] / "docs" / "benchmarks"
@@ -42,6 +44,18 @@ class Benchmark(enum.Enum):
     OVERLOAD = "overload"
     MEMORY = "memory"
     LIFE = "life"
+
+
+# What the runs of each take at least, loading and starting not counted: `make bench` may be left alone for their sum.
+MINUTES = {
+    Benchmark.POSTING: 3,
+    Benchmark.CALLBACKS: 3,
+    Benchmark.WEBHOOKS: 4,
+    Benchmark.BOOKS: 3,
+    Benchmark.OVERLOAD: 2,
+    Benchmark.MEMORY: 2,
+    Benchmark.LIFE: 3,
+}
 
 
 def main(
@@ -70,7 +84,10 @@ def main(
 async def _run(which: Benchmark, *, quick: bool, large: bool, command: str) -> Report:
     columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn())
     # Drawn between runs only: a bar that moves by itself would take its share of the client's core.
-    with Progress(*columns, console=Console(stderr=True), auto_refresh=False) as progress:
+    aside = Console(stderr=True)
+    if not quick:
+        aside.print(f"{which.value}: {MINUTES[which]} minutes of runs at least, longer where the machine is slow")
+    with Progress(*columns, console=aside, auto_refresh=False) as progress:
         task = progress.add_task("", total=None)
 
         def starting(runs: int) -> None:
@@ -79,8 +96,17 @@ async def _run(which: Benchmark, *, quick: bool, large: bool, command: str) -> R
         def told(description: str) -> None:
             # Told before each run: one more has ended, except before the first.
             progress.update(task, description=description, advance=1 if progress.tasks[0].total else 0, refresh=True)
+            if not aside.is_terminal:  # a log: there a line each
+                aside.print(f"{progress.tasks[0].completed:.0f} of {progress.tasks[0].total or '?'}  {description}")
 
-        return await _measure(which, quick=quick, large=large, command=command, starting=starting, told=told)
+        # Posting has both among what it compares; a quick run means nothing anyway.
+        measured_already = quick or which is Benchmark.POSTING
+        beside: dict[str, str] = {}
+        if not measured_already:
+            told("the machine's echo and COPY")
+            beside = await yardstick()
+        report = await _measure(which, quick=quick, large=large, command=command, starting=starting, told=told)
+        return replace(report, facts={**report.facts, **beside})
 
 
 async def _measure(

@@ -25,16 +25,7 @@ Microseconds of processor time. Two cores have 2,000,000 in a second for everyth
 what one item takes of all parts is the most a second that two cores can do, with nothing else on them. Where other
 work has most of the machine, an item takes more than alone, for caches are cold and sets are small.
 
-Where it goes in a life, by py-spy: of the worker a third waits on and talks to PostgreSQL, in claims first (a fifth),
-then judging (an eighth); httpx takes a seventh for the call to the rail and a tenth for the webhook. Of the sandbox a
-fifth is the RSA decryption of the credential that each payment carries, which a provider does too, and half is the
-framework around it. Of the gRPC role a sixth is the set's own transaction, and a seventh the two reads beside it.
-
-What was tried and helped, measured in turns beside the version before (18,000 for a life, 1,700 for a callback, under
-the same load of other work): connections spread over several of httpx's pools in the place of one, whose walk over
-all its connections at each call was most of the worker; callbacks of the edge in sets over a plain route; tries of
-webhooks recorded as sets; a short rest between a worker's steps. What is left to try: claims of several loops as one,
-the payouts locked once for starting and once more for reading, and a lighter client for the rail."""
+Where it goes, what was tried and what is left stands in where-the-time-goes.md."""
 
 
 def life_report(results: Results, *, command: str) -> Report:
