@@ -1,9 +1,10 @@
-"""Asking providers what they hold, on a schedule. The question is stored before the call; the answer comes by
-callback."""
+"""Asking providers what they hold, on a schedule, and keeping what they say. The question is stored before the call;
+the answer comes by callback, or at once."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 from datetime import datetime, timedelta
 from functools import partial
 
@@ -12,13 +13,59 @@ from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
 from adapters.dispatch import callback_urls, hash_token
 from adapters.grants import granted
-from adapters.provider import PayoutRail
+from adapters.provider import BalanceReport, PayoutRail
 from ledger import floats
-from ledger.database import driver, run
+from ledger.database import Driver, driver, run
+from ledger.floats import Assertion
 from ledger.ids import IdSource
+from ledger.payouts import reviews
+from ledger.payouts.reviews import Case
 from ledger.vault import Grant
 
 log = structlog.get_logger(__name__)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class BalanceReports:
+    """Keeps what providers say they hold, and compares it with the books."""
+
+    ids: IdSource
+    now: Callable[[], datetime]
+
+    async def keep(
+        self,
+        session: Driver,
+        ledger_id: int,
+        provider: str,
+        shortcode: str,
+        report: BalanceReport,
+        *,
+        inbox_id: int | None = None,
+    ) -> int:
+        """Keeps a report as assertions; how many. Money that left and that nothing in the books explains is a case: the
+        known thief pays past the books."""
+        told = [
+            Assertion(
+                provider=provider,
+                shortcode=shortcode,
+                sub_account=balance.sub_account,
+                available=balance.available,
+                currency=balance.currency,
+                asserted_at=report.asserted_at or self.now(),
+                source="query",
+            )
+            for balance in report.balances
+        ]
+        await floats.write_assertions(session, ledger_id=ledger_id, assertions=told, ids=self.ids, now=self.now())
+        missing = await floats.find_unexplained(session, ledger_id=ledger_id, provider=provider, shortcode=shortcode)
+        for one in missing:
+            log.error("float.unexplained", ledger_id=ledger_id, account=one.account, missing=one.missing)
+        reason = "{} holds less than the books and everything in flight explain; see `daftari status`"
+        cases = [Case(None, reason.format(one.account), inbox_id=inbox_id) for one in missing]
+        await reviews.open_reviews(
+            session, ledger_id=ledger_id, queue="unledgered-movement", cases=cases, ids=self.ids, now=self.now()
+        )
+        return len(told)
 
 
 class BalanceWatch:
@@ -53,8 +100,19 @@ class BalanceWatch:
             urls = callback_urls(self._public_url, ledger_id=ledger_id, rail=provider, token=token)
             with granted(Grant(ledger_id, hash_token(token), f"balance {shortcode}")):
                 answer = await self._rails[provider].query_balance(shortcode, urls)
+            if isinstance(answer, BalanceReport):
+                await run(
+                    self._engine,
+                    partial(self._keep, ledger_id=ledger_id, provider=provider, shortcode=shortcode, report=answer),
+                )
             log.info("balance.asked", ledger_id=ledger_id, shortcode=shortcode, answer=type(answer).__name__)
         return len(due)
+
+    async def _keep(
+        self, connection: AsyncConnection, *, ledger_id: int, provider: str, shortcode: str, report: BalanceReport
+    ) -> None:
+        reports = BalanceReports(ids=self._ids, now=self._now)
+        await reports.keep(await driver(connection), ledger_id, provider, shortcode, report)
 
     async def _find_due(self, connection: AsyncConnection) -> list[tuple[int, str, str]]:
         asked_before = self._now() - self._interval

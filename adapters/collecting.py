@@ -41,9 +41,10 @@ class CollectionCapabilities:
 
 @dataclass(frozen=True, slots=True)
 class PromptCallback:
-    """One readable answer to a prompt. `checkout` is the provider's id for the prompt it is about."""
+    """One readable answer to a prompt. `checkout` is the provider's id for the prompt it is about, None where the
+    message names none."""
 
-    checkout: str = field(repr=False)
+    checkout: str | None = field(repr=False)
     outcome: PromptOutcome
 
 
@@ -96,6 +97,10 @@ class DeclaredCollections(Protocol):
     def collection_capabilities(self) -> CollectionCapabilities:
         """What the rail takes in; constant for its life."""
 
+    def chosen_checkout(self, provider_reference: str) -> str | None:
+        """The id that a prompt under this reference of ours has at the provider, where we choose it; None where the
+        provider does, and tells."""
+
     def read_confirmation(self, body: bytes) -> Received | CallbackUnreadable:
         """Money that came in: a confirmation is settled money, whatever it is answered."""
 
@@ -114,6 +119,10 @@ class DeclaredCollections(Protocol):
 
 class CollectionRail(DeclaredCollections, Protocol):
     """A rail that takes money in, for the worker alone. No method raises for what the network or the provider does."""
+
+    @property
+    def platform(self) -> str:
+        """Where its calls go now, as for payouts."""
 
     async def submit_prompt(self, instruction: PromptInstruction, callback_urls: CallbackUrls) -> PromptAnswer:
         """Asks the payer's phone, once."""

@@ -18,7 +18,9 @@ import structlog
 from cryptography.exceptions import InvalidTag
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
+from adapters.balances import BalanceReports
 from adapters.dispatch import hash_token
+from adapters.inquiry import ASKED_ABOUT_IF_HINTED
 from adapters.judging import (
     CONVERSATION_KIND,
     RESTS,
@@ -34,10 +36,9 @@ from adapters.receiving import CollectionJudge
 from ledger import floats
 from ledger.database import Driver, driver, run
 from ledger.errors import CommitUnknown, LedgerNotFound, Overloaded
-from ledger.floats import Assertion
 from ledger.ids import IdSource
 from ledger.journal.books import Ledger, find_ledgers
-from ledger.outbox import inbox
+from ledger.outbox import inbox, queue
 from ledger.outbox.inbox import Message, Received, Verdict
 from ledger.outcomes import RACING_CONSTRAINTS as OUTCOMES_RACES
 from ledger.outcomes import OutcomeRecorder
@@ -45,6 +46,7 @@ from ledger.parties import PartyKeys, read_payees
 from ledger.payouts import reviews, writing
 from ledger.payouts.posting import OutcomeNotPostable
 from ledger.payouts.reviews import Case
+from ledger.payouts.writing import LockedPayout
 from ledger.receiving import RACING_CONSTRAINTS as RECEIPTS_RACES
 from ledger.sealing import Sealer
 
@@ -107,6 +109,7 @@ class Inbound:
         self._recorder = recorder
         self._collections = collections
         self._confirm_above = confirm_above
+        self._reports = BalanceReports(ids=ids, now=now)
         self._ids = ids
         self._now = now
 
@@ -232,13 +235,24 @@ class Inbound:
         told = [assertion for one in judged for assertion in assertions_of(one, payouts)]
         await floats.write_assertions(session, ledger_id=ledger.id, assertions=told, ids=self._ids, now=self._now())
         await inbox.settle(session, verdicts=verdicts, now=self._now())
-        waiting = [one.message for one in judged if one.verdict is None]
-        await inbox.let_rest(session, rests=[(one, self._now() + RESTS[one.tries]) for one in waiting])
-        await self._open_reviews(session, ledger, judged)
+        waiting = [(one.message, self._now() + RESTS[one.message.tries]) for one in judged if one.verdict is None]
+        await inbox.let_rest(session, rests=waiting)
+        await self._follow_up(session, ledger, judged, payouts)
         for verdict in verdicts:
             log.info(
                 "callback.judged", message_id=verdict.message_id, verdict=verdict.verdict, payout_id=verdict.payout_id
             )
+
+    async def _follow_up(
+        self, session: Driver, ledger: Ledger, judged: Sequence[Judged], payouts: Mapping[int, LockedPayout]
+    ) -> None:
+        """Shows persons what they must look at, and asks the provider after hints."""
+        await self._open_reviews(session, ledger, judged)
+        hinted = {one.verdict.payout_id for one in judged if one.hints and one.verdict is not None}
+        asked = [one.id for one in payouts.values() if one.id in hinted and one.state in ASKED_ABOUT_IF_HINTED]
+        await queue.hint(
+            session, ledger_id=ledger.id, kind=queue.QUERY, subject_ids=asked, ids=self._ids, now=self._now()
+        )
 
     async def _keep_balances(
         self, session: Driver, ledger: Ledger, messages: Sequence[Message]
@@ -257,31 +271,9 @@ class Inbound:
                 # An unanswered question is simply asked again: nobody needs to look at it.
                 found.append((message, verdict_on(message, "unanswered", read.reason, None)))
                 continue
-            told = [
-                Assertion(
-                    provider=provider,
-                    shortcode=shortcode,
-                    sub_account=balance.sub_account,
-                    available=balance.available,
-                    currency=balance.currency,
-                    asserted_at=read.asserted_at or self._now(),
-                    source="query",
-                )
-                for balance in read.balances
-            ]
-            await floats.write_assertions(session, ledger_id=ledger.id, assertions=told, ids=self._ids, now=self._now())
-            await self._compare(session, ledger, message, provider, shortcode)
-            found.append((message, verdict_on(message, "applied", f"{len(told)} balances", None)))
+            told = await self._reports.keep(session, ledger.id, provider, shortcode, read, inbox_id=message.id)
+            found.append((message, verdict_on(message, "applied", f"{told} balances", None)))
         return found
-
-    async def _compare(self, session: Driver, ledger: Ledger, message: Message, provider: str, shortcode: str) -> None:
-        """Money that left and that nothing in the books explains is a case: the known thief pays past the books."""
-        missing = await floats.find_unexplained(session, ledger_id=ledger.id, provider=provider, shortcode=shortcode)
-        for one in missing:
-            log.error("float.unexplained", ledger_id=ledger.id, account=one.account, missing=one.missing)
-        reason = "{} holds less than the books and everything in flight explain; see `daftari status`"
-        cases = [Case(None, reason.format(one.account), inbox_id=message.id) for one in missing]
-        await self._review(session, ledger.id, "unledgered-movement", cases)
 
     async def _open_reviews(self, session: Driver, ledger: Ledger, judged: Sequence[Judged]) -> None:
         queues = {"mismatch": "amount-mismatch", "unreadable": "poison-message", "orphan": "callback-orphan"}

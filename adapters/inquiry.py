@@ -1,4 +1,5 @@
-"""The errand of asking what became of a payout of unknown outcome: on a schedule, then a person's review queue.
+"""The errand of asking what became of a payout of unknown outcome, or of one that was taken in over a rail whose
+callbacks prove nothing: on a schedule, then a person's review queue.
 
 Asking is safe to repeat. The answer to the question is not the payout's fate: that comes by callback, or in a
 synchronous answer, and goes through the door of outcomes like any other evidence."""
@@ -26,6 +27,8 @@ from ledger.payouts.reviews import Case
 
 QUEUE = "submit-unknown"
 QUERIES_BEFORE_REPEAT = 2
+ASKED_ABOUT = frozenset({State.SUBMITTED, State.UNKNOWN})
+ASKED_ABOUT_IF_HINTED = ASKED_ABOUT | {State.RELEASED, State.CANCELLED}
 
 
 class Inquiry(Errand):
@@ -55,10 +58,11 @@ class Inquiry(Errand):
         """The questions to ask now; payouts that were asked about often enough go to the review queue."""
         ids = [one.payout_id for one in claimed]
         payouts = await writing.lock_payouts(session, ledger_id=ledger.id, payout_ids=ids)
-        open_ones = [one for one in claimed if payouts[one.payout_id].state is State.UNKNOWN]
+        open_ones = [one for one in claimed if _is_open(one, payouts[one.payout_id].state)]
         learned = await writing.find_learned(session, ledger_id=ledger.id, payout_ids=ids)
-        # What was learned or sent again since it was last asked about is worth another question.
-        exhausted = [one for one in open_ones if one.attempt > len(self._schedule) and one.payout_id not in learned]
+        # What was learned, hinted at or sent again since it was last asked about is worth another question.
+        worth_it = learned | {one.payout_id for one in claimed if one.hinted}
+        exhausted = [one for one in open_ones if one.attempt > len(self._schedule) and one.payout_id not in worth_it]
         over = [one.payout_id for one in claimed if one not in open_ones or one in exhausted]
         await queue.complete(session, ledger_id=ledger.id, subject_ids=over, now=self._now())
         await reviews.open_reviews(
@@ -72,13 +76,20 @@ class Inquiry(Errand):
             now=self._now(),
         )
         asking = [one for one in open_ones if one not in exhausted]
-        await self._send_again(session, ledger, [payouts[one.payout_id] for one in asking if _is_silent(one)])
+        silent = [payouts[one.payout_id] for one in asking if one.attempt > QUERIES_BEFORE_REPEAT]
+        await self._send_again(session, ledger, [one for one in silent if one.state is State.UNKNOWN])
         references = await writing.find_references(
             session, ledger_id=ledger.id, payout_ids=[one.payout_id for one in asking]
         )
+        platforms = await queue.find_platforms(session, ledger_id=ledger.id, kind=queue.SUBMIT, subject_ids=ids)
         return [
-            (one, payouts[one.payout_id].rail, _inquiry(one, payouts[one.payout_id], references.get(one.payout_id, ())))
+            (
+                one,
+                payout.rail,
+                _inquiry(one, payout, references.get(payout.id, ()), platform=platforms.get(payout.id, "")),
+            )
             for one in asking
+            if (payout := payouts[one.payout_id])
         ]
 
     async def _send_again(self, session: Driver, ledger: Ledger, silent: Sequence[writing.LockedPayout]) -> None:
@@ -119,11 +130,14 @@ class Inquiry(Errand):
         return self._now() + self._schedule[asked] - self._schedule[asked - 1]
 
 
-def _is_silent(claimed: Claimed) -> bool:
-    return claimed.attempt > QUERIES_BEFORE_REPEAT
+def _is_open(claimed: Claimed, state: State) -> bool:
+    """Whether an answer may still change it. A hint that money left after it was given back is looked into."""
+    return state in ASKED_ABOUT or (claimed.hinted and state in ASKED_ABOUT_IF_HINTED)
 
 
-def _inquiry(claimed: Claimed, payout: writing.LockedPayout, references: tuple[tuple[str, str], ...]) -> PayoutInquiry:
+def _inquiry(
+    claimed: Claimed, payout: writing.LockedPayout, references: tuple[tuple[str, str], ...], *, platform: str
+) -> PayoutInquiry:
     return PayoutInquiry(
         asked_before=claimed.attempt - 1,
         provider_reference=payout.provider_reference,
@@ -132,4 +146,5 @@ def _inquiry(claimed: Claimed, payout: writing.LockedPayout, references: tuple[t
         amount=payout.amount,
         receipt=payout.receipt,
         references=references,
+        platform=platform,
     )

@@ -35,11 +35,13 @@ _WORDS = {Standing.REPEATED: "repeated", Standing.OUTDATED: "outdated", Standing
 
 @dataclass(frozen=True, slots=True)
 class Judged:
-    """A message and what it turned out to be; no verdict yet for one that cannot be judged yet."""
+    """A message and what it turned out to be; no verdict yet for one that cannot be judged yet. `hints`: it proves
+    nothing, and makes the payout worth a question."""
 
     message: Message
     report: Report | None
     verdict: Verdict | None
+    hints: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,6 +64,8 @@ def judge_callback(
     read = (rail.read_query_callback if is_query else rail.read_payout_callback)(message.kind, message.raw)
     if isinstance(read, CallbackUnreadable):
         return Judged(message, None, verdict_on(message, "unreadable", read.reason, payout.id))
+    if not is_query and rail.capabilities.ask_after_seconds is not None:
+        return _hint(message, read, intent)
     if not is_query and read.reference is None and not intent.conversations:
         # The provider's answer to our request names its conversation. It may still be on its way, or was lost.
         if message.tries < len(RESTS):
@@ -77,6 +81,14 @@ def judge_callback(
     report = Report(payout_id=payout.id, outcome=outcome, source=source, actor=ACTOR)
     word = "matched" if mismatch is None else "mismatch"
     return Judged(message, report, verdict_on(message, word, mismatch, payout.id))
+
+
+def _hint(message: Message, read: PayoutCallback, intent: Intent) -> Judged:
+    """Of a rail whose callbacks prove nothing: whatever it says, the provider is asked. One that contradicts what we
+    asked for is shown to a person besides."""
+    mismatch = find_mismatch(read, intent)
+    word, detail = ("hint", "the provider is asked") if mismatch is None else ("mismatch", mismatch)
+    return Judged(message, None, verdict_on(message, word, detail, intent.payout.id), hints=True)
 
 
 def find_mismatch(callback: PayoutCallback, intent: Intent) -> str | None:

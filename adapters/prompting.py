@@ -5,7 +5,7 @@ answered at once; what stays open when the schedule ends waits for its receipt, 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from datetime import datetime, timedelta
 
 import structlog
@@ -17,6 +17,7 @@ from ledger.collections import prompting
 from ledger.collections.prompt import State
 from ledger.collections.prompting import Prompt
 from ledger.database import Driver
+from ledger.ids import encode
 from ledger.journal.books import Ledger
 from ledger.msisdn import Msisdn
 from ledger.outbox import queue
@@ -31,7 +32,7 @@ from ledger.outbox.collecting import (
 from ledger.outbox.instruction import NotSent, OutcomeUnknown
 from ledger.outbox.queue import Claimed
 from ledger.parties import read_payees
-from ledger.prompts import PromptRecorder, Report, Started
+from ledger.prompts import Learned, PromptRecorder, Report, Started
 
 log = structlog.get_logger(__name__)
 
@@ -67,9 +68,13 @@ class PromptSubmission(Errand):
         over = [one.id for one in claimed if one not in leaving]
         await queue.complete_these(session, ledger_id=ledger.id, ids=over, now=now)
         reports = [Report(one.subject_id, _LOST, ACTOR) for one in lost]
+        reports += self._learned((one, prompts[one.subject_id].rail) for one in lost)
         reports += [Report(one.subject_id, _EXPIRED, ACTOR) for one in late]
         reports += [Report(one.subject_id, Started(), ACTOR) for one in leaving]
         await self._recorder.record(session, ledger=ledger, reports=reports, now=now)
+        rails = [(one, self._rails.get(prompts[one.subject_id].rail)) for one in leaving]
+        pins = [(one, rail.platform) for one, rail in rails if rail is not None]
+        await queue.pin(session, ledger_id=ledger.id, pins=pins)
         party_ids = [prompts[one.subject_id].party_id for one in leaving]
         payers = await read_payees(session, ledger_id=ledger.id, party_ids=party_ids, keys=self._recorder.party_keys)
         return [
@@ -88,8 +93,19 @@ class PromptSubmission(Errand):
         """Records the answers; what provably was not sent is tried again until its time is up."""
         now = self._now()
         reports = [Report(call.claimed.subject_id, answer, ACTOR) for call, answer in results]
+        lost = [(call.claimed, call.content.rail) for call, answer in results if isinstance(answer, OutcomeUnknown)]
+        reports += self._learned(lost)
         await self._recorder.record(session, ledger=ledger, reports=reports, now=now)
         return await complete_sent(session, ledger, results, now=now)
+
+    def _learned(self, lost: Iterable[tuple[Claimed, str]]) -> list[Report]:
+        """The ids by which to ask about prompts whose answer was lost, where those are ours to choose."""
+        return [
+            Report(one.subject_id, Learned(checkout), ACTOR)
+            for one, name in lost
+            if (rail := self._rails.get(name)) is not None
+            and (checkout := rail.chosen_checkout(_reference(one.subject_id))) is not None
+        ]
 
 
 class PromptQuestions(Errand):
@@ -117,20 +133,31 @@ class PromptQuestions(Errand):
             session, ledger_id=ledger.id, prompt_ids=[one.subject_id for one in claimed]
         )
         asking = [one for one in claimed if _may_be_asked(prompts[one.subject_id])]
-        exhausted = [one for one in asking if one.attempt > len(self._schedule)]
+        exhausted = [one for one in asking if one.attempt > len(self._schedule) and not one.hinted]
         asking = [one for one in asking if one not in exhausted]
         over = [one.id for one in claimed if one not in asking]
         await queue.complete_these(session, ledger_id=ledger.id, ids=over, now=now)
         reports = [Report(one.subject_id, _UNANSWERED, ACTOR) for one in exhausted]
         await self._recorder.record(session, ledger=ledger, reports=reports, now=now)
+        ids = [one.subject_id for one in asking]
+        platforms = await queue.find_platforms(session, ledger_id=ledger.id, kind=queue.PROMPT_SUBMIT, subject_ids=ids)
         return [
-            (one, prompt.rail, self._inquiry(ledger, prompt)) for one in asking if (prompt := prompts[one.subject_id])
+            (one, prompt.rail, self._inquiry(ledger, prompt, platform=platforms.get(prompt.id, "")))
+            for one in asking
+            if (prompt := prompts[one.subject_id])
         ]
 
-    def _inquiry(self, ledger: Ledger, prompt: Prompt) -> PromptInquiry:
+    def _inquiry(self, ledger: Ledger, prompt: Prompt, *, platform: str) -> PromptInquiry:
         assert prompt.checkout_sealed is not None
         checkout = self._recorder.keys.open_checkout(prompt.checkout_sealed, ledger_id=ledger.id, prompt_id=prompt.id)
-        return PromptInquiry(rail=prompt.rail, shortcode=prompt.shortcode, till="", checkout=checkout)
+        return PromptInquiry(
+            rail=prompt.rail,
+            shortcode=prompt.shortcode,
+            till="",
+            checkout=checkout,
+            amount=prompt.amount,
+            platform=platform,
+        )
 
     async def carry_out(self, call: Call) -> PromptQueryAnswer:
         """One question to the rail."""
@@ -175,4 +202,10 @@ def _instruction(prompt: Prompt, payer: object) -> PromptInstruction:
         amount=prompt.amount,
         account_reference=prompt.reference,
         description=prompt.description or prompt.reference,
+        provider_reference=_reference(prompt.id),
     )
+
+
+def _reference(prompt_id: int) -> str:
+    """Our id of the prompt for the provider, as a payout's: chosen with it and never changed."""
+    return encode(prompting.PREFIX, prompt_id).replace("_", "-")

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Protocol, TypeAlias
 
+from ledger.float_names import USUAL_FLOATS, FloatNames
 from ledger.money import Money
 from ledger.msisdn import Msisdn
 from ledger.outbox.instruction import (
@@ -27,11 +28,15 @@ from ledger.payouts.limits import RailLimits
 class Capabilities:
     """What a rail can carry. `payout_limits` are per currency; amounts outside them are refused, never rounded.
     `refuses_repeats`: a second submission to a person under the same reference is refused by the provider, so that
-    sending again after silence cannot pay twice."""
+    sending again after silence cannot pay twice. `ask_after_seconds`: callbacks of this rail are hints and prove
+    nothing, so that a payout it took in is asked about this much later, and at once after a hint; None where callbacks
+    prove what they say. `floats` are the provider's words for the accounts of a shortcode."""
 
     rail: str
     payout_limits: dict[str, RailLimits]
     refuses_repeats: bool = False
+    ask_after_seconds: float | None = None
+    floats: FloatNames = USUAL_FLOATS
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,7 +87,7 @@ class BalanceReport:
     asserted_at: datetime | None
 
 
-BalanceAnswer: TypeAlias = Acknowledged | NotSent | OutcomeUnknown
+BalanceAnswer: TypeAlias = BalanceReport | Acknowledged | NotSent | OutcomeUnknown
 
 
 class DeclaredRail(Protocol):
@@ -111,6 +116,10 @@ class PayoutRail(DeclaredRail, Protocol):
     """A rail that pays out, for the worker alone. Implementations hold an HTTP client and credentials, and no database
     connection."""
 
+    @property
+    def platform(self) -> str:
+        """Where its calls go now. What was sent to one platform is asked about there, also once another is in use."""
+
     async def submit_payout(self, instruction: PayoutInstruction, callback_urls: CallbackUrls) -> Answer:
         """Sends once. Never raises for what the network or the provider does: that is an Answer."""
 
@@ -118,7 +127,7 @@ class PayoutRail(DeclaredRail, Protocol):
         """Asks once what became of a payout. Never raises; an error proves nothing about the payout."""
 
     async def query_balance(self, shortcode: str, callback_urls: CallbackUrls) -> BalanceAnswer:
-        """Asks once for the balances of a shortcode, which come by callback. Never raises."""
+        """Asks once for the balances of a shortcode, which come by callback or at once. Never raises."""
 
     async def close(self) -> None:
         """Closes the HTTP client."""

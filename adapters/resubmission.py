@@ -50,7 +50,11 @@ class Resubmission(Errand):
         unknown = [one for one in claimed if payouts[one.payout_id].state is State.UNKNOWN]
         over = [one.payout_id for one in claimed if one not in unknown]
         await queue.complete(session, ledger_id=ledger.id, subject_ids=over, now=self._now())
-        return await unsent_instructions(session, ledger, unknown, payouts=payouts, keys=self._party_keys)
+        # A repeat is refused only where the first one went.
+        platforms = await queue.find_platforms(session, ledger_id=ledger.id, kind=queue.SUBMIT, subject_ids=ids)
+        return await unsent_instructions(
+            session, ledger, unknown, payouts=payouts, platforms=platforms, keys=self._party_keys
+        )
 
     async def carry_out(self, call: Call) -> Answer:
         """One call to the rail, for as long as it declares that it refuses repeats."""

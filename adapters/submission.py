@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from datetime import datetime
+from datetime import datetime, timedelta
 from functools import partial
 
 import structlog
@@ -15,7 +15,7 @@ from ledger.database import Driver
 from ledger.journal.books import Ledger
 from ledger.journal.entry import Source
 from ledger.outbox import queue
-from ledger.outbox.instruction import Answer, NotSent, OutcomeUnknown, PayoutInstruction, Rejected
+from ledger.outbox.instruction import Acknowledged, Answer, NotSent, OutcomeUnknown, PayoutInstruction, Rejected
 from ledger.outbox.queue import Claimed
 from ledger.outcomes import NOT_SENT_QUEUE, Applied, OutcomeRecorder, Recorded
 from ledger.parties import PartyKeys, read_payees
@@ -63,7 +63,12 @@ class Submission(Errand):
         await queue.complete(session, ledger_id=ledger.id, subject_ids=needless, now=self._now())
         ids = [one.payout_id for one in started]
         payouts = await writing.lock_payouts(session, ledger_id=ledger.id, payout_ids=ids)
-        return await unsent_instructions(session, ledger, started, payouts=payouts, keys=self._party_keys)
+        platforms = {one.id: self._rails[one.rail].platform for one in payouts.values() if one.rail in self._rails}
+        pins = [(one, platforms[one.payout_id]) for one in started if one.payout_id in platforms]
+        await queue.pin(session, ledger_id=ledger.id, pins=pins)
+        return await unsent_instructions(
+            session, ledger, started, payouts=payouts, platforms=platforms, keys=self._party_keys
+        )
 
     async def carry_out(self, call: Call) -> Answer:
         """One call to the rail. Another process may run a rail that this one does not: nothing was sent then."""
@@ -83,6 +88,7 @@ class Submission(Errand):
             if isinstance(answer, NotSent) and isinstance(verdict, Applied)
         ]
         await self._tell_of_stuck(session, ledger, waiting)
+        await self._ask_soon(session, ledger, results)
         return told(results, again_at=partial(again_at, now=self._now()))
 
     async def _doubt_refusals(
@@ -101,6 +107,25 @@ class Submission(Errand):
             (call, _REFUSED_ONCE if isinstance(answer, Rejected) and call.claimed.payout_id in again else answer)
             for call, answer in results
         ]
+
+    async def _ask_soon(self, session: Driver, ledger: Ledger, results: Sequence[tuple[Call, Answer]]) -> None:
+        """Questions about what was taken in over a rail whose callbacks prove nothing."""
+        soon: dict[float, list[int]] = {}
+        for call, answer in results:
+            rail = self._rails.get(call.content.rail)
+            after = rail.capabilities.ask_after_seconds if rail is not None else None
+            if isinstance(answer, Acknowledged) and after is not None:
+                soon.setdefault(after, []).append(call.claimed.payout_id)
+        for after, payout_ids in soon.items():
+            await queue.renew(
+                session,
+                ledger_id=ledger.id,
+                kind=queue.QUERY,
+                subject_ids=payout_ids,
+                ids=self._recorder.ids,
+                now=self._now(),
+                due_at=self._now() + timedelta(seconds=after),
+            )
 
     async def _tell_of_stuck(self, session: Driver, ledger: Ledger, waiting: Sequence[Claimed]) -> None:
         """Of those that wait for their next try, and of no payout that moved on while it was called about."""
@@ -131,9 +156,11 @@ async def unsent_instructions(
     claimed: Sequence[Claimed],
     *,
     payouts: Mapping[int, LockedPayout],
+    platforms: Mapping[int, str],
     keys: PartyKeys,
 ) -> list[tuple[Claimed, str, PayoutInstruction]]:
-    """What each claimed payout asks of its rail: (claim, rail, instruction), the payee read for the call alone."""
+    """What each claimed payout asks of its rail: (claim, rail, instruction), the payee read for the call alone.
+    `platforms` says where it goes, by payout, where that matters."""
     party_ids = [payouts[one.payout_id].party_id for one in claimed]
     payees = await read_payees(session, ledger_id=ledger.id, party_ids=party_ids, keys=keys)
     prepared = []
@@ -147,6 +174,7 @@ async def unsent_instructions(
             amount=payout.amount,
             purpose=payout.purpose,
             remarks=payout.remarks,
+            platform=platforms.get(payout.id, ""),
         )
         prepared.append((one, payout.rail, instruction))
     return prepared

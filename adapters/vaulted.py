@@ -5,8 +5,9 @@ The dispatcher grants each call; outside of a granted call the vault stays shut.
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Callable, Iterator
+from collections.abc import AsyncIterator, Callable, Iterator, Sequence
 from contextlib import asynccontextmanager, contextmanager
+from dataclasses import fields
 from datetime import datetime
 
 import psycopg
@@ -17,6 +18,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
 from adapters.daraja.credentials import DarajaSecrets
 from adapters.grants import current_grant
+from adapters.momo.credentials import MomoSecrets
 from adapters.transport import Secret, SharedToken
 from ledger.database import driver, run, transaction
 from ledger.errors import DatabaseUnavailable, Overloaded
@@ -28,6 +30,7 @@ from ledger.vault_keys import Opener
 DARAJA_NAMES = ("consumer_key", "consumer_secret", "initiator_password")
 # Prompts need it, and nothing else does.
 DARAJA_OPTIONAL_NAMES = ("passkey",)
+MOMO_NAMES = tuple(one.name for one in fields(MomoSecrets))
 # A session waits its lock_timeout of five seconds for a lock; this often is longer than any provider takes for a token.
 LOCK_TRIES_MAX = 12
 _LOCK = text("SELECT pg_advisory_lock(hashtextextended(:name, 0))")
@@ -38,34 +41,87 @@ ON CONFLICT (app) DO UPDATE SET sealed = excluded.sealed, usable_until = exclude
 """
 
 
-class VaultedDaraja:
-    """adapters.daraja's SecretsProvider: the newest versions in the vault of the granted call's ledger."""
+class VaultedSecrets:
+    """The newest versions of a rail's secrets in the vault of the granted call's ledger, which calls each
+    `place`/name. `names` are needed; `optional` ones are left out where nobody wrote them."""
 
     def __init__(
-        self, *, engine: AsyncEngine, shortcode: str, opener: Opener, ids: IdSource, now: Callable[[], datetime]
+        self,
+        *,
+        engine: AsyncEngine,
+        place: str,
+        names: Sequence[str],
+        optional: Sequence[str],
+        opener: Opener,
+        ids: IdSource,
+        now: Callable[[], datetime],
     ) -> None:
         self._engine = engine
-        self._names = {name: f"daraja/{shortcode}/{name}" for name in DARAJA_NAMES + DARAJA_OPTIONAL_NAMES}
+        self._names = {name: f"{place}/{name}" for name in names}
+        self._optional = {name: f"{place}/{name}" for name in optional}
         self._opener = opener
         self._ids = ids
         self._now = now
 
-    async def daraja_secrets(self) -> DarajaSecrets:
-        """Raises VaultSealed, SecretNotFound for one that is needed, DatabaseUnavailable."""
+    async def read(self) -> dict[str, Secret]:
+        """By name. Raises VaultSealed, SecretNotFound for one that is needed, DatabaseUnavailable."""
         with _refusing():
             opened = await run(self._engine, self._open, again_on=RACING_CONSTRAINTS)
-        return DarajaSecrets(**{name: Secret(opened[place]) for name, place in self._names.items() if place in opened})
+        places = self._names | self._optional
+        return {name: Secret(opened[place]) for name, place in places.items() if place in opened}
 
     async def _open(self, connection: AsyncConnection) -> dict[str, str]:
         return await open_secrets(
             await driver(connection),
             grant=current_grant(),
-            names=[self._names[name] for name in DARAJA_NAMES],
-            optional=[self._names[name] for name in DARAJA_OPTIONAL_NAMES],
+            names=list(self._names.values()),
+            optional=list(self._optional.values()),
             opener=self._opener,
             ids=self._ids,
             now=self._now(),
         )
+
+
+class VaultedDaraja:
+    """adapters.daraja's SecretsProvider."""
+
+    def __init__(
+        self, *, engine: AsyncEngine, shortcode: str, opener: Opener, ids: IdSource, now: Callable[[], datetime]
+    ) -> None:
+        self._secrets = VaultedSecrets(
+            engine=engine,
+            place=f"daraja/{shortcode}",
+            names=DARAJA_NAMES,
+            optional=DARAJA_OPTIONAL_NAMES,
+            opener=opener,
+            ids=ids,
+            now=now,
+        )
+
+    async def daraja_secrets(self) -> DarajaSecrets:
+        """Raises VaultSealed, SecretNotFound for one that is needed, DatabaseUnavailable."""
+        return DarajaSecrets(**await self._secrets.read())
+
+
+class VaultedMomo:
+    """adapters.momo's SecretsProvider. Which of them are needed depends on what is called."""
+
+    def __init__(
+        self, *, engine: AsyncEngine, wallet: str, opener: Opener, ids: IdSource, now: Callable[[], datetime]
+    ) -> None:
+        self._secrets = VaultedSecrets(
+            engine=engine,
+            place=f"momo/{wallet}",
+            names=(),
+            optional=MOMO_NAMES,
+            opener=opener,
+            ids=ids,
+            now=now,
+        )
+
+    async def momo_secrets(self) -> MomoSecrets:
+        """Raises VaultSealed, DatabaseUnavailable."""
+        return MomoSecrets(**await self._secrets.read())
 
 
 class SharedTokens:

@@ -13,7 +13,7 @@ from rich.console import Console
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from api.permissions import PARTNER_PERMISSIONS, Permission
-from api.rails import shipped_tariffs
+from api.rails import float_names, shipped_tariffs
 from api.tables import table
 from api.wiring import Application
 from ledger import partners, tariffs
@@ -40,7 +40,9 @@ async def open_books(
         )
         specs = chart.common_accounts(currency=currency)
         for provider, shortcode in shortcodes:
-            specs += chart.shortcode_accounts(provider=provider, shortcode=shortcode, currency=currency)
+            specs += chart.shortcode_accounts(
+                provider=provider, shortcode=shortcode, currency=currency, floats=float_names(provider)
+            )
         await accounts.open_accounts(connection, ledger_id=ledger.id, specs=specs, ids=application.ids, now=now)
         providers = {provider for provider, _ in shortcodes}
         bands = [band for band in shipped_tariffs() if band.provider in providers and band.currency == currency]

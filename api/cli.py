@@ -17,6 +17,7 @@ from api.commands import (
     demo,
     keys,
     loans,
+    momo,
     partners,
     reviews,
     sandbox,
@@ -41,6 +42,7 @@ app.add_typer(loans.app, name="loan")
 app.add_typer(reviews.app, name="review")
 app.add_typer(webhooks.app, name="webhook")
 app.add_typer(vault.app, name="vault")
+app.add_typer(momo.app, name="momo")
 app.add_typer(database.app, name="database")
 app.command("serve")(serve.serve)
 app.command("sandbox")(sandbox.run)

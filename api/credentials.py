@@ -24,6 +24,12 @@ WORKERS_ALONE = (
     "daraja_consumer_secret",
     "daraja_initiator_password",
     "daraja_passkey",
+    "momo_disbursement_subscription_key",
+    "momo_disbursement_credential",
+    "momo_collection_subscription_key",
+    "momo_collection_credential",
+    "momo_old_disbursement_credential",
+    "momo_old_collection_credential",
 )
 
 
@@ -93,7 +99,7 @@ def _derived_key(secret: bytes) -> PrivateKey:
 
 
 def _needs_a_key(settings: Settings) -> bool:
-    return settings.database_url is not None and settings.daraja_secrets == "vault"
+    return settings.database_url is not None and "vault" in (settings.daraja_secrets, settings.momo_secrets)
 
 
 def _is_given(settings: Settings, name: str) -> bool:

@@ -98,6 +98,36 @@ class Settings(BaseSettings):
         "reference, which v3 refuses if it has seen it",
     )
 
+    momo_base_url: str = Field(
+        default="", description="MTN MoMo's host; empty leaves the rail off. https://momoapi.momo.africa in production"
+    )
+    momo_target_environment: str = Field(
+        default="mtnrwanda", description="Its X-Target-Environment, which decides the currency"
+    )
+    momo_wallet: str = Field(default="", description="What the books call the wallet, as `books open` names it")
+    momo_secrets: Literal["environment", "vault"] = Field(
+        default="environment", description="Where the rail's secrets are: below, or in the vault of the ledger"
+    )
+    momo_disbursement_subscription_key: SecretStr = Field(
+        default=SecretStr(""), description="Subscription key of disbursement, which pays out"
+    )
+    momo_disbursement_credential: SecretStr = Field(
+        default=SecretStr(""), description="USER:KEY of it: API user and key, or user id and credential token"
+    )
+    momo_collection_subscription_key: SecretStr = Field(
+        default=SecretStr(""),
+        description="Subscription key of collection; empty where no payer is prompted",
+    )
+    momo_collection_credential: SecretStr = Field(default=SecretStr(""), description="USER:KEY of it")
+    momo_old_base_url: str = Field(
+        default="",
+        description="The platform in use before: what was sent there is asked about there; empty for none",
+    )
+    momo_old_disbursement_credential: SecretStr = Field(
+        default=SecretStr(""), description="USER:KEY of disbursement on it"
+    )
+    momo_old_collection_credential: SecretStr = Field(default=SecretStr(""), description="USER:KEY of collection on it")
+
     clock_skew_seconds_max: float = Field(
         default=5, gt=0, description="How far a host's clock may be from the database's; further off it does not start"
     )

@@ -19,9 +19,11 @@ from daftari.v1.journal_pb2_grpc import JournalCommandServiceStub
 from pydantic import SecretStr
 
 from adapters.collecting import Registered
+from adapters.sandbox.momo.settings import MomoSandboxSettings
 from adapters.sandbox.server import SandboxServer
 from adapters.sandbox.settings import SandboxSettings
 from api.administration import add_collection_tariff, create_key, create_partner, open_books
+from api.rails import float_names
 from api.roles import ALL_ROLES
 from api.serving import Addresses, Service
 from api.settings import Settings
@@ -32,15 +34,16 @@ from ledger.errors import PartnerExists
 from ledger.journal.books import Ledger
 
 LEDGER, PARTNER, RAIL = "demo", "web-shop", "daraja"
+WALLET_LEDGER, WALLET_RAIL = "demo-rw", "momo"
 PREFUNDED_SHILLINGS = 100_000
+MOMO = MomoSandboxSettings()
 TARIFF_FROM = date(2026, 1, 1)
 _DEBIT, _CREDIT = journal_pb2.SIDE_DEBIT, journal_pb2.SIDE_CREDIT
 
 
 @dataclass(frozen=True, slots=True)
 class Stage:
-    """What runs, and the two keys to it: the operator's and the partner's (None where it was printed on an earlier
-    run)."""
+    """What runs, and the keys to it: the operator's, and the partner's to the books of either rail."""
 
     application: Application
     addresses: Addresses
@@ -49,13 +52,31 @@ class Stage:
     ledger: Ledger
     operator_key: str = field(repr=False)
     partner_key: str = field(repr=False)
+    wallet_partner_key: str = field(repr=False)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Books:
+    """Books of one rail to open: `fee` as people write it, amounts in minor units."""
+
+    code: str
+    name: str
+    currency: str
+    zone: str
+    rail: str
+    shortcode: str
+    fee: str
+    prefunded: int
+    float_opening: int
+    paid_from: str
+    lands_on: str
+    bank_narrative: str
 
 
 @asynccontextmanager
 async def open_stage(settings: Settings, *, certificate_directory: Path) -> AsyncIterator[Stage]:
     """Starts the sandbox and the service, opens the books, prefunds the partner over gRPC, and lets the shortcode take
-    money in. Settings of the Daraja rail are overruled by the sandbox's; books that are there already are used as they
-    are."""
+    money in. Settings of rails are overruled by the sandbox's; books that are there already are used as they are."""
     sandbox_settings = SandboxSettings()
     async with AsyncExitStack() as stack:
         sandbox = SandboxServer(sandbox_settings, clock=Application.now, randomness=random.SystemRandom())
@@ -66,26 +87,74 @@ async def open_stage(settings: Settings, *, certificate_directory: Path) -> Asyn
         certificate.write_text(sandbox.certificate_pem)
         wired = settings.model_copy(update=_rail_settings(sandbox_url, sandbox_settings, certificate))
         application = await stack.enter_async_context(open_application(wired, name="stage", roles=ALL_ROLES))
-        ledger, _ = await open_books(
-            application,
-            code=LEDGER,
-            name="Demonstration books",
-            currency="KES",
-            zone="Africa/Nairobi",
-            shortcodes=[(RAIL, sandbox_settings.shortcode)],
-        )
         operator_key = await create_key(
             application, name="operator", ledger_code="", partner_code="", permissions=None, days=1
         )
-        partner_key, is_new = await _partner_key(application)
         service = Service(application)
         addresses = await service.start()
         stack.push_async_callback(service.stop)
-        if is_new:
-            assert addresses.grpc is not None
-            await _fund(addresses.grpc, operator_key, sandbox_settings)
-        await _collect(application, ledger, addresses, sandbox_settings)
-        yield Stage(application, addresses, sandbox, sandbox_url, ledger, operator_key, partner_key)
+        opened = [
+            await _open(application, addresses, operator_key, books)
+            for books in (_paybill_books(sandbox_settings), _wallet_books(MOMO))
+        ]
+        await _collect(application, opened[0][0], addresses, sandbox_settings)
+        (ledger, partner_key), (_, wallet_key) = opened
+        yield Stage(application, addresses, sandbox, sandbox_url, ledger, operator_key, partner_key, wallet_key)
+
+
+def _paybill_books(sandbox: SandboxSettings) -> _Books:
+    return _Books(
+        code=LEDGER,
+        name="Demonstration books",
+        currency="KES",
+        zone="Africa/Nairobi",
+        rail=RAIL,
+        shortcode=sandbox.shortcode,
+        fee="10",
+        prefunded=PREFUNDED_SHILLINGS * 100,
+        float_opening=sandbox.opening_utility_cents,
+        paid_from=utility_of(sandbox.shortcode),
+        lands_on=utility_of(sandbox.shortcode),
+        bank_narrative="Bank transfer to 333600584",
+    )
+
+
+def _wallet_books(momo: MomoSandboxSettings) -> _Books:
+    floats = float_names(WALLET_RAIL)
+    return _Books(
+        code=WALLET_LEDGER,
+        name="Demonstration books, Rwanda",
+        currency=momo.currency,
+        zone="Africa/Kigali",
+        rail=WALLET_RAIL,
+        shortcode=momo.wallet,
+        fee="100",
+        prefunded=1_000_000,
+        float_opening=momo.opening_disbursement,
+        paid_from=f"asset.float.{WALLET_RAIL}.{momo.wallet}.{floats.paying}",
+        lands_on=f"asset.float.{WALLET_RAIL}.{momo.wallet}.{floats.collecting}",
+        bank_narrative="Bank transfer to the disbursement account",
+    )
+
+
+async def _open(application: Application, addresses: Addresses, operator_key: str, books: _Books) -> tuple[Ledger, str]:
+    """The ledger and its partner's key; where the partner is new, with money in its account and in the float."""
+    ledger, _ = await open_books(
+        application,
+        code=books.code,
+        name=books.name,
+        currency=books.currency,
+        zone=books.zone,
+        shortcodes=[(books.rail, books.shortcode)],
+    )
+    key, is_new = await _partner_key(application, books)
+    if is_new:
+        assert addresses.grpc is not None
+        await _fund(addresses.grpc, operator_key, books)
+    shortcode = Shortcode(books.rail, books.shortcode, books.currency, books.lands_on, accepts_unanswered=True)
+    opening = partial(open_shortcode, ledger=ledger, shortcode=shortcode, ids=application.ids, now=application.now())
+    await run(application.engine, opening)
+    return ledger, key
 
 
 def _rail_settings(base_url: str, sandbox: SandboxSettings, certificate: Path) -> dict[str, object]:
@@ -101,30 +170,42 @@ def _rail_settings(base_url: str, sandbox: SandboxSettings, certificate: Path) -
         "daraja_api_version": "v3",
         "daraja_secrets": "environment",
         "webhook_allow_loopback": True,
+        "momo_base_url": base_url,
+        "momo_target_environment": MOMO.target_environment,
+        "momo_wallet": MOMO.wallet,
+        "momo_secrets": "environment",
+        "momo_disbursement_subscription_key": SecretStr(MOMO.subscription_keys["disbursement"]),
+        "momo_disbursement_credential": SecretStr(MOMO.credential),
+        "momo_collection_subscription_key": SecretStr(MOMO.subscription_keys["collection"]),
+        "momo_collection_credential": SecretStr(MOMO.credential),
+        "momo_old_base_url": "",
     }
 
 
-async def _partner_key(application: Application) -> tuple[str, bool]:
+async def _partner_key(application: Application, books: _Books) -> tuple[str, bool]:
     """A key of the partner, and whether the partner is new."""
     try:
         _, key = await create_partner(
-            application, ledger_code=LEDGER, code=PARTNER, name="Web shop", currency="KES", fee="10"
+            application,
+            ledger_code=books.code,
+            code=PARTNER,
+            name="Web shop",
+            currency=books.currency,
+            fee=books.fee,
         )
     except PartnerExists:
         return await create_key(
-            application, name=PARTNER, ledger_code=LEDGER, partner_code=PARTNER, permissions=None, days=1
+            application, name=PARTNER, ledger_code=books.code, partner_code=PARTNER, permissions=None, days=1
         ), False
     return key, True
 
 
 async def _collect(application: Application, ledger: Ledger, addresses: Addresses, sandbox: SandboxSettings) -> None:
-    """The shortcode takes money in, and the rail is told where to tell of it: the sandbox forgets at every start."""
+    """The rail is told where to tell of money: the sandbox forgets at every start."""
     assert isinstance(application, WorkerApplication), "the stage has every role"
     paybill = Shortcode(
         RAIL, sandbox.shortcode, ledger.base_currency, utility_of(sandbox.shortcode), accepts_unanswered=True
     )
-    opening = partial(open_shortcode, ledger=ledger, shortcode=paybill, ids=application.ids, now=application.now())
-    await run(application.engine, opening)
     public_url = application.settings.public_url or addresses.http or ""
     await add_collection_tariff(
         application,
@@ -143,22 +224,25 @@ def utility_of(shortcode: str) -> str:
     return f"asset.float.{RAIL}.{shortcode}.utility"
 
 
-async def _fund(address: str, operator_key: str, sandbox: SandboxSettings) -> None:
+async def _fund(address: str, operator_key: str, books: _Books) -> None:
     """The partner pays into our bank; the bank account tops the float up: entries a finance person would post."""
-    utility = utility_of(sandbox.shortcode)
-    prefunded, opening = PREFUNDED_SHILLINGS * 100, sandbox.opening_utility_cents
+    bank, transit, opening = "asset.bank.main", "asset.transit.to_provider", books.float_opening
+    prefund = f"liab.partner_prefund.{PARTNER}"
     moves = [
-        ("opening.equity", "asset.bank.main", "equity.opening", opening, "Owners' money in the bank"),
-        ("partner.topup", "asset.bank.main", f"liab.partner_prefund.{PARTNER}", prefunded, "Web shop's deposit"),
-        ("float.topup.sent", "asset.transit.to_provider", "asset.bank.main", opening, "Bank transfer to 333600584"),
-        ("float.topup.received", utility, "asset.transit.to_provider", opening, "Provider credits the float"),
+        ("opening.equity", bank, "equity.opening", opening, "Owners' money in the bank"),
+        ("partner.topup", bank, prefund, books.prefunded, "Web shop's deposit"),
+        ("float.topup.sent", transit, bank, opening, books.bank_narrative),
+        ("float.topup.received", books.paid_from, transit, opening, "Provider credits the float"),
     ]
     items = [
         journal_pb2.EntryItem(
             request_id=f"stage-{number}",
             entry=journal_pb2.EntryDraft(
                 kind=kind,
-                postings=[_line(debited, _DEBIT, units), _line(credited, _CREDIT, units)],
+                postings=[
+                    _line(debited, _DEBIT, books.currency, units),
+                    _line(credited, _CREDIT, books.currency, units),
+                ],
                 narrative=narrative,
             ),
         )
@@ -166,7 +250,7 @@ async def _fund(address: str, operator_key: str, sandbox: SandboxSettings) -> No
     ]
     async with grpc.aio.insecure_channel(address) as channel:
         answer = await JournalCommandServiceStub(channel).PostEntries(
-            journal_pb2.PostEntriesRequest(ledger=LEDGER, items=items),
+            journal_pb2.PostEntriesRequest(ledger=books.code, items=items),
             metadata=[("authorization", f"Bearer {operator_key}")],
             timeout=30,
         )
@@ -174,5 +258,5 @@ async def _fund(address: str, operator_key: str, sandbox: SandboxSettings) -> No
     assert not refused, refused
 
 
-def _line(account: str, side: journal_pb2.Side.ValueType, units: int) -> journal_pb2.Posting:
-    return journal_pb2.Posting(account=account, side=side, amount=money_pb2.Money(currency="KES", minor_units=units))
+def _line(account: str, side: journal_pb2.Side.ValueType, currency: str, units: int) -> journal_pb2.Posting:
+    return journal_pb2.Posting(account=account, side=side, amount=money_pb2.Money(currency=currency, minor_units=units))

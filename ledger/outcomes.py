@@ -114,7 +114,8 @@ async def record(
         results |= recorded
         learned |= told
     unknown = sorted({r.payout_id for i, r in enumerate(reports) if _became(results[i], State.UNKNOWN)})
-    await queue.enqueue(
+    # What was asked about before it was unknown has its question already.
+    await queue.renew(
         driver,
         ledger_id=ledger.id,
         kind=queue.QUERY,

@@ -101,7 +101,7 @@ provider_references = _table("provider_references",
 
 instructions = _table("instructions", {"ledger_id": Integer, "id": BigInteger},
     kind=Text, payout_id=BigInteger, due_at=MOMENT, attempts=Integer, lease_token=BigInteger, done_at=MOMENT,
-    prompt_id=BigInteger, return_id=BigInteger)
+    prompt_id=BigInteger, return_id=BigInteger, platform=Text, hinted=Boolean)
 
 attempts = _table("attempts", {"ledger_id": Integer, "instruction_id": BigInteger, "number": Integer},
     token_hash=LargeBinary, started_at=MOMENT, finished_at=MOMENT, answer=Text, detail=Text)

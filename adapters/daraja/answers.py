@@ -8,8 +8,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TypeAlias
 
-from adapters import transport
-from adapters.daraja import gateway, references, wire
+from adapters import documents, transport
+from adapters.daraja import gateway, references
 from adapters.daraja.gateway import GatewayError, Meaning
 from ledger.outbox.instruction import Acknowledged, Answer, NotSent, OutcomeUnknown, Rejected
 
@@ -62,13 +62,13 @@ def read_question_error(status: int, document: dict[str, object]) -> QuestionErr
 def read_document(status: int, body: bytes) -> dict[str, object] | OutcomeUnknown:
     """The document of an answer, whatever its status; a body that is none proves nothing."""
     try:
-        return wire.parse_document(body)
-    except wire.Unreadable as error:
+        return documents.parse_document(body)
+    except documents.Unreadable as error:
         return OutcomeUnknown(f"HTTP {status}: {error.reason}")
 
 
 def _read_acceptance(document: dict[str, object], ids: tuple[tuple[str, str], ...]) -> Acknowledged | OutcomeUnknown:
-    response_code = wire.text(document.get("ResponseCode"))
+    response_code = documents.text(document.get("ResponseCode"))
     return Acknowledged(ids) if response_code == "0" else accepted_oddly(response_code, ids)
 
 

@@ -5,6 +5,7 @@ The id in the envelope is the gateway's, since B2B takes none of ours: a result 
 
 from __future__ import annotations
 
+from adapters import documents
 from adapters.daraja import account_strings, envelope, references, wire
 from adapters.daraja.envelope import Envelope, Parameters
 from adapters.provider import PayoutCallback
@@ -27,7 +28,7 @@ def read_result(result: Envelope) -> PayoutCallback:
     return PayoutCallback(
         outcome=_judge(result),
         reference=None,
-        conversation_id=wire.identifier(result.ids["ConversationID"]),
+        conversation_id=documents.identifier(result.ids["ConversationID"]),
         msisdn=None,
         amount=account_strings.money(parameters.get("Amount")),
         shortcode=None,
@@ -68,10 +69,10 @@ def read_echo(document: dict[str, object]) -> PayoutCallback:
     return PayoutCallback(
         outcome=OutcomeUnknown("queue timeout: the request was not processed in time"),
         # Where we put it; see adapters.daraja.b2b.
-        reference=wire.identifier(document.get("Occassion")),
+        reference=documents.identifier(document.get("Occassion")),
         conversation_id=None,
         msisdn=None,
         amount=wire.amount(document.get("Amount")),
-        shortcode=wire.identifier(document.get("PartyA")),
+        shortcode=documents.identifier(document.get("PartyA")),
         receiver_shortcode=wire.party_shortcode(document.get("PartyB")),
     )

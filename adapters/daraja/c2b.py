@@ -9,6 +9,7 @@ from __future__ import annotations
 import json
 from typing import TypeAlias
 
+from adapters import documents
 from adapters.collecting import Registered, Registration, RegistrationAnswer
 from adapters.daraja import answers, payers, references, wire
 from adapters.daraja.answers import TokenRefused
@@ -52,10 +53,10 @@ def read_registration_answer(status: int, body: bytes) -> Answer:
     if isinstance(document, OutcomeUnknown):
         return document
     if 200 <= status < 300:
-        code = wire.text(document.get("ResponseCode"))
+        code = documents.text(document.get("ResponseCode"))
         return Registered() if code == "0" else answers.accepted_oddly(code)
-    told = (wire.text(document.get("errorMessage")) or "").casefold()
-    if wire.code(document.get("errorCode")) == _ALREADY_REGISTERED_CODE and _ALREADY_REGISTERED_TEXT in told:
+    told = (documents.text(document.get("errorMessage")) or "").casefold()
+    if documents.code(document.get("errorCode")) == _ALREADY_REGISTERED_CODE and _ALREADY_REGISTERED_TEXT in told:
         return Registered(before=True)
     return answers.read_submission_error(status, document)
 
@@ -63,8 +64,8 @@ def read_registration_answer(status: int, body: bytes) -> Answer:
 def read_payment(body: bytes) -> Received | CallbackUnreadable:
     """The payment that a validation asks about or a confirmation tells of: one shape for both."""
     try:
-        return _read_payment(wire.parse_document(body))
-    except wire.Unreadable as error:
+        return _read_payment(documents.parse_document(body))
+    except documents.Unreadable as error:
         return CallbackUnreadable(error.reason)
 
 
@@ -77,7 +78,7 @@ def answer_validation(refusal: Refusal | None) -> bytes:
 
 def reference(value: object) -> str:
     """What the payer typed as the account, bounded and printable; "" for nothing."""
-    return wire.printable(wire.text(value) or "")[:_REFERENCE_LENGTH_MAX]
+    return documents.printable(documents.text(value) or "")[:_REFERENCE_LENGTH_MAX]
 
 
 def _read_payment(document: dict[str, object]) -> Received:
@@ -86,13 +87,13 @@ def _read_payment(document: dict[str, object]) -> Received:
     amount = wire.amount(document.get("TransAmount"))
     completed_at = wire.timestamp(document.get("TransTime"))
     if receipt is None:
-        raise wire.Unreadable("the body names no TransID")
+        raise documents.Unreadable("the body names no TransID")
     if shortcode is None:
-        raise wire.Unreadable("the body names no BusinessShortCode")
+        raise documents.Unreadable("the body names no BusinessShortCode")
     if amount is None or amount.minor_units <= 0:
-        raise wire.Unreadable("the body names no TransAmount")
+        raise documents.Unreadable("the body names no TransAmount")
     if completed_at is None:
-        raise wire.Unreadable("the body names no TransTime")
+        raise documents.Unreadable("the body names no TransTime")
     names = (document.get(key) for key in ("FirstName", "MiddleName", "LastName"))
     return Received(
         receipt=receipt,

@@ -45,6 +45,11 @@ class DarajaRail(DeclaredDaraja):
         """Whole shillings, KES 10 to 250,000; whether repeats are refused is for the operator to say."""
         return replace(CAPABILITIES, refuses_repeats=self._access.resubmits)
 
+    @property
+    def platform(self) -> str:
+        """Daraja is one platform."""
+        return self._access.base_url
+
     async def submit_payout(self, instruction: PayoutInstruction, callback_urls: CallbackUrls) -> Answer:
         """Sends the payment request once, and once more only if the gateway refused the token, which it does before the
         core sees the request. An instruction this rail cannot carry is Rejected under our own reason, not sent.

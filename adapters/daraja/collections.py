@@ -36,6 +36,11 @@ class DarajaCollections(DeclaredDarajaCollections):
         self._session = session
         self._now = now
 
+    @property
+    def platform(self) -> str:
+        """Daraja is one platform."""
+        return self._session.access.base_url
+
     async def submit_prompt(self, instruction: PromptInstruction, callback_urls: CallbackUrls) -> PromptAnswer:
         """Prompts once, and once more only if the gateway refused the token, which it does before the core sees the
         request. An instruction this rail cannot carry is Rejected under our own reason, not sent."""

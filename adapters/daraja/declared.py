@@ -52,6 +52,10 @@ class DeclaredDarajaCollections:
         """Whole shillings, KES 1 to 250,000 a prompt."""
         return COLLECTION_CAPABILITIES
 
+    def chosen_checkout(self, provider_reference: str) -> str | None:
+        """Daraja chooses it."""
+        return None
+
     def read_confirmation(self, body: bytes) -> Received | CallbackUnreadable:
         """See adapters.daraja.c2b. Pure."""
         return c2b.read_payment(body)

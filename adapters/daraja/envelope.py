@@ -1,14 +1,13 @@
 """The Result envelope that every asynchronous answer of Daraja comes in, and its parameters by key. Pure.
 
-Raises wire.Unreadable and nothing else, and keeps no text of a person but what the parameters say.
+Raises documents.Unreadable and nothing else, and keeps no text of a person but what the parameters say.
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 
-from adapters import transport
-from adapters.daraja import wire
+from adapters import documents, transport
 
 SUCCESS = "0"
 
@@ -65,12 +64,12 @@ def read(document: dict[str, object]) -> Envelope:
     """The envelope in a document. Raises Unreadable where there is none."""
     result = document.get("Result")
     if not isinstance(result, dict):
-        raise wire.Unreadable("the body has no Result")
+        raise documents.Unreadable("the body has no Result")
     return Envelope(
-        result_type=wire.text(result.get("ResultType")),
-        code=wire.code(result.get("ResultCode")),
-        description=transport.redact(wire.text(result.get("ResultDesc")) or ""),
-        transaction_id=wire.identifier(result.get("TransactionID")),
+        result_type=documents.text(result.get("ResultType")),
+        code=documents.code(result.get("ResultCode")),
+        description=transport.redact(documents.text(result.get("ResultDesc")) or ""),
+        transaction_id=documents.identifier(result.get("TransactionID")),
         ids={key: result.get(key) for key in ("ConversationID", "OriginatorConversationID")},
         parameters=_parameters(result.get("ResultParameters")),
     )
@@ -80,7 +79,7 @@ def read_judged(document: dict[str, object]) -> Envelope:
     """The envelope of a result. Raises Unreadable where no ResultCode says what came of the request."""
     envelope = read(document)
     if envelope.code is None:
-        raise wire.Unreadable("the Result has no ResultCode")
+        raise documents.Unreadable("the Result has no ResultCode")
     return envelope
 
 
@@ -104,5 +103,5 @@ def _key_and_value(item: object, *, named: str) -> tuple[str | None, str | None]
     # An item may lack its Value altogether, and a key of 2017 may be spaced: "Conversation ID".
     if not isinstance(item, dict):
         return None, None
-    key = wire.text(item.get(named))
-    return None if key is None else key.replace(" ", ""), wire.text(item.get("Value"))
+    key = documents.text(item.get(named))
+    return None if key is None else key.replace(" ", ""), documents.text(item.get("Value"))

@@ -9,8 +9,7 @@ from __future__ import annotations
 import enum
 from dataclasses import dataclass
 
-from adapters import transport
-from adapters.daraja import wire
+from adapters import documents, transport
 
 
 class Meaning(enum.Enum):
@@ -97,8 +96,8 @@ def _code_and_description(document: dict[str, object]) -> tuple[str, str]:
     if isinstance(fault, dict):
         detail = fault.get("detail")
         code = detail.get("errorcode") if isinstance(detail, dict) else None
-        return wire.code(code) or "", wire.text(fault.get("faultstring")) or ""
-    return wire.code(document.get("errorCode")) or "", wire.text(document.get("errorMessage")) or ""
+        return documents.code(code) or "", documents.text(fault.get("faultstring")) or ""
+    return documents.code(document.get("errorCode")) or "", documents.text(document.get("errorMessage")) or ""
 
 
 def _meaning(status: int, code: str, description: str) -> Meaning:

@@ -5,7 +5,8 @@ from __future__ import annotations
 import base64
 import re
 
-from adapters.daraja import gateway, wire
+from adapters import documents
+from adapters.daraja import gateway
 from adapters.daraja.credentials import DarajaSecrets
 from adapters.transport import Secret, TokenGrant, TokenUnavailable
 
@@ -27,12 +28,12 @@ def authorization(secrets: DarajaSecrets) -> str:
 def read_token_answer(status: int, body: bytes) -> TokenGrant | TokenUnavailable:
     """The grant, or why there is none. A wrong key or secret is often HTTP 400 with an empty body. Never raises."""
     try:
-        document = wire.parse_document(body)
-    except wire.Unreadable as error:
+        document = documents.parse_document(body)
+    except documents.Unreadable as error:
         return TokenUnavailable(f"OAuth answered HTTP {status}: {error.reason}")
     if status != 200:
         return TokenUnavailable(f"OAuth answered {gateway.read_error(status, document)}")
-    token = wire.text(document.get("access_token"))
+    token = documents.text(document.get("access_token"))
     # Checked before it becomes a header, where a line break would be an injection.
     if token is None or not _TOKEN.fullmatch(token):
         return TokenUnavailable("OAuth answered HTTP 200 without an access token")
@@ -41,7 +42,7 @@ def read_token_answer(status: int, body: bytes) -> TokenGrant | TokenUnavailable
 
 def _lifetime_seconds(expires_in: object) -> int:
     """`expires_in` as a string or a number ("3599", 3599); the usual hour if it is missing or no whole number."""
-    told = wire.text(expires_in)
+    told = documents.text(expires_in)
     if told is None or not _SECONDS.fullmatch(told):
         return LIFETIME_SECONDS_MAX
     return min(int(told), LIFETIME_SECONDS_MAX)

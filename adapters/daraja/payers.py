@@ -8,6 +8,7 @@ from __future__ import annotations
 import re
 from decimal import Decimal
 
+from adapters import documents
 from adapters.daraja import wire
 from ledger.outbox.collecting import Payer, PayerForm
 
@@ -31,7 +32,7 @@ def payer(number: object, *names: object) -> Payer | None:
 
 
 def _number(value: object) -> tuple[PayerForm, str]:
-    told = (wire.text(value) or "").strip()
+    told = (documents.text(value) or "").strip()
     if _PLAIN_AS_DOUBLE.fullmatch(told):
         told = format(Decimal(told), "f").removesuffix(".0")
     plain = wire.party_msisdn(told) if _PLAIN.fullmatch(told) else None
@@ -43,5 +44,5 @@ def _number(value: object) -> tuple[PayerForm, str]:
 
 
 def _name(parts: tuple[object, ...]) -> str:
-    words = " ".join(part for part in (wire.text(value) for value in parts) if part)
-    return " ".join(wire.printable(words).split())[:_NAME_LENGTH_MAX]
+    words = " ".join(part for part in (documents.text(value) for value in parts) if part)
+    return " ".join(documents.printable(words).split())[:_NAME_LENGTH_MAX]

@@ -9,6 +9,7 @@ import re
 from datetime import UTC, datetime, timedelta
 from typing import TypeAlias
 
+from adapters import documents
 from adapters.collecting import Page, PageAnswer, Registered, RegistrationAnswer
 from adapters.daraja import answers, c2b, gateway, payers, references, wire
 from adapters.daraja.answers import TokenRefused
@@ -64,7 +65,7 @@ def read_register_answer(status: int, body: bytes) -> Registering:
     if not 200 <= status < 300:
         return answers.read_submission_error(status, document)
     # An older form has a space in the key.
-    code = wire.text(document.get("ResponseStatus")) or wire.text(document.get("Response Status"))
+    code = documents.text(document.get("ResponseStatus")) or documents.text(document.get("Response Status"))
     if code in {_SUCCESS, _NONE_OR_ALREADY}:
         return Registered(before=code == _NONE_OR_ALREADY)
     return answers.accepted_oddly(code)
@@ -77,7 +78,7 @@ def read_page(status: int, body: bytes, *, shortcode: str, offset: int) -> Listi
         return document
     if not 200 <= status < 300:
         return _read_error(status, document)
-    code, rows = wire.text(document.get("ResponseCode")), _rows(document.get("Response"))
+    code, rows = documents.text(document.get("ResponseCode")), _rows(document.get("Response"))
     if code == _NONE_OR_ALREADY and not rows:
         return Page((), None)
     if code != _SUCCESS or rows is None:
@@ -106,7 +107,7 @@ def _rows(told: object) -> list[object] | None:
 def _received(row: object, shortcode: str) -> Received | None:
     if not isinstance(row, dict):
         return None
-    kind = wire.text(row.get("transactiontype")) or ""
+    kind = documents.text(row.get("transactiontype")) or ""
     receipt = references.receipt(row.get("transactionId"))
     amount = wire.amount(row.get("amount"))
     completed_at = _completed_at(row.get("trxDate"))

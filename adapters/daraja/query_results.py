@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from datetime import datetime
 
-from adapters import transport
+from adapters import documents, transport
 from adapters.daraja import account_strings, envelope, queries, references, wire
 from adapters.daraja.envelope import Envelope, Parameters
 from adapters.provider import BalanceReport, CallbackUnreadable, PayoutCallback
@@ -26,12 +26,12 @@ _TIMED_OUT = "queue timeout: the question was not answered in time"
 def read_query_callback(kind: str, body: bytes) -> PayoutCallback | CallbackUnreadable:
     """Reads the answer to a status query; `kind` is "result" or "timeout", from the path it came by."""
     try:
-        document = wire.parse_document(body)
+        document = documents.parse_document(body)
         if kind == "result":
             return _read_status(envelope.read_judged(document))
         if kind == "timeout":
             return _read_status_timeout(document)
-    except wire.Unreadable as error:
+    except documents.Unreadable as error:
         return CallbackUnreadable(error.reason)
     return CallbackUnreadable("the callback is neither a result nor a timeout")
 
@@ -41,8 +41,8 @@ def read_balance_callback(kind: str, body: bytes) -> BalanceReport | CallbackUnr
     if kind != "result":
         return CallbackUnreadable("queue timeout: no balance was told")
     try:
-        return _read_balances(envelope.read_judged(wire.parse_document(body)))
-    except wire.Unreadable as error:
+        return _read_balances(envelope.read_judged(documents.parse_document(body)))
+    except documents.Unreadable as error:
         return CallbackUnreadable(error.reason)
 
 
@@ -58,7 +58,7 @@ def _read_status(result: Envelope) -> PayoutCallback:
         if answered
         else OutcomeUnknown(f"the question was not answered, {result.told}"),
         reference=reference,
-        conversation_id=wire.identifier(parameters.get("ConversationID")),
+        conversation_id=documents.identifier(parameters.get("ConversationID")),
         msisdn=wire.party_msisdn(payee),
         amount=account_strings.money(parameters.get("Amount")),
         shortcode=wire.party_shortcode(payer),
@@ -113,24 +113,24 @@ def _read_status_timeout(document: dict[str, object]) -> PayoutCallback:
     """A thin Result, or our own question come back: either way nothing was learned."""
     echoed = "Result" not in document
     if echoed and not queries.is_status_query(document):
-        raise wire.Unreadable("the body is neither a Result nor a status query")
+        raise documents.Unreadable("the body is neither a Result nor a status query")
     if not echoed:
         envelope.read(document)
     return PayoutCallback(
         outcome=OutcomeUnknown(_TIMED_OUT),
-        reference=wire.identifier(document.get("OriginalConversationID")) if echoed else None,
+        reference=documents.identifier(document.get("OriginalConversationID")) if echoed else None,
         conversation_id=None,
         msisdn=None,
         amount=None,
-        shortcode=wire.identifier(document.get("PartyA")) if echoed else None,
+        shortcode=documents.identifier(document.get("PartyA")) if echoed else None,
     )
 
 
 def _read_balances(result: Envelope) -> BalanceReport:
     if not result.is_final or result.code != envelope.SUCCESS:
-        raise wire.Unreadable(f"no balance was told, {result.told}")
+        raise documents.Unreadable(f"no balance was told, {result.told}")
     balances = account_strings.balances(result.parameters.get("AccountBalance"))
     if not balances:
-        raise wire.Unreadable("the Result tells no balance that can be read")
+        raise documents.Unreadable("the Result tells no balance that can be read")
     asserted_at = wire.timestamp(result.parameters.get("BOCompletedTime"))
     return BalanceReport(shortcode=None, balances=balances, asserted_at=asserted_at)

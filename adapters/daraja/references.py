@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping
 
-from adapters.daraja import wire
+from adapters import documents
 
 # Kinds of provider references: ids of Daraja's own that its later messages may come under.
 CONVERSATION_ID = "daraja.conversation_id"
@@ -23,26 +23,26 @@ _PLACEHOLDER = re.compile(r"[A-Z0-9]{3}0{7}")
 
 def receipt(value: object) -> str | None:
     """A receipt; None for a placeholder and for what is no id at all."""
-    found = wire.identifier(value)
+    found = documents.identifier(value)
     return None if found is None or _PLACEHOLDER.fullmatch(found) else found
 
 
 def our_reference(originator_conversation_id: object) -> str | None:
     """The OriginatorConversationID where it may be ours; None where the gateway put one of its own."""
-    found = wire.identifier(originator_conversation_id)
+    found = documents.identifier(originator_conversation_id)
     return None if found is None or _GATEWAY_ID.fullmatch(found) else found
 
 
 def references_of(told: Mapping[str, object], *, provider_reference: str | None) -> tuple[tuple[str, str], ...]:
     """Daraja's own ids of a payment: the ConversationID, and an OriginatorConversationID that is not ours."""
     found = (
-        (CONVERSATION_ID, wire.identifier(told.get("ConversationID"))),
-        (ORIGINATOR_CONVERSATION_ID, wire.identifier(told.get("OriginatorConversationID"))),
+        (CONVERSATION_ID, documents.identifier(told.get("ConversationID"))),
+        (ORIGINATOR_CONVERSATION_ID, documents.identifier(told.get("OriginatorConversationID"))),
     )
     return tuple((kind, value) for kind, value in found if value is not None and value != provider_reference)
 
 
 def query_references_of(told: Mapping[str, object]) -> tuple[tuple[str, str], ...]:
     """Daraja's id of a question, under a kind of its own."""
-    found = wire.identifier(told.get("ConversationID"))
+    found = documents.identifier(told.get("ConversationID"))
     return () if found is None else ((QUERY_CONVERSATION_ID, found),)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 
+from adapters import documents
 from adapters.daraja import wire
 from ledger.errors import AmountNotPayable
 from ledger.money import Money
@@ -41,5 +42,5 @@ def whole_shillings(amount: Money, *, limits: Mapping[str, RailLimits] = PAYOUT_
 
 def fit_remarks(remarks: str, *, when_too_short: str = _REMARKS_WHEN_TOO_SHORT) -> str:
     """Required, 2 to 100 characters; words for a person, so they are fitted rather than refused."""
-    printable = wire.printable(remarks)
+    printable = documents.printable(remarks)
     return printable[:_REMARKS_LENGTH_MAX] if len(printable) >= 2 else when_too_short

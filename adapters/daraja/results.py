@@ -5,6 +5,7 @@ Never raises on any bytes, and never keeps the recipient's name or the credentia
 
 from __future__ import annotations
 
+from adapters import documents
 from adapters.daraja import b2b, b2b_results, envelope, references, result_codes, wire
 from adapters.daraja.envelope import Envelope, Parameters
 from adapters.provider import CallbackUnreadable, PayoutCallback
@@ -24,12 +25,12 @@ def read_payout_callback(kind: str, body: bytes) -> PayoutCallback | CallbackUnr
     """Reads a callback's body; `kind` is "result" or "timeout", from the path it came by. A timeout is never a failure:
     the result may still come."""
     try:
-        document = wire.parse_document(body)
+        document = documents.parse_document(body)
         if kind == "result":
             return _read_result(envelope.read_judged(document))
         if kind == "timeout":
             return _read_timeout(document)
-    except wire.Unreadable as error:
+    except documents.Unreadable as error:
         return CallbackUnreadable(error.reason)
     return CallbackUnreadable("the callback is neither a result nor a timeout")
 
@@ -42,7 +43,7 @@ def _read_result(result: Envelope) -> PayoutCallback:
     return PayoutCallback(
         outcome=_judge(result, references.references_of(result.ids, provider_reference=reference)),
         reference=reference,
-        conversation_id=wire.identifier(result.ids["ConversationID"]),
+        conversation_id=documents.identifier(result.ids["ConversationID"]),
         msisdn=wire.party_msisdn(result.parameters.get("ReceiverPartyPublicName")),
         amount=wire.amount(result.parameters.get("TransactionAmount")),
         shortcode=None,
@@ -100,7 +101,7 @@ def _read_timeout_envelope(result: Envelope) -> PayoutCallback:
     return PayoutCallback(
         outcome=OutcomeUnknown(f"queue timeout: {result.description}", ids),
         reference=reference,
-        conversation_id=wire.identifier(result.ids["ConversationID"]),
+        conversation_id=documents.identifier(result.ids["ConversationID"]),
         msisdn=None,
         amount=None,
         shortcode=None,
@@ -109,13 +110,13 @@ def _read_timeout_envelope(result: Envelope) -> PayoutCallback:
 
 def _read_timeout_echo(document: dict[str, object]) -> PayoutCallback:
     """Our own request come back, SecurityCredential included: only its identifying fields are read."""
-    if not all(wire.text(document.get(key)) for key in ("InitiatorName", "CommandID", "PartyA", "PartyB")):
-        raise wire.Unreadable("the body is neither a Result nor a payment request")
+    if not all(documents.text(document.get(key)) for key in ("InitiatorName", "CommandID", "PartyA", "PartyB")):
+        raise documents.Unreadable("the body is neither a Result nor a payment request")
     return PayoutCallback(
         outcome=OutcomeUnknown("queue timeout: the request was not processed in time"),
-        reference=wire.identifier(document.get("OriginatorConversationID")),
+        reference=documents.identifier(document.get("OriginatorConversationID")),
         conversation_id=None,
         msisdn=wire.party_msisdn(document.get("PartyB")),
         amount=wire.amount(document.get("Amount")),
-        shortcode=wire.identifier(document.get("PartyA")),
+        shortcode=documents.identifier(document.get("PartyA")),
     )

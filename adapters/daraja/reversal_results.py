@@ -5,6 +5,7 @@ A timeout is never a failure, and a code that nobody documents neither: the mone
 
 from __future__ import annotations
 
+from adapters import documents
 from adapters.collecting import ReversalCallback
 from adapters.daraja import account_strings, envelope, references, result_codes, reversal, wire
 from adapters.daraja.envelope import Envelope, Parameters
@@ -22,18 +23,18 @@ _TIMED_OUT = "queue timeout: the request was not processed in time"
 def read_reversal_callback(kind: str, body: bytes) -> ReversalCallback | CallbackUnreadable:
     """Reads a callback's body; `kind` is "result" or "timeout", from the path it came by."""
     try:
-        document = wire.parse_document(body)
+        document = documents.parse_document(body)
         if kind == "result":
             return _read_result(envelope.read_judged(document))
         if kind == "timeout":
             return _read_timeout(document)
-    except wire.Unreadable as error:
+    except documents.Unreadable as error:
         return CallbackUnreadable(error.reason)
     return CallbackUnreadable("the callback is neither a result nor a timeout")
 
 
 def _read_result(result: Envelope) -> ReversalCallback:
-    return ReversalCallback(wire.identifier(result.ids["ConversationID"]), _judge(result))
+    return ReversalCallback(documents.identifier(result.ids["ConversationID"]), _judge(result))
 
 
 def _judge(result: Envelope) -> ReversalOutcome:
@@ -82,10 +83,10 @@ def _read_timeout(document: dict[str, object]) -> ReversalCallback:
     """A thin Result, or our own request come back, SecurityCredential included: nothing of it is read."""
     if "Result" not in document:
         if not reversal.is_request(document):
-            raise wire.Unreadable("the body is neither a Result nor a reversal request")
+            raise documents.Unreadable("the body is neither a Result nor a reversal request")
         return ReversalCallback(None, OutcomeUnknown(_TIMED_OUT))
     result = envelope.read(document)
     ids = references.references_of(result.ids, provider_reference=None)
     return ReversalCallback(
-        wire.identifier(result.ids["ConversationID"]), OutcomeUnknown(f"queue timeout: {result.description}", ids)
+        documents.identifier(result.ids["ConversationID"]), OutcomeUnknown(f"queue timeout: {result.description}", ids)
     )

@@ -8,6 +8,7 @@ from __future__ import annotations
 import base64
 from datetime import datetime
 
+from adapters import documents
 from adapters.daraja import request, wire
 from adapters.daraja.request import Request
 from adapters.transport import Secret
@@ -84,4 +85,4 @@ def _account_reference(text: str) -> str:
 def _description(text: str) -> str:
     """Words for a person, so they are fitted rather than refused. Never left out, which the documents allow and the
     gateway refuses."""
-    return wire.printable(text)[:DESCRIPTION_LENGTH_MAX].strip() or _DESCRIPTION_WHEN_EMPTY
+    return documents.printable(text)[:DESCRIPTION_LENGTH_MAX].strip() or _DESCRIPTION_WHEN_EMPTY

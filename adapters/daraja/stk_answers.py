@@ -8,8 +8,8 @@ from __future__ import annotations
 
 from typing import TypeAlias
 
-from adapters import transport
-from adapters.daraja import answers, stk_results, wire
+from adapters import documents, transport
+from adapters.daraja import answers, stk_results
 from adapters.daraja.answers import TokenRefused
 from ledger.outbox.collecting import PromptAnswer, Prompted, PromptPending, PromptQueryAnswer
 from ledger.outbox.instruction import Blame, NotSent, OutcomeUnknown, Rejected
@@ -56,20 +56,20 @@ def read_query_answer(status: int, body: bytes, *, checkout: str) -> QuestionAns
 
 
 def _read_acceptance(document: dict[str, object]) -> Prompted | OutcomeUnknown:
-    code = wire.text(document.get("ResponseCode"))
+    code = documents.text(document.get("ResponseCode"))
     if code != "0":
         return answers.accepted_oddly(code)
-    checkout = wire.identifier(document.get("CheckoutRequestID"))
+    checkout = documents.identifier(document.get("CheckoutRequestID"))
     return OutcomeUnknown("accepted without a CheckoutRequestID") if checkout is None else Prompted(checkout)
 
 
 def _read_outcome(document: dict[str, object], checkout: str) -> PromptQueryAnswer:
-    code = wire.text(document.get("ResponseCode"))
+    code = documents.text(document.get("ResponseCode"))
     if code != "0":
         return answers.accepted_oddly(code)
     if document.get("CheckoutRequestID", checkout) != checkout:
         return OutcomeUnknown("the answer is about another prompt")
-    if wire.code(document.get("ResultCode")) is None:
+    if documents.code(document.get("ResultCode")) is None:
         return OutcomeUnknown("the answer has no ResultCode")
     return stk_results.judge_query(document)
 
@@ -78,12 +78,14 @@ def _refusal(document: dict[str, object]) -> Rejected | None:
     text = _text(document)
     for told, blame in _REFUSAL_TEXTS.items():
         if told in text:
-            return Rejected(_MANY_MEANINGS_CODE, transport.redact(wire.text(document.get("errorMessage")) or ""), blame)
+            return Rejected(
+                _MANY_MEANINGS_CODE, transport.redact(documents.text(document.get("errorMessage")) or ""), blame
+            )
     return None
 
 
 def _text(document: dict[str, object]) -> str:
     """The text of the code that has many meanings; "" under any other."""
-    if wire.code(document.get("errorCode")) != _MANY_MEANINGS_CODE:
+    if documents.code(document.get("errorCode")) != _MANY_MEANINGS_CODE:
         return ""
-    return (wire.text(document.get("errorMessage")) or "").casefold()
+    return (documents.text(document.get("errorMessage")) or "").casefold()

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from datetime import datetime
 
-from adapters import transport
+from adapters import documents, transport
 from adapters.collecting import PromptCallback
 from adapters.daraja import envelope, payers, references, result_codes, wire
 from adapters.daraja.envelope import Parameters
@@ -22,14 +22,14 @@ _RECEIPT = "MpesaReceiptNumber"
 def read_prompt_callback(body: bytes) -> PromptCallback | CallbackUnreadable:
     """Reads the answer to a prompt."""
     try:
-        return _read_callback(wire.parse_document(body))
-    except wire.Unreadable as error:
+        return _read_callback(documents.parse_document(body))
+    except documents.Unreadable as error:
         return CallbackUnreadable(error.reason)
 
 
 def judge_query(document: dict[str, object]) -> PromptOutcome:
     """What the answer to a question says of the prompt; it never names a receipt. A ResultCode is a string here."""
-    code = wire.code(document.get("ResultCode"))
+    code = documents.code(document.get("ResultCode"))
     if code == envelope.SUCCESS:
         return PromptPaid(None)
     return _judge_failure(code, _description(document))
@@ -39,12 +39,12 @@ def _read_callback(document: dict[str, object]) -> PromptCallback:
     body = document.get("Body")
     told = body.get("stkCallback") if isinstance(body, dict) else None
     if not isinstance(told, dict):
-        raise wire.Unreadable("the body has no stkCallback")
-    checkout, code = wire.identifier(told.get("CheckoutRequestID")), wire.code(told.get("ResultCode"))
+        raise documents.Unreadable("the body has no stkCallback")
+    checkout, code = documents.identifier(told.get("CheckoutRequestID")), documents.code(told.get("ResultCode"))
     if checkout is None:
-        raise wire.Unreadable("the stkCallback names no CheckoutRequestID")
+        raise documents.Unreadable("the stkCallback names no CheckoutRequestID")
     if code is None:
-        raise wire.Unreadable("the stkCallback has no ResultCode")
+        raise documents.Unreadable("the stkCallback has no ResultCode")
     return PromptCallback(checkout, _judge(code, _description(told), _metadata(told)))
 
 
@@ -95,4 +95,4 @@ def _judge_failure(code: str | None, description: str) -> PromptFailed | PromptP
 
 
 def _description(told: dict[str, object]) -> str:
-    return transport.redact(wire.text(told.get("ResultDesc")) or "")
+    return transport.redact(documents.text(told.get("ResultDesc")) or "")

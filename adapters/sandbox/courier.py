@@ -8,12 +8,13 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass, field
+from typing import Protocol
 
 import httpx
 
 from adapters.connections import KeepLimits, KeptConnections
-from adapters.sandbox.faults import Faults, Journey
-from adapters.sandbox.world import Delivery, World
+from adapters.sandbox.faults import Journey
+from adapters.sandbox.world import Delivery
 
 WITHHELD = "withheld"
 CONNECTIONS_MAX = 64
@@ -21,12 +22,27 @@ CONNECTIONS_MAX = 64
 
 @dataclass(frozen=True, slots=True)
 class Parcel:
-    """One callback: `kind` is what the diary calls it."""
+    """One callback: `kind` is what the diary calls it; `method` is PUT or POST."""
 
     request_number: int
     kind: str
     url: str = field(repr=False)
     body: bytes = field(repr=False)
+    method: str = "POST"
+
+
+class Diary(Protocol):
+    """Who keeps what became of callbacks."""
+
+    def note_delivery(self, delivery: Delivery) -> None:
+        """Keeps one."""
+
+
+class Weather(Protocol):
+    """What callbacks meet on their way."""
+
+    def journey(self) -> Journey:
+        """For the next one."""
 
 
 class Dispatch:
@@ -53,7 +69,7 @@ class Dispatch:
 class Courier:
     """Owns the connections to callback receivers and the tasks that use them; started within a running loop."""
 
-    def __init__(self, *, world: World, faults: Faults, timeout_seconds: float) -> None:
+    def __init__(self, *, world: Diary, faults: Weather, timeout_seconds: float) -> None:
         self._world = world
         self._faults = faults
         self._timeout_seconds = timeout_seconds
@@ -143,7 +159,7 @@ class Courier:
     def _request(self, parcel: Parcel, timeout_seconds: float) -> httpx.Request:
         headers = {"Content-Type": "application/json"}
         extensions = {"timeout": httpx.Timeout(timeout_seconds, pool=None).as_dict()}
-        return httpx.Request("POST", parcel.url, headers=headers, content=parcel.body, extensions=extensions)
+        return httpx.Request(parcel.method, parcel.url, headers=headers, content=parcel.body, extensions=extensions)
 
     def _note(self, parcel: Parcel, outcome: str) -> None:
         self._world.note_delivery(Delivery(parcel.request_number, parcel.kind, outcome))

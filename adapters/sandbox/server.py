@@ -17,6 +17,12 @@ from adapters.sandbox.apis import ENDPOINTS, Api
 from adapters.sandbox.control import CONTROL_PREFIX, Control
 from adapters.sandbox.daraja import DarajaRail, method_refusal
 from adapters.sandbox.listener import RoughListener
+from adapters.sandbox.momo.control import CONTROL_PREFIX as MOMO_CONTROL
+from adapters.sandbox.momo.control import MomoControl
+from adapters.sandbox.momo.rail import MomoRail, unrouted
+from adapters.sandbox.momo.rail import Refused as MomoRefused
+from adapters.sandbox.momo.settings import MomoSandboxSettings
+from adapters.sandbox.momo.simulation import MomoSimulation
 from adapters.sandbox.prompts import Prompts
 from adapters.sandbox.refusals import Refused
 from adapters.sandbox.settings import Clock, SandboxSettings
@@ -25,6 +31,7 @@ from adapters.sandbox.world import World
 
 LOOPBACK = "127.0.0.1"
 GRACE_SECONDS = 1  # connections are cut at stop; this is for handlers to notice
+MOMO_DEFAULTS = MomoSandboxSettings()
 STOP_SIGNALS = (signal.SIGINT, signal.SIGTERM)
 
 
@@ -41,16 +48,29 @@ class SandboxServer:
         *,
         clock: Clock,
         randomness: random.Random,
+        momo: MomoSandboxSettings = MOMO_DEFAULTS,
         host: str = LOOPBACK,
         port: int = 0,
     ) -> None:
         self._simulation = Simulation(settings, clock=clock, randomness=randomness)
+        self._momo = MomoSimulation(
+            momo,
+            clock=clock,
+            randomness=random.Random(randomness.getrandbits(64)),
+            callback_delay_seconds=settings.callback_delay_seconds,
+            callback_timeout_seconds=settings.callback_timeout_seconds,
+        )
         self._listener = RoughListener(host=host, port=port, grace_seconds=GRACE_SECONDS)
 
     @property
     def world(self) -> World:
         """The books and the diary: what really happened, whatever anyone was told."""
         return self._simulation.world
+
+    @property
+    def momo(self) -> MomoSimulation:
+        """The wallet of the other provider, with its own truth."""
+        return self._momo
 
     @property
     def prompts(self) -> Prompts:
@@ -64,16 +84,18 @@ class SandboxServer:
 
     async def start(self) -> str:
         """Listens, and returns the base URL. Raises OSError when the address is taken."""
-        return await self._listener.start(_application(self._simulation, self._listener))
+        return await self._listener.start(_application(self._simulation, self._momo, self._listener))
 
     async def idle(self) -> None:
         """Returns once no callback is waiting or under way."""
         await self._simulation.courier.idle()
+        await self._momo.courier.idle()
 
     async def stop(self) -> None:
         """Drops callbacks not yet delivered, cuts all connections and frees the port."""
         await self._listener.stop()
         await self._simulation.courier.close()
+        await self._momo.courier.close()
 
 
 async def serve(host: str, port: int, *, settings: SandboxSettings, announce: Callable[[str], None]) -> None:
@@ -105,7 +127,7 @@ async def _stop_signal() -> None:
             loop.remove_signal_handler(number)
 
 
-def startup_lines(base_url: str, settings: SandboxSettings) -> list[str]:
+def startup_lines(base_url: str, settings: SandboxSettings, momo: MomoSandboxSettings = MOMO_DEFAULTS) -> list[str]:
     """What to print at start: addresses, the test credentials that are accepted, the magic MSISDNs."""
     return [
         f"Daftari sandbox listens on {base_url}",
@@ -127,6 +149,21 @@ def startup_lines(base_url: str, settings: SandboxSettings) -> list[str]:
         f"Magic MSISDNs; shortcodes and tills have {magic.MAGIC_SHORTCODE_PREFIX} before the same three digits",
         "(any other valid number is paid and called back)",
         *_magic_lines(),
+        "",
+        *_momo_lines(base_url, momo),
+    ]
+
+
+def _momo_lines(base_url: str, momo: MomoSandboxSettings) -> list[str]:
+    keys = [f"  {product} subscription key  {key}" for product, key in sorted(momo.subscription_keys.items())]
+    return [
+        f"MTN MoMo at the same address: wallet {momo.wallet}, {momo.target_environment}, {momo.currency}",
+        f"  token            POST {base_url}/disbursement/token/  (and /collection/token/)",
+        f"  transfer         POST {base_url}/disbursement/v1_0/transfer",
+        f"  request to pay   POST {base_url}/collection/v1_0/requesttopay",
+        f"  truth, numbers   GET  {base_url}{MOMO_CONTROL}/truth  and  {MOMO_CONTROL}/magic",
+        f"  user:key         {momo.credential}",
+        *keys,
     ]
 
 
@@ -134,11 +171,17 @@ def _magic_lines() -> list[str]:
     return [f"  {magic.magic_msisdn(suffix)}  {behaviour.summary}" for suffix, behaviour in magic.ROWS.items()]
 
 
-def _application(simulation: Simulation, listener: RoughListener) -> FastAPI:
+def _application(simulation: Simulation, momo: MomoSimulation, listener: RoughListener) -> FastAPI:
     app = FastAPI(title="Daftari sandbox", docs_url=None, redoc_url=None, openapi_url=None, redirect_slashes=False)
     daraja = DarajaRail(simulation, listener)
     app.include_router(daraja.router())
+    app.include_router(MomoControl(momo).router())
     app.include_router(Control(simulation).router())
+    app.include_router(MomoRail(momo, listener).router())
+
+    async def answer_refused_by_momo(_request: Request, error: Exception) -> Response:
+        assert isinstance(error, MomoRefused)
+        return error.response
 
     async def answer_refused(_request: Request, error: Exception) -> Response:
         assert isinstance(error, Refused)
@@ -149,10 +192,14 @@ def _application(simulation: Simulation, listener: RoughListener) -> FastAPI:
         path = request.url.path
         if path.startswith(CONTROL_PREFIX):
             return await http_exception_handler(request, error)
+        unknown_to_momo = unrouted(path)
+        if unknown_to_momo is not None:
+            return unknown_to_momo
         wrong_method = error.status_code == 405
         refusal = method_refusal(request.method, path) if wrong_method else refusals.RESOURCE_NOT_FOUND
         return daraja.refusal_response(refusal)
 
     app.add_exception_handler(Refused, answer_refused)
+    app.add_exception_handler(MomoRefused, answer_refused_by_momo)
     app.add_exception_handler(HTTPException, answer_unrouted)
     return app

@@ -11,6 +11,7 @@ from adapters.collecting import Registered, RegistrationAnswer
 from api.administration import add_collection_tariff
 from api.commands import collection_views
 from api.commands.opening import run
+from api.rails import float_names
 from api.roles import Role
 from api.tables import console, table
 from api.wiring import Application, WorkerApplication
@@ -20,6 +21,7 @@ from ledger.database import driver, transaction
 from ledger.database import run as run_transaction
 from ledger.errors import TextInvalid
 from ledger.journal.books import find_ledger
+from ledger.journal.chart import landing_path
 from ledger.money import format_minor_units, parse_decimal
 from ledger.msisdn import parse_msisdn
 from ledger.tariffs import Band
@@ -42,7 +44,7 @@ def open_command(
     ledger: LedgerCode,
     shortcode: ShortcodeOption,
     landing: Annotated[
-        str, typer.Option(help="The account the provider puts the money into; utility's float if empty")
+        str, typer.Option(help="The account the provider puts the money into; empty for the usual one")
     ] = "",
     provider: ProviderOption = "daraja",
     accept_unanswered: Annotated[
@@ -61,7 +63,7 @@ def open_command(
             provider,
             shortcode,
             books.base_currency,
-            landing or f"asset.float.{provider}.{shortcode}.utility",
+            landing or landing_path(provider=provider, shortcode=shortcode, floats=float_names(provider)),
             accept_unanswered,
             refuse_unknown,
         )

@@ -16,7 +16,7 @@ from api import logs
 from api.roles import ALL_ROLES, Role
 from api.serving import Addresses, Service
 from api.settings import Settings
-from api.staging import LEDGER, Stage, open_stage
+from api.staging import LEDGER, WALLET_LEDGER, Stage, open_stage
 from api.tables import console
 from api.wiring import open_application
 
@@ -91,6 +91,10 @@ def _invite(stage: Stage) -> None:
         '{"request_id": "try-1", "partner_reference": "order-1", "msisdn": "254700000000",'
         ' "amount": {"currency": "KES", "minor_units": 150000}}'
     )
+    wallet_draft = (
+        '{"request_id": "try-1", "partner_reference": "order-1", "msisdn": "250781234567",'
+        ' "amount": {"currency": "RWF", "minor_units": 1500}}'
+    )
     lines = [
         f"sandbox    {stage.sandbox_url}  (magic numbers: GET /sandbox/magic)",
         "",
@@ -107,6 +111,11 @@ def _invite(stage: Stage) -> None:
         f"  grpcurl -plaintext -H 'authorization: Bearer {stage.partner_key}' \\",
         f'    -d \'{{"ledger": "{LEDGER}", "partner_reference": "order-1"}}\' \\',
         f"    {address} daftari.v1.PayoutQueryService/GetPayout",
+        "",
+        f"The same over MTN MoMo, of RWF 1,500, from the books {WALLET_LEDGER} (numbers: GET /sandbox/momo/magic):",
+        f"  grpcurl -plaintext -H 'authorization: Bearer {stage.wallet_partner_key}' \\",
+        f'    -d \'{{"ledger": "{WALLET_LEDGER}", "payout": {wallet_draft}}}\' \\',
+        f"    {address} daftari.v1.PayoutCommandService/RequestPayout",
     ]
     out = console()
     for line in lines:

@@ -41,8 +41,8 @@ def application(
     sources: Sources = EVERYWHERE,
     stored: Callable[[str, str], None] = _ignore,
 ) -> FastAPI:
-    """The ASGI application: POST /callbacks/{ledger}/{rail}/{kind}/{token}, GET /healthz. `stored` hears the rail and
-    kind of every message that was kept."""
+    """The ASGI application: POST or PUT /callbacks/{ledger}/{rail}/{kind}/{token}, GET /healthz. `stored` hears the
+    rail and kind of every message that was kept."""
     app = FastAPI(title="Daftari", version="1", docs_url="/docs", redoc_url=None, openapi_url="/openapi.json")
 
     @app.get("/healthz", include_in_schema=False)
@@ -53,7 +53,7 @@ def application(
     edge = _Edge(inbound, questions=questions, sources=sources, stored=stored)
     # A plain route: the framework's work on typed parameters is not wanted here, and costs more than the rest.
     path = "/callbacks/{ledger_id}/{rail}/{kind}/{token}"
-    app.add_route(path, edge.receive, methods=["POST"], include_in_schema=False)
+    app.add_route(path, edge.receive, methods=["POST", "PUT"], include_in_schema=False)
     return app
 
 

@@ -100,7 +100,7 @@ async def open_shortcode(
     """Lets a shortcode take money in, with the accounts for it; repeating it changes nothing. Raises AccountNotFound
     where the ledger has no such landing account, and ShortcodeExists for another one than before."""
     await accounts.find_account(connection, ledger_id=ledger.id, path=shortcode.landing, currency=shortcode.currency)
-    specs = chart.shortcode_accounts(
+    specs = chart.flight_accounts(
         provider=shortcode.provider, shortcode=shortcode.shortcode, currency=shortcode.currency
     ) + chart.common_accounts(currency=shortcode.currency)
     await accounts.open_accounts(connection, ledger_id=ledger.id, specs=specs, ids=ids, now=now)

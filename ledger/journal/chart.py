@@ -10,6 +10,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from types import MappingProxyType
 
+from ledger.float_names import USUAL_FLOATS, FloatNames
 from ledger.journal.accounts import AccountClass, AccountSpec
 from ledger.journal.entry import Side
 
@@ -21,7 +22,7 @@ _DEBIT, _CREDIT = Side.DEBIT, Side.CREDIT
 @dataclass(frozen=True, slots=True)
 class Template:
     """One row of the chart. The path holds {provider}, {shortcode}, {partner}, {customer} or {loan} where it is opened
-    per such a thing."""
+    per such a thing, and {paying} and {working} as the provider calls its accounts."""
 
     number: str
     path: str
@@ -82,8 +83,8 @@ COMMON = (
 _FLOAT, _FLIGHT = "asset.float.{provider}.{shortcode}", "{provider}.{shortcode}"
 
 PER_SHORTCODE = (
-    Template("1110", f"{_FLOAT}.working", "Float, working", _ASSET, _DEBIT, "float_working"),
-    Template("1120", f"{_FLOAT}.utility", "Float, utility", _ASSET, _DEBIT, "payout_float"),
+    Template("1110", f"{_FLOAT}.{{working}}", "Float, {working}", _ASSET, _DEBIT, "float_working"),
+    Template("1120", f"{_FLOAT}.{{paying}}", "Float, {paying}", _ASSET, _DEBIT, "payout_float"),
     Template("1130", f"{_FLOAT}.settlement", "Float, settlement", _ASSET, _DEBIT),
     Template("1150", f"asset.transit.float_move.{_FLIGHT}", "Float moving between sub-accounts", _ASSET, _DEBIT),
     Template(
@@ -159,10 +160,23 @@ def common_accounts(*, currency: str) -> list[AccountSpec]:
     return [_spec(template, currency, {}) for template in COMMON]
 
 
-def shortcode_accounts(*, provider: str, shortcode: str, currency: str) -> list[AccountSpec]:
+def shortcode_accounts(
+    *, provider: str, shortcode: str, currency: str, floats: FloatNames = USUAL_FLOATS
+) -> list[AccountSpec]:
     """What a provider's shortcode needs: its float sub-accounts and everything in flight through it."""
-    values = {"provider": provider, "shortcode": shortcode}
+    values = {"provider": provider, "shortcode": shortcode, "paying": floats.paying, "working": floats.working}
     return [_spec(template, currency, values) for template in PER_SHORTCODE]
+
+
+def flight_accounts(*, provider: str, shortcode: str, currency: str) -> list[AccountSpec]:
+    """Of these, whatever is no float: money on its way through the shortcode."""
+    whole = shortcode_accounts(provider=provider, shortcode=shortcode, currency=currency)
+    return [one for one in whole if not one.path.startswith("asset.float.")]
+
+
+def landing_path(*, provider: str, shortcode: str, floats: FloatNames) -> str:
+    """The account that a shortcode's collections land on."""
+    return f"{_FLOAT}.{floats.collecting}".format(provider=provider, shortcode=shortcode)
 
 
 def partner_account(*, partner: str, currency: str) -> AccountSpec:

@@ -62,7 +62,8 @@ class Received:
 @dataclass(frozen=True, slots=True)
 class PromptInstruction:
     """Ask the payer's phone for `amount`, into the shortcode or into the till below it. `account_reference` is what the
-    receipt will carry as the account; `description` is shown to the payer."""
+    receipt will carry as the account; `description` is shown to the payer; `provider_reference` is ours, chosen once,
+    for rails that let us choose."""
 
     rail: str
     shortcode: str
@@ -71,16 +72,20 @@ class PromptInstruction:
     amount: Money
     account_reference: str
     description: str
+    provider_reference: str = ""
 
 
 @dataclass(frozen=True, slots=True)
 class PromptInquiry:
-    """What became of the prompt that the provider calls `checkout`? That id may hold the payer's number."""
+    """What became of the prompt that the provider calls `checkout`? That id may hold the payer's number. `platform` is
+    where it was sent, as its rail called that; "" where that was not kept."""
 
     rail: str
     shortcode: str
     till: str
     checkout: str = field(repr=False)
+    amount: Money | None = None
+    platform: str = ""
 
 
 @dataclass(frozen=True, slots=True)

@@ -17,7 +17,8 @@ from ledger.payee import Payee
 
 @dataclass(frozen=True, slots=True)
 class PayoutInstruction:
-    """Pay `amount` from the shortcode to the payee, under our reference, which is chosen once and never changed."""
+    """Pay `amount` from the shortcode to the payee, under our reference, which is chosen once and never changed.
+    `platform` is where it is to go if it was sent before, "" for wherever the rail sends now."""
 
     provider_reference: str
     rail: str
@@ -26,12 +27,14 @@ class PayoutInstruction:
     amount: Money
     purpose: str
     remarks: str
+    platform: str = ""
 
 
 @dataclass(frozen=True, slots=True)
 class PayoutInquiry:
     """What became of the payout with this reference? `receipt` is the provider's, where one is known; `references` are
-    what may be its ids for the payout, by kind; `asked_before` counts the questions so far: each is asked by."""
+    what may be its ids for the payout, by kind; `asked_before` counts the questions so far: each is asked by.
+    `platform` is where it was sent, as its rail called that; "" where that was not kept."""
 
     provider_reference: str
     rail: str
@@ -40,6 +43,7 @@ class PayoutInquiry:
     receipt: str | None
     references: tuple[tuple[str, str], ...] = ()
     asked_before: int = 0
+    platform: str = ""
 
 
 class Blame(enum.Enum):

@@ -33,13 +33,20 @@ UPDATE instructions AS i SET due_at = p.due_at, lease_token = NULL
 FROM unnest(%s::bigint[], %s::timestamptz[]) AS p (id, due_at)
 WHERE i.ledger_id = %s AND i.id = p.id AND i.lease_token = %s AND i.done_at IS NULL
 """
+_PIN = """
+UPDATE instructions AS i SET platform = p.platform FROM unnest(%s::bigint[], %s::text[]) AS p (id, platform)
+WHERE i.ledger_id = %s AND i.id = p.id
+"""
+# A hint asks again no sooner than this after the last question.
+HINTS_APART = timedelta(seconds=30)
 _COMPLETE_THESE = "UPDATE instructions SET done_at = %s, lease_token = NULL WHERE ledger_id = %s AND id = ANY(%s)"
 
 
 @dataclass(frozen=True, slots=True)
 class Claimed:
     """An instruction under our lease. `subject_id` is what it is about, a payout, a prompt or a return, as its kind
-    says; `attempt` numbers this try; `lost` says the try before it has no answer."""
+    says; `attempt` numbers this try; `lost` says the try before it has no answer, `hinted` that something happened
+    since that makes the question worth asking."""
 
     ledger_id: int
     id: int
@@ -47,6 +54,7 @@ class Claimed:
     subject_id: int
     attempt: int
     lost: bool
+    hinted: bool = False
 
     @property
     def payout_id(self) -> int:
@@ -176,6 +184,34 @@ async def renew(
     """Makes the one instruction of a kind that a subject has due then, whether it is new or had ended."""
     await reopen(driver, ledger_id=ledger_id, kind=kind, subject_ids=subject_ids, due_at=due_at)
     await enqueue(driver, ledger_id=ledger_id, kind=kind, subject_ids=subject_ids, ids=ids, now=now, due_at=due_at)
+
+
+async def hint(
+    driver: Driver, *, ledger_id: int, kind: str, subject_ids: Sequence[int], ids: IdSource, now: datetime
+) -> None:
+    """Makes the question of a kind about each subject due now, beside its schedule, whether it is new or had ended."""
+    if subject_ids:
+        await enqueue(driver, ledger_id=ledger_id, kind=kind, subject_ids=subject_ids, ids=ids, now=now, due_at=now)
+        parameters = {
+            "ledger": ledger_id,
+            "kind": kind,
+            "subjects": list(subject_ids),
+            "now": now,
+            "rest": HINTS_APART,
+        }
+        await driver.execute(_of(kind).hint, parameters)
+
+
+async def pin(driver: Driver, *, ledger_id: int, pins: Sequence[tuple[Claimed, str]]) -> None:
+    """Keeps the platform that each is about to be sent to, in the transaction before the call."""
+    if pins:
+        await driver.execute(_PIN, ([one.id for one, _ in pins], [platform for _, platform in pins], ledger_id))
+
+
+async def find_platforms(driver: Driver, *, ledger_id: int, kind: str, subject_ids: Sequence[int]) -> dict[int, str]:
+    """The platform that each subject's instruction of a kind was last sent to, where it was kept."""
+    cursor = await driver.execute(_of(kind).find_platforms, (ledger_id, kind, list(subject_ids)))
+    return dict(await cursor.fetchall())
 
 
 async def find_begun(driver: Driver, *, ledger_id: int, kind: str, subject_ids: Sequence[int]) -> frozenset[int]:

@@ -28,6 +28,8 @@ class Statements:
     complete: bytes
     reopen: bytes
     find_begun: bytes
+    hint: bytes
+    find_platforms: bytes
 
 
 _ENQUEUE = """
@@ -39,7 +41,7 @@ ON CONFLICT (ledger_id, {key}, kind) DO NOTHING
 # lost, and so will not be sent, is told at once; rows another worker is claiming are skipped, not waited for.
 _CLAIM = """
 WITH due AS (
-    SELECT i.ledger_id, i.id FROM instructions AS i
+    SELECT i.ledger_id, i.id, i.hinted FROM instructions AS i
     JOIN {table} AS p ON p.ledger_id = i.ledger_id AND p.id = i.{key}
     WHERE i.done_at IS NULL AND i.due_at <= %(now)s AND (i.kind = {question} OR NOT EXISTS (
         SELECT FROM rail_stops AS s WHERE s.ledger_id = p.ledger_id AND s.rail = p.rail AND s.resumed_at IS NULL
@@ -50,11 +52,12 @@ WITH due AS (
     AND i.kind = ANY(%(kinds)s) AND p.rail = ANY(%(rails)s)
     ORDER BY i.due_at, i.ledger_id, i.id LIMIT %(limit)s FOR NO KEY UPDATE OF i, p SKIP LOCKED
 ), claimed AS (
-    UPDATE instructions AS i SET attempts = i.attempts + 1, lease_token = %(token)s, due_at = %(lease_until)s
+    UPDATE instructions AS i SET attempts = i.attempts + 1, lease_token = %(token)s, due_at = %(lease_until)s,
+        hinted = false
     FROM due WHERE i.ledger_id = due.ledger_id AND i.id = due.id
-    RETURNING i.ledger_id, i.id, i.kind, i.{key}, i.attempts
+    RETURNING i.ledger_id, i.id, i.kind, i.{key}, i.attempts, due.hinted
 )
-SELECT c.ledger_id, c.id, c.kind, c.{key}, c.attempts, last.number IS NOT NULL AS lost
+SELECT c.ledger_id, c.id, c.kind, c.{key}, c.attempts, last.number IS NOT NULL AS lost, c.hinted
 FROM claimed AS c LEFT JOIN attempts AS last
   ON last.ledger_id = c.ledger_id AND last.instruction_id = c.id AND last.number = c.attempts - 1
  AND last.finished_at IS NULL
@@ -82,6 +85,17 @@ WHERE ledger_id = %s AND kind = %s AND {key} = ANY(%s) AND done_at IS NOT NULL
 _FIND_BEGUN = """
 SELECT {key} FROM instructions WHERE ledger_id = %s AND kind = %s AND {key} = ANY(%s) AND attempts > 0
 """
+# Not sooner than a while after it was asked last, so that a hint told fifty times asks once; and whoever is asking just
+# now does not put it off again.
+_HINT = """
+UPDATE instructions AS i SET hinted = true, done_at = NULL, lease_token = NULL, due_at = greatest(%(now)s, (
+    SELECT max(a.started_at) + %(rest)s FROM attempts AS a WHERE a.ledger_id = i.ledger_id AND a.instruction_id = i.id))
+WHERE i.ledger_id = %(ledger)s AND i.kind = %(kind)s AND i.{key} = ANY(%(subjects)s)
+"""
+_FIND_PLATFORMS = """
+SELECT {key}, platform FROM instructions
+WHERE ledger_id = %s AND kind = %s AND {key} = ANY(%s) AND platform IS NOT NULL
+"""
 
 
 def _statements_about(
@@ -106,6 +120,8 @@ def _statements_about(
         complete=compose(_COMPLETE),
         reopen=compose(_REOPEN),
         find_begun=compose(_FIND_BEGUN),
+        hint=compose(_HINT),
+        find_platforms=compose(_FIND_PLATFORMS),
     )
 
 

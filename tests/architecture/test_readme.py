@@ -10,6 +10,8 @@ from pydantic.fields import FieldInfo
 from pydantic_settings import BaseSettings
 
 from adapters.sandbox.magic import MAGIC_PREFIX, ROWS
+from adapters.sandbox.momo.behaviours import FAULT_NUMBERS, TRANSFER_NUMBERS
+from adapters.sandbox.momo.behaviours import PREFIX as MOMO_PREFIX
 from api.settings import Settings, UssdSettings
 
 README = Path(__file__).parents[2] / "README.md"
@@ -31,6 +33,14 @@ def test_every_magic_number_in_the_readme_is_one() -> None:
 
     assert numbers
     assert set(numbers) <= set(ROWS)
+
+
+def test_every_test_number_of_momo_in_the_readme_is_one() -> None:
+    """As above, for the simulated wallet."""
+    numbers = re.findall(rf"\b{MOMO_PREFIX}(\d{{3}})\b", README.read_text(encoding="utf-8"))
+
+    assert numbers
+    assert set(numbers) <= TRANSFER_NUMBERS.keys() | FAULT_NUMBERS.keys()
 
 
 def settings_table(settings: type[BaseSettings]) -> str:

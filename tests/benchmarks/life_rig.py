@@ -63,6 +63,11 @@ class Collector(DeclaredDaraja):
     def __init__(self) -> None:
         self.taken: deque[tuple[str, CallbackUrls]] = deque()
 
+    @property
+    def platform(self) -> str:
+        """There is one."""
+        return "collector"
+
     async def submit_payout(self, instruction: PayoutInstruction, callback_urls: CallbackUrls) -> Answer:
         """Taken in."""
         self.taken.append((instruction.provider_reference, callback_urls))

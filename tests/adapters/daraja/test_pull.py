@@ -12,8 +12,9 @@ from hypothesis import given
 from hypothesis import settings as hypothesis_settings
 from hypothesis import strategies as st
 
+from adapters import documents
 from adapters.collecting import Page, Registered
-from adapters.daraja import pull, wire
+from adapters.daraja import pull
 from adapters.daraja.answers import TokenRefused
 from ledger.money import Money
 from ledger.outbox.collecting import Payer, PayerForm, Received
@@ -179,7 +180,7 @@ def test_a_full_page_of_the_longest_rows_fits_into_what_is_read() -> None:
 
     body = json.dumps(json.loads(answer([[row] * 100])), indent=2).encode()
 
-    assert len(body) <= wire.DOCUMENT_BYTES_MAX
+    assert len(body) <= documents.DOCUMENT_BYTES_MAX
     assert len(page([[row] * 100]).received) == 100
 
 

@@ -75,11 +75,12 @@ class StandingClock:
 
 @dataclass(frozen=True, slots=True)
 class Callback:
-    """One POST that arrived at the receiver."""
+    """One POST or PUT that arrived at the receiver."""
 
     path: str
     content_type: str
     body: bytes
+    method: str = "POST"
 
     @property
     def result(self) -> dict[str, Any]:
@@ -131,7 +132,7 @@ class Receiver:
         head = (await reader.readuntil(b"\r\n\r\n")).decode().split("\r\n")
         headers = dict(line.lower().split(": ", 1) for line in head[1:] if line)
         body = await reader.readexactly(int(headers["content-length"]))
-        callback = Callback(head[0].split(" ")[1], headers["content-type"], body)
+        callback = Callback(head[0].split(" ")[1], headers["content-type"], body, head[0].split(" ")[0])
         self.received.append(callback)
         self._arrived.put_nowait(callback)
         await self.open_for_answers.wait()
