@@ -19,6 +19,7 @@ from api.commands import (
     loans,
     momo,
     partners,
+    promotions,
     reviews,
     sandbox,
     serve,
@@ -39,6 +40,7 @@ app.add_typer(partners.app, name="partner")
 app.add_typer(keys.app, name="key")
 app.add_typer(collections.app, name="collections")
 app.add_typer(loans.app, name="loan")
+app.add_typer(promotions.app, name="promo")
 app.add_typer(reviews.app, name="review")
 app.add_typer(webhooks.app, name="webhook")
 app.add_typer(vault.app, name="vault")

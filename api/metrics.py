@@ -13,9 +13,10 @@ from sqlalchemy.ext.asyncio import AsyncEngine
 
 from ledger import floats, operations
 from ledger.clock import read_clock
-from ledger.database import transaction
+from ledger.database import driver, transaction
 from ledger.journal import books
 from ledger.operations import OperationsStatus
+from ledger.promotions.report import QUANTILES, seconds_to_pay
 
 CONTENT_TYPE = "text/plain; version=0.0.4; charset=utf-8"
 # The floats of this many ledgers are shown; queues and payouts of all.
@@ -32,8 +33,14 @@ class Metrics:
             "daftari_grpc_call_seconds", "Time to answer a gRPC call", ("method",), registry=self.registry
         )
         self.callbacks = Counter("daftari_callbacks", "Callbacks stored", ("rail", "kind"), registry=self.registry)
+        self.redemption_attempts = Counter(
+            "daftari_redemption_attempts", "Codes that phones typed, by result", ("result",), registry=self.registry
+        )
         self._answered: dict[tuple[str, str], tuple[Counter, Histogram]] = {}
         self._clock = self._gauge("daftari_clock_ahead_seconds", "This host's clock minus the database's")
+        self._to_pay = self._gauge(
+            "daftari_redemption_paid_seconds", "From redeemed to paid, within the last hour", "ledger", "quantile"
+        )
         self._waiting = self._gauge("daftari_queue_waiting", "Items that wait", "ledger", "queue")
         self._oldest = self._gauge("daftari_queue_oldest_seconds", "Age of the oldest item", "ledger", "queue")
         self._payouts = self._gauge("daftari_payouts_open", "Payouts under way", "ledger", "state", "currency")
@@ -71,7 +78,12 @@ class Metrics:
             # Looked up afterwards, so that a ledger which is opened meanwhile has its code here.
             named = await books.find_ledgers(connection, ids=status.ledger_ids)
             ledgers = await books.list_ledgers(connection, after_code="", limit=LEDGERS_MAX)
+            paid = await seconds_to_pay(await driver(connection), now=moment)
             positions = {one.code: await floats.float_positions(connection, ledger_id=one.id) for one in ledgers}
+        self._to_pay.clear()
+        for one in ledgers:
+            for quantile, seconds in zip(QUANTILES, paid.get(one.id, ()), strict=False):
+                self._to_pay.labels(one.code, quantile).set(seconds)
         self._clock.set(clock.ahead.total_seconds())
         self._set_queues(status, {ledger_id: one.code for ledger_id, one in named.items()}, moment)
         for gauge in (self._float, self._drift):

@@ -30,7 +30,10 @@ from api.services.loans import loan_services
 from api.services.partners import partner_services
 from api.services.payout_commands import PayoutRequester
 from api.services.payouts import open_requester, payout_services
+from api.services.promotion_commands import CodeRedeemer
+from api.services.promotions import open_redeemer, promotion_services
 from api.services.prompts import prompt_services
+from api.services.redemption_counts import RedemptionCounts
 from api.services.returns import return_services
 from api.services.reviews import review_services
 from api.services.vault import vault_services
@@ -64,6 +67,7 @@ class _Shared:
 
     core: Core
     requester: PayoutRequester
+    redeemer: CodeRedeemer
     authenticator: Authenticator
 
 
@@ -105,6 +109,7 @@ class Service:
         if self._shared is not None:
             await self._shared.core.poster.close()
             await self._shared.requester.close()
+            await self._shared.redeemer.close()
         if self._worker is not None and self._working is not None:
             self._worker.stop()
             await self._working
@@ -182,7 +187,8 @@ class Service:
         requester = open_requester(
             core, limits=application.payout_limits, party_keys=application.party_keys, monotonic=time.monotonic
         )
-        return _Shared(core, requester, Authenticator(self._authenticate, monotonic=time.monotonic))
+        redeemer = open_redeemer(core, redeemer=application.promotions.redeemer, monotonic=time.monotonic)
+        return _Shared(core, requester, redeemer, Authenticator(self._authenticate, monotonic=time.monotonic))
 
     async def _start_grpc(self, shared: _Shared) -> str:
         application = self._application
@@ -199,6 +205,12 @@ class Service:
             counter=LoanCounter(days=application.loan_days),
         )
         services += prompt_services(shared.core, recorder=application.prompt_recorder, rules=application.prompt_rules)
+        services += promotion_services(
+            shared.core,
+            parts=application.promotions,
+            redeemer=shared.redeemer,
+            counts=RedemptionCounts(lambda result: self._metrics.redemption_attempts.labels(result).inc()),
+        )
         services += return_services(shared.core, recorder=application.return_recorder)
         services += partner_services(shared.core)
         services += review_services(shared.core, recorder=application.recorder)

@@ -4,6 +4,7 @@ chance."""
 from __future__ import annotations
 
 import random
+import secrets
 import ssl
 import time
 from collections.abc import AsyncIterator, Collection, Mapping
@@ -21,6 +22,7 @@ from adapters.egress import Egress, EgressLimits, EgressRules, SystemResolver
 from adapters.inbound import Inbound
 from adapters.inquiry import Inquiry
 from adapters.loan_days import LoanWatch
+from adapters.promotion_watch import PromotionWatch
 from adapters.prompt_judging import PromptJudge
 from adapters.prompting import PromptQuestions, PromptSubmission
 from adapters.provider import DeclaredRail, PayoutRail
@@ -37,6 +39,7 @@ from adapters.webhooks import Deliverer, DelivererSettings
 from api.clock_guard import ClockGuard
 from api.credentials import check_roles, vault_writer
 from api.profile import Profile, open_profile
+from api.promoting import PromotionParts, promotion_parts
 from api.rails import connect_rails, declared_collections, declared_rails
 from api.roles import Role
 from api.settings import Settings
@@ -45,10 +48,10 @@ from ledger.collections.reference import ReceiptKeys
 from ledger.database import transaction
 from ledger.ids import IdSource
 from ledger.journal.accounts import AccountDirectory
+from ledger.journal.poster import Poster
 from ledger.loans.accruing import DayWorker
 from ledger.loans.commands import LoanDesk
 from ledger.loans.disbursing import Disburser
-from ledger.loans.posting import Poster
 from ledger.outbox import queue
 from ledger.outcomes import OutcomeRecorder
 from ledger.parties import PartyKeys
@@ -164,6 +167,17 @@ class Application:
         """Pays loans out."""
         return Disburser(poster=self.loan_days.poster, party_keys=self.party_keys, limits=self.payout_limits)
 
+    @property
+    def promotions(self) -> PromotionParts:
+        """Batches of codes and their redemption."""
+        return promotion_parts(
+            poster=self.loan_days.poster,
+            secret=self.profile.secret,
+            party_keys=self.party_keys,
+            limits=self.payout_limits,
+            randomness=secrets.token_bytes,
+        )
+
     def questions(self) -> Questions:
         """Answers what providers ask before a payment."""
         return Questions(engine=self.engine, rails=self.collections, keys=self.receipt_keys, now=self.now)
@@ -277,6 +291,11 @@ class WorkerApplication(Application):
     def loan_watch(self) -> LoanWatch:
         """Does the work of days, day by day."""
         return LoanWatch(engine=self.engine, days=self.loan_days, now=self.now)
+
+    def promotion_watch(self) -> PromotionWatch:
+        """Ends batches by the clock, and tries failed redemptions again."""
+        parts = self.promotions
+        return PromotionWatch(engine=self.engine, expirer=parts.expirer, retrier=parts.retrier, now=self.now)
 
     def waiting_watch(self) -> WaitingWatch:
         """Ends the waiting of receipts and orders."""

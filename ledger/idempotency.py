@@ -98,6 +98,17 @@ async def find_keys(
     return stored_keys(rows)
 
 
+async def find_answer(driver: Driver, *, ledger_id: int, claim: KeyClaim) -> int | None:
+    """What a request id had come to before; None for a new one. Raises IdempotencyKeyReused. Asked under the lock of
+    what the command is about."""
+    stored = (await find_keys(driver, ledger_id=ledger_id, claims=[claim])).get(claim.identity)
+    if stored is None:
+        return None
+    if not stored.matches(claim):
+        raise key_reused(claim)
+    return stored.result_id
+
+
 async def store_key(driver: Driver, *, ledger_id: int, claim: KeyClaim, result_id: int, now: datetime) -> None:
     """Stores the one key of a command whose effects are written by several statements of the same transaction."""
     values = (claim.client_id, claim.key, claim.method, claim.request_hash, result_id, now)

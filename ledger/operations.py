@@ -19,6 +19,9 @@ SELECT ledger_id, 'callbacks to judge', count(*), min(received_at) FROM inbox WH
 UNION ALL
 SELECT r.ledger_id, 'review: ' || r.queue, count(*), min(r.opened_at) FROM reviews AS r WHERE NOT EXISTS (
     SELECT FROM review_resolutions AS d WHERE d.ledger_id = r.ledger_id AND d.review_id = r.id) GROUP BY 1, 2
+UNION ALL
+SELECT ledger_id, 'redemptions: ' || lower(state), count(*), min(updated_at) FROM promo_redemptions
+ WHERE state <> 'PAID' GROUP BY 1, 2
 ORDER BY 1, 2
 """
 _OPEN: LiteralString = """

@@ -37,6 +37,7 @@ from ledger.payouts.payout import (
 from ledger.payouts.posting import Step, post_steps
 from ledger.payouts.reviews import Case
 from ledger.payouts.writing import LockedPayout
+from ledger.promotions import following
 from ledger.text import check_text
 
 # A payout that became unknown is first asked about after this; the dispatcher knows the rest of the schedule.
@@ -303,11 +304,13 @@ async def _apply(
         return
     moving = [step for step in steps if step.move.effect is not Effect.NONE]
     loans = await disbursing.lock_loans_of(driver, ledger, steps)
+    redemptions = await following.lock_redemptions_of(driver, ledger, steps)
     if moving:
         await post_steps(driver, ledger, moving, directory, ids, now)
     changes = [_change(step, now) for step in steps if _moves(step)]
     await writing.write_changes(driver, ledger_id=ledger.id, changes=changes, now=now)
     await disbursing.follow_payouts(driver, ledger, steps, loans, directory=directory, ids=ids, now=now)
+    await following.follow_payouts(driver, ledger, steps, redemptions, now)
     submitted = [step.payout.id for step in steps if _state_after(step) not in (State.RESERVED, State.SUBMITTING)]
     await queue.complete(driver, ledger_id=ledger.id, subject_ids=submitted, now=now)
     # A person's decision closes its own case; evidence closes the cases that waited for it.

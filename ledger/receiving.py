@@ -31,9 +31,9 @@ from ledger.journal.accounts import AccountDirectory
 from ledger.journal.books import Ledger
 from ledger.journal.decide import Refused
 from ledger.journal.entry import Source
+from ledger.journal.poster import Poster
 from ledger.loans.accruing import DayWorker
 from ledger.loans.allocating import LoanAllocator, unwanted_by_loan
-from ledger.loans.posting import Poster
 from ledger.money import Money
 from ledger.outbox.collecting import Channel, Received, Refusal
 from ledger.payouts import reviews

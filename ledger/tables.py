@@ -217,6 +217,47 @@ loan_events = _table("loan_events", {"ledger_id": Integer, "loan_id": BigInteger
     state=Text, event=Text, entry_id=BigInteger, amount=BigInteger, payout_id=BigInteger, receipt_id=BigInteger,
     detail=Text, actor=Text, recorded_at=MOMENT)
 
+campaigns = _table("campaigns", {"ledger_id": Integer, "id": BigInteger},
+    code=Text, name=Text, per_msisdn_max=Integer, per_msisdn_day_max=Integer, created_by=Text, created_at=MOMENT)
+
+promo_batches = _table("promo_batches", {"ledger_id": Integer, "id": BigInteger},
+    code=Text, campaign_id=BigInteger, partner_id=BigInteger, currency=Text, amount=BigInteger, count=Integer,
+    funding=Text, shortcode=Text, assignee=Text, expires_at=MOMENT, second_person=Boolean, created_by=Text,
+    activated_by=Text, activated_at=MOMENT, exported_at=MOMENT, state=Text, version=Integer, issued=Integer,
+    live=Integer, redeemed=Integer, failed=Integer, created_at=MOMENT, updated_at=MOMENT)
+
+promo_batch_events = _table(
+    "promo_batch_events", {"ledger_id": Integer, "batch_id": BigInteger, "version": Integer},
+    state=Text, event=Text, codes=Integer, entry_id=BigInteger, amount=BigInteger, detail=Text, actor=Text,
+    recorded_at=MOMENT)
+
+promo_batch_moves = _table("promo_batch_moves", {"event": Text, "source": Text, "target": Text},
+    kinds=TEXTS)
+
+promo_accounts = _table("promo_accounts", {"ledger_id": Integer, "account_id": BigInteger},
+    batch_id=BigInteger, part=Text)
+
+promo_codes = _table("promo_codes", {"ledger_id": Integer, "hash": LargeBinary},
+    batch_id=BigInteger, number=Integer, state=Text)
+
+promo_sheets = _table("promo_sheets", {"ledger_id": Integer, "batch_id": BigInteger, "first_number": Integer},
+    codes=Integer, sealed=LargeBinary)
+
+promo_redemptions = _table("promo_redemptions", {"ledger_id": Integer, "id": BigInteger},
+    batch_id=BigInteger, number=Integer, campaign_id=BigInteger, party_id=BigInteger, day=Date, nth=Integer,
+    nth_of_day=Integer, session=Text, state=Text, version=Integer, payout_id=BigInteger, tries=Integer,
+    retry_at=MOMENT, created_at=MOMENT, updated_at=MOMENT)
+
+promo_redemption_events = _table(
+    "promo_redemption_events", {"ledger_id": Integer, "redemption_id": BigInteger, "version": Integer},
+    state=Text, event=Text, payout_id=BigInteger, entry_id=BigInteger, actor=Text, recorded_at=MOMENT)
+
+promo_redemption_moves = _table("promo_redemption_moves", {"event": Text, "source": Text, "target": Text},
+    payouts=TEXTS)
+
+promo_throttles = _table("promo_throttles", {"ledger_id": Integer, "scope": Text, "key": LargeBinary},
+    started_at=MOMENT, wrong=Integer, recent=ARRAY(LargeBinary))
+
 webhook_endpoints = _table("webhook_endpoints", {"ledger_id": Integer, "id": BigInteger},
     partner_id=BigInteger, url=Text, request_id=Text, disabled_why=Text, created_at=MOMENT, failing_since=MOMENT,
     probe_at=MOMENT, recovered_at=MOMENT, disabled_at=MOMENT)

@@ -20,6 +20,7 @@ from daftari.v1 import (
     loans_pb2,
     partners_pb2,
     payouts_pb2,
+    promotions_pb2,
     prompts_pb2,
     returns_pb2,
     reviews_pb2,
@@ -56,6 +57,10 @@ ListRequest: TypeAlias = (
     | loans_pb2.ListLoanEventsRequest
     | loans_pb2.ListLoanStatementLinesRequest
     | loans_pb2.ListLoanAgesRequest
+    | promotions_pb2.ListCampaignsRequest
+    | promotions_pb2.ListBatchesRequest
+    | promotions_pb2.ListBatchEventsRequest
+    | promotions_pb2.ListRedemptionsRequest
     | reviews_pb2.ListReviewsRequest
     | webhooks_pb2.ListWebhookEndpointsRequest
     | webhooks_pb2.ListWebhookDeliveriesRequest

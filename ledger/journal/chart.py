@@ -2,7 +2,8 @@
 
 `COMMON` is opened once per ledger, `PER_SHORTCODE` once per provider's shortcode, `PER_PARTNER` once per partner,
 `PER_CUSTOMER` once per customer, `PER_LOAN` once per loan of our own and `PER_AGENT_LOAN` once per loan between others,
-`PER_LOAN_OF_ANY_MODE` for both. Accounts of banks and promotion batches are opened by whoever needs them."""
+`PER_LOAN_OF_ANY_MODE` for both, `PER_BATCH` once per batch of a promotion, in whose currency `OF_PROMOTIONS` is opened
+with it. Accounts of banks are opened by whoever needs them."""
 
 from __future__ import annotations
 
@@ -21,8 +22,8 @@ _DEBIT, _CREDIT = Side.DEBIT, Side.CREDIT
 
 @dataclass(frozen=True, slots=True)
 class Template:
-    """One row of the chart. The path holds {provider}, {shortcode}, {partner}, {customer} or {loan} where it is opened
-    per such a thing, and {paying} and {working} as the provider calls its accounts."""
+    """One row of the chart. The path holds {provider}, {shortcode}, {partner}, {customer}, {loan} or {batch} where it
+    is opened per such a thing, and {paying} and {working} as the provider calls its accounts."""
 
     number: str
     path: str
@@ -64,6 +65,7 @@ COMMON = (
     Template("4130", "income.penalties", "Penalties", _INCOME, _CREDIT),
     Template("4140", "income.recoveries", "Recovered of loans written off", _INCOME, _CREDIT),
     Template("4210", "income.payout_fees", "Payout fees", _INCOME, _CREDIT, "payout_fee_income"),
+    Template("4310", "income.breakage", "Codes of earlier years that nobody redeemed", _INCOME, _CREDIT),
     Template("4320", "income.unclaimed", "Unclaimed money released by law", _INCOME, _CREDIT),
     Template("4900", "income.recon", "Small reconciliation gains", _INCOME, _CREDIT),
     Template(
@@ -76,6 +78,7 @@ COMMON = (
     Template("5310", "expense.impairment", "Loans written off", _EXPENSE, _DEBIT),
     Template("5320", "expense.fraud_loss", "Losses to fraud", _EXPENSE, _DEBIT),
     Template("5900", "expense.recon", "Small reconciliation losses", _EXPENSE, _DEBIT),
+    Template("9119", "memo.promo_unactivated_contra", "Codes not activated yet, contra", _MEMO, _CREDIT),
     Template("9319", "memo.p2p_loans_contra", "Loans between others, contra", _MEMO, _CREDIT),
     Template("9419", "memo.written_off_contra", "Loans written off and pursued, contra", _MEMO, _CREDIT),
 )
@@ -130,6 +133,15 @@ PER_LOAN_OF_ANY_MODE = (
     Template("9410", "memo.written_off.{loan}", "Written off of {loan} and pursued", _MEMO, _DEBIT, None, 0),
 )
 
+# What is owed for live codes, and to winners between redemption and payout; and what drafts would owe, beside the
+# books.
+PER_BATCH = (
+    Template("2150", "liab.payable.winners.{batch}", "Owed to winners of {batch}", _LIABILITY, _CREDIT, None, 0),
+    Template("2310", "liab.promo.{batch}", "Live codes of {batch}", _LIABILITY, _CREDIT, None, 0),
+    Template("9110", "memo.promo_unactivated.{batch}", "Codes of {batch}, not activated", _MEMO, _DEBIT, None, 0),
+)
+OF_PROMOTIONS = tuple(one for one in COMMON if one.number in ("4310", "5210", "9119"))
+
 _TEMPLATES = (
     *COMMON,
     *PER_SHORTCODE,
@@ -138,10 +150,11 @@ _TEMPLATES = (
     *PER_LOAN,
     *PER_AGENT_LOAN,
     *PER_LOAN_OF_ANY_MODE,
+    *PER_BATCH,
 )
 
 # Whom an account belongs to, where it is opened for somebody or something.
-_OWNERS = ("partner", "customer", "loan")
+_OWNERS = ("partner", "customer", "loan", "batch")
 
 # The accounts that must come back to zero once nothing is under way; the ageing of what they hold is watched.
 CLEARING_PREFIXES = (
@@ -149,6 +162,7 @@ CLEARING_PREFIXES = (
     "asset.loans.disbursing",
     "asset.recon.",
     "liab.payout.",
+    "liab.payable.",
     "liab.receipts.",
     "liab.recon.",
     "liab.deferred_fee",
@@ -199,6 +213,12 @@ def loan_accounts(*, loan: str, currency: str) -> list[AccountSpec]:
 def agent_loan_accounts(*, loan: str, currency: str) -> list[AccountSpec]:
     """What a loan between a lender and a borrower needs: memorandum accounts alone."""
     return [_spec(template, currency, {"loan": loan}) for template in (*PER_AGENT_LOAN, *PER_LOAN_OF_ANY_MODE)]
+
+
+def batch_accounts(*, batch: str, currency: str) -> list[AccountSpec]:
+    """What a batch of a promotion needs, its own three accounts first; none of these goes below zero."""
+    own = [_spec(template, currency, {"batch": batch}) for template in PER_BATCH]
+    return own + [_spec(template, currency, {}) for template in OF_PROMOTIONS]
 
 
 def path_of(number: str, **values: str) -> str:

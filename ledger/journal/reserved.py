@@ -19,6 +19,8 @@ RESERVED_SUBJECT_KINDS = frozenset(
         "loan_charge",
         "loan_repayment",
         "promotion",
+        "promotion_change",
+        "promotion_redemption",
         "reversal",
         "reconciliation",
     }

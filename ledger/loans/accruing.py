@@ -14,11 +14,11 @@ from ledger.database import Driver
 from ledger.journal.books import Ledger
 from ledger.journal.decide import PostRequest
 from ledger.journal.entry import JournalEntry, Source
+from ledger.journal.poster import Poster
 from ledger.loans.accrual import PrincipalRepaid, fee_to_earn, interest_between, penalty_to_charge
 from ledger.loans.announcing import take_steps
 from ledger.loans.entries import Earned, day_entries
 from ledger.loans.loan import Event, State, Stay, transition
-from ledger.loans.posting import Poster
 from ledger.loans.schedule import day_of
 from ledger.loans.writing import (
     Loan,

@@ -18,10 +18,10 @@ from ledger.journal.accounts import AccountDirectory
 from ledger.journal.books import Ledger
 from ledger.journal.decide import PostRequest, Refused
 from ledger.journal.entry import JournalEntry
+from ledger.journal.poster import Poster
 from ledger.loans.announcing import take_steps
 from ledger.loans.entries import disbursed_entry, disbursed_twice_entry
 from ledger.loans.loan import Effect, Event, Move, Standing, Stay, transition
-from ledger.loans.posting import Poster
 from ledger.loans.schedule import day_of
 from ledger.loans.settling import Order, check_allowed, find_answer
 from ledger.loans.writing import Loan, Step, find_loans_of_payouts, lock_loan, lock_loans

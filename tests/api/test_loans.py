@@ -18,8 +18,8 @@ from api.permissions import Permission
 from ledger.database import driver, run
 from ledger.ids import decode
 from ledger.journal.entry import JournalEntry, Source, credit, debit
+from ledger.journal.poster import Poster
 from ledger.loans.accruing import DayWorker
-from ledger.loans.posting import Poster
 from ledger.money import Money
 from ledger.outbox.instruction import Settled
 from ledger.payouts.outcome import Started

@@ -8,15 +8,14 @@ from __future__ import annotations
 # INSERT and SELECT for the application, SELECT for the reader, and nothing is ever changed, not even by the owner.
 APPEND_ONLY = frozenset(
     {
-        "accounts", "balance_queries", "collection_calls", "collection_listings", "collection_paths",
+        "accounts", "balance_queries", "campaigns", "collection_calls", "collection_listings", "collection_paths",
         "collection_shortcodes", "currencies",
         "float_assertions", "idempotency_keys", "journal_entries", "ledgers", "loan_events", "loan_moves",
-        "loan_products", "order_events", "payout_edges",
-        "payout_events", "payout_limits", "postings", "prompt_edges", "prompt_events", "provider_references",
-        "provider_tariffs", "receipt_events",
-        "receipt_evidence", "receipt_moves", "return_edges", "return_events", "reversal_links",
-        "review_resolutions", "reviews",
-        "vault_openings", "vault_retired_keys",
+        "loan_products", "order_events", "payout_edges", "payout_events", "payout_limits", "postings", "promo_accounts",
+        "promo_batch_events", "promo_batch_moves", "promo_redemption_events", "promo_redemption_moves", "promo_sheets",
+        "prompt_edges", "prompt_events", "provider_references", "provider_tariffs", "receipt_events",
+        "receipt_evidence", "receipt_moves", "return_edges", "return_events", "reversal_links", "review_resolutions",
+        "reviews", "vault_openings", "vault_retired_keys",
     }
 )  # fmt: skip
 
@@ -36,6 +35,10 @@ KEPT = {
     "partners": "suspended_at",
     "payout_usage": "amount count",
     "payouts": "completed_at failure_code failure_text provider_charge receipt state updated_at version",
+    "promo_batches": "activated_at activated_by exported_at failed issued live redeemed state updated_at version",
+    "promo_codes": "state",
+    "promo_redemptions": "payout_id retry_at state tries updated_at version",
+    "promo_throttles": "recent started_at wrong",
     "prompts": "checkout_index checkout_sealed failure_code failure_text receipt_id state told_paid_at updated_at "
     "version",
     "provider_tokens": "app sealed usable_until",
@@ -50,12 +53,19 @@ KEPT = {
 
 # Made by migrations alone: the application only reads them.
 SEALED = frozenset(
-    {"alembic_version", "currencies", "payout_edges", "prompt_edges", "receipt_moves", "return_edges", "loan_moves"}
-)
+    {
+        "alembic_version", "currencies", "loan_moves", "payout_edges", "promo_batch_moves", "promo_redemption_moves",
+        "prompt_edges", "receipt_moves", "return_edges",
+    }
+)  # fmt: skip
 # Inserted without this column, which the database fills in.
 NOT_GIVEN = {"payout_events": {"xid"}}
 # What the reader sees of tables that hold secrets; of every other it sees all.
-READER_SEES = {"provider_tokens": "", "vault_secrets": "fingerprint ledger_id name version written_at written_by"}
+READER_SEES = {
+    "promo_sheets": "",
+    "provider_tokens": "",
+    "vault_secrets": "fingerprint ledger_id name version written_at written_by",
+}
 # Alembic's own; no guard of ours stands on it.
 UNGUARDED = frozenset({"alembic_version"})
 

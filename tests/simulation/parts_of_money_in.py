@@ -21,10 +21,10 @@ from adapters.waiting import WaitingWatch
 from ledger.collections.reference import ReceiptKeys
 from ledger.ids import IdSource
 from ledger.journal.accounts import AccountDirectory
+from ledger.journal.poster import Poster
 from ledger.loans.accruing import DayWorker
 from ledger.loans.commands import LoanDesk
 from ledger.loans.disbursing import Disburser
-from ledger.loans.posting import Poster
 from ledger.outbox import queue
 from ledger.parties import PartyKeys
 from ledger.payouts.limits import RailLimits

@@ -25,7 +25,7 @@ SCHEME = {
     AccountClass.MEMO: ("9", {"memo"}, Side.DEBIT),
 }
 # Accounts that stand against others of their class, on the other side.
-CONTRA = {"1390", "9319", "9419"}
+CONTRA = {"1390", "9119", "9319", "9419"}
 
 
 def whole_chart(currency: str = "KES") -> list[AccountSpec]:
@@ -38,6 +38,7 @@ def whole_chart(currency: str = "KES") -> list[AccountSpec]:
         *chart.customer_accounts(customer="customer_1", currency=currency),
         *chart.loan_accounts(loan="loan_1", currency=currency),
         *chart.agent_loan_accounts(loan="loan_2", currency=currency),
+        *chart.batch_accounts(batch="tins", currency=currency),
     ]
 
 

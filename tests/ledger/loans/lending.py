@@ -21,11 +21,11 @@ from ledger.idempotency import claim
 from ledger.ids import encode
 from ledger.journal import accounts, chart
 from ledger.journal.entry import JournalEntry, Source, credit, debit
+from ledger.journal.poster import Poster
 from ledger.loans import commands, products
 from ledger.loans.accruing import DayWorker
 from ledger.loans.commands import LoanDesk, LoanRequest
 from ledger.loans.disbursing import Disburser
-from ledger.loans.posting import Poster
 from ledger.loans.products import BusinessCalendar, Product, ProductRequest
 from ledger.loans.settling import LoanCounter, Order, Purse
 from ledger.loans.terms import LoanTerms

@@ -1,4 +1,4 @@
-"""Posting entries of loans: all of a set or none of it."""
+"""Posting entries that a product needs all together: all of a set or none of it."""
 
 from __future__ import annotations
 
@@ -24,8 +24,8 @@ class Poster:
     async def post(
         self, driver: Driver, *, ledger: Ledger, requests: Sequence[PostRequest], now: datetime
     ) -> list[int]:
-        """The ids of the entries, in order, inside the transaction that holds their loans' locks. Raises what the books
-        refuse: then nothing of the transaction may stand."""
+        """The ids of the entries, in order, inside the transaction that holds the locks of what they are about. Raises
+        what the books refuse: then nothing of the transaction may stand."""
         if not requests:
             return []
         verdicts = await post_entries(
@@ -40,6 +40,6 @@ class Poster:
         for verdict in verdicts:
             if isinstance(verdict, Refused):
                 raise verdict.error
-            assert isinstance(verdict, Posted), "entries of loans carry no request id"
+            assert isinstance(verdict, Posted), "entries of products carry no request id"
             posted.append(verdict.entry_id)
         return posted
