@@ -17,13 +17,16 @@ from ledger.outbox.collecting import (
     PromptInstruction,
     PromptOutcome,
     PromptQueryAnswer,
+    ReceiptInquiry,
+    ReceiptStatus,
     Received,
     Refusal,
     ReversalAnswer,
+    ReversalInquiry,
     ReversalInstruction,
     ReversalOutcome,
 )
-from ledger.outbox.instruction import NotSent, OutcomeUnknown, Rejected
+from ledger.outbox.instruction import Acknowledged, NotSent, OutcomeUnknown, Rejected
 from ledger.payouts.limits import RailLimits
 
 
@@ -50,7 +53,8 @@ class PromptCallback:
 
 @dataclass(frozen=True, slots=True)
 class ReversalCallback:
-    """One readable answer to a reversal. `conversation_id` is the provider's id for our request, where it names one."""
+    """One readable answer to a reversal, or to the question about one. `conversation_id` is the provider's id for our
+    request, where it names one."""
 
     conversation_id: str | None
     outcome: ReversalOutcome
@@ -88,6 +92,7 @@ class Page:
 
 RegistrationAnswer: TypeAlias = Registered | Rejected | NotSent | OutcomeUnknown
 PageAnswer: TypeAlias = Page | Rejected | NotSent | OutcomeUnknown
+QuestionAnswer: TypeAlias = Acknowledged | NotSent | OutcomeUnknown
 
 
 class DeclaredCollections(Protocol):
@@ -116,6 +121,12 @@ class DeclaredCollections(Protocol):
     def read_reversal_callback(self, kind: str, body: bytes) -> ReversalCallback | CallbackUnreadable:
         """The answer to a reversal; `kind` is "result" or "timeout", from the path it came by."""
 
+    def read_reversal_query_callback(self, kind: str, body: bytes) -> ReversalCallback | CallbackUnreadable:
+        """The answer to the question what became of a reversal; `conversation_id` is the reversal's."""
+
+    def read_receipt_query_callback(self, kind: str, body: bytes) -> ReceiptStatus | CallbackUnreadable:
+        """The answer to the question what became of a receipt."""
+
 
 class CollectionRail(DeclaredCollections, Protocol):
     """A rail that takes money in, for the worker alone. No method raises for what the network or the provider does."""
@@ -132,6 +143,12 @@ class CollectionRail(DeclaredCollections, Protocol):
 
     async def submit_reversal(self, instruction: ReversalInstruction, callback_urls: CallbackUrls) -> ReversalAnswer:
         """Asks once for money to be returned; the result comes by callback."""
+
+    async def query_reversal(self, inquiry: ReversalInquiry, callback_urls: CallbackUrls) -> QuestionAnswer:
+        """Asks what became of a reversal; the answer comes by callback."""
+
+    async def query_receipt(self, inquiry: ReceiptInquiry, callback_urls: CallbackUrls) -> QuestionAnswer:
+        """Asks what became of a receipt; the answer comes by callback."""
 
     async def register_collections(self, registration: Registration) -> RegistrationAnswer:
         """Tells the provider where to tell of money."""

@@ -1,21 +1,21 @@
-"""The errands of returns: asking the provider for one, once, and calling its silence unknown. A return is never asked
-for again on a guess."""
+"""The errands of returns: asking the provider for one, once, calling its silence unknown, and asking what became of it.
+A return is never asked for again on a guess."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from datetime import datetime
+from datetime import datetime, timedelta
 
-from adapters.collecting import CollectionRail
+from adapters.collecting import CollectionRail, QuestionAnswer
 from adapters.dispatch import ACTOR, Call, Done, Errand
-from adapters.errands import complete_sent, find_rail, finish_lost
+from adapters.errands import complete_sent, find_rail, finish_lost, told
 from ledger.collections import returning
 from ledger.collections.return_outcome import Report, Started
 from ledger.collections.returning import Return, State
 from ledger.database import Driver
 from ledger.journal.books import Ledger
 from ledger.outbox import queue
-from ledger.outbox.collecting import ReversalAnswer, ReversalInstruction
+from ledger.outbox.collecting import ReversalAnswer, ReversalInquiry, ReversalInstruction
 from ledger.outbox.instruction import NotSent, OutcomeUnknown
 from ledger.outbox.queue import Claimed
 from ledger.returns import ReturnRecorder
@@ -90,6 +90,58 @@ class ReturnSilence(Errand):
     async def finish(self, session: Driver, ledger: Ledger, results: Sequence[tuple[Call, None]]) -> list[Done]:
         """Nothing was called."""
         return []
+
+
+class ReturnQuestions(Errand):
+    """Asks what became of returns of unknown outcome. `schedule` is when, counted from the moment one became unknown;
+    its case is with a person all the while."""
+
+    def __init__(
+        self,
+        *,
+        rails: Mapping[str, CollectionRail],
+        now: Callable[[], datetime],
+        schedule: Sequence[timedelta],
+    ) -> None:
+        self._rails = rails
+        self._now = now
+        self._schedule = schedule
+
+    async def start(
+        self, session: Driver, ledger: Ledger, claimed: Sequence[Claimed]
+    ) -> list[tuple[Claimed, str, ReversalInquiry]]:
+        """The questions to ask now, about what is still unknown and was not asked about often enough."""
+        ids = [one.subject_id for one in claimed]
+        found = await returning.lock_returns(session, ledger_id=ledger.id, return_ids=ids)
+        asking = [
+            one
+            for one in claimed
+            if found[one.subject_id].state is State.UNKNOWN and one.attempt <= len(self._schedule)
+        ]
+        over = [one.id for one in claimed if one not in asking]
+        await queue.complete_these(session, ledger_id=ledger.id, ids=over, now=self._now())
+        return [(one, found[one.subject_id].rail, _inquiry(found[one.subject_id])) for one in asking]
+
+    async def carry_out(self, call: Call) -> QuestionAnswer:
+        """One question to the rail."""
+        inquiry: ReversalInquiry = call.content
+        rail = find_rail(self._rails, inquiry.rail)
+        return rail if isinstance(rail, NotSent) else await rail.query_reversal(inquiry, call.urls)
+
+    async def finish(
+        self, session: Driver, ledger: Ledger, results: Sequence[tuple[Call, QuestionAnswer]]
+    ) -> list[Done]:
+        """Sets the time of the next question: answers come by callback."""
+        return told(results, again_at=self._again_at)
+
+    def _again_at(self, call: Call, answer: QuestionAnswer) -> datetime:
+        asked = min(call.claimed.attempt, len(self._schedule) - 1)
+        return self._now() + max(self._schedule[asked] - self._schedule[asked - 1], timedelta(minutes=1))
+
+
+def _inquiry(subject: Return) -> ReversalInquiry:
+    assert subject.originator is not None, "without an id nothing can be asked"
+    return ReversalInquiry(subject.rail, subject.shortcode, subject.receipt, subject.originator)
 
 
 def _instruction(subject: Return) -> ReversalInstruction:

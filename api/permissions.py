@@ -184,7 +184,11 @@ _BY_SERVICE: Mapping[str, Mapping[str, Permission]] = {
     },
     "daftari.v1.PromptCommandService": {"RequestPrompt": Permission.PROMPTS_REQUEST},
     "daftari.v1.PromptQueryService": {"GetPrompt": Permission.PROMPTS_READ, "ListPrompts": Permission.PROMPTS_READ},
-    "daftari.v1.ReturnCommandService": {"RequestReturn": Permission.RECEIPTS_RETURN},
+    "daftari.v1.ReturnCommandService": {
+        "RequestReturn": Permission.RECEIPTS_RETURN,
+        "TakeBackReceipt": Permission.RECEIPTS_RETURN,
+        "CheckReceipt": Permission.RECEIPTS_RETURN,
+    },
     "daftari.v1.ReturnQueryService": {
         "GetReturn": Permission.COLLECTIONS_READ,
         "ListReturns": Permission.COLLECTIONS_READ,

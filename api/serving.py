@@ -213,7 +213,7 @@ class Service:
         )
         services += return_services(shared.core, recorder=application.return_recorder)
         services += partner_services(shared.core)
-        services += review_services(shared.core, recorder=application.recorder)
+        services += review_services(shared.core, recorder=application.recorder, returns=application.return_recorder)
         services += vault_services(shared.core, writer=application.vault_writer)
         services += webhook_services(shared.core, sealer=application.webhook_sealer, rules=application.webhook_rules)
         self._grpc = GrpcServer(services, door=door)

@@ -27,11 +27,12 @@ from adapters.prompt_judging import PromptJudge
 from adapters.prompting import PromptQuestions, PromptSubmission
 from adapters.provider import DeclaredRail, PayoutRail
 from adapters.questions import Questions
+from adapters.receipt_questions import ReceiptJudge, ReceiptQuestions
 from adapters.receiving import CollectionJudge
 from adapters.recovery import Recovery
 from adapters.resubmission import Resubmission
 from adapters.return_judging import ReturnJudge
-from adapters.returning import ReturnSilence, ReturnSubmission
+from adapters.returning import ReturnQuestions, ReturnSilence, ReturnSubmission
 from adapters.silence import SilenceWatch
 from adapters.submission import Submission
 from adapters.waiting import WaitingWatch
@@ -196,6 +197,7 @@ class Application:
                 judges=[
                     PromptJudge(rails=self.collections, recorder=self.prompt_recorder),
                     ReturnJudge(rails=self.collections, recorder=self.return_recorder),
+                    ReceiptJudge(rails=self.collections, recorder=self.return_recorder),
                 ],
             ),
             ids=self.ids,
@@ -250,7 +252,17 @@ class WorkerApplication(Application):
         errands: dict[str, Errand] = {
             queue.RETURN_SUBMIT: ReturnSubmission(rails=self.collections, recorder=recorder, now=self.now),
             queue.RETURN_SILENCE: ReturnSilence(recorder=recorder, now=self.now),
+            queue.RETURN_QUERY: ReturnQuestions(
+                rails=self.collections,
+                now=self.now,
+                schedule=[timedelta(seconds=seconds) for seconds in self.settings.query_schedule_seconds],
+            ),
         }
+        return self._dispatcher(errands, public_url=public_url, rails=self.collections)
+
+    def checker(self, *, public_url: str) -> Dispatcher:
+        """The outbound door of questions about receipts."""
+        errands: dict[str, Errand] = {queue.RECEIPT_QUERY: ReceiptQuestions(rails=self.collections, now=self.now)}
         return self._dispatcher(errands, public_url=public_url, rails=self.collections)
 
     def _dispatcher(self, errands: Mapping[str, Errand], *, public_url: str, rails: Collection[str]) -> Dispatcher:

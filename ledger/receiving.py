@@ -38,6 +38,7 @@ from ledger.money import Money
 from ledger.outbox.collecting import Channel, Received, Refusal
 from ledger.payouts import reviews
 from ledger.payouts.reviews import Case
+from ledger.refunding import PayoutAllocator
 from ledger.text import check_text
 
 UNALLOCATED_QUEUE, MISMATCH_QUEUE = "receipt-unallocated", "amount-mismatch"
@@ -245,6 +246,7 @@ def open_recorder(*, keys: ReceiptKeys, directory: AccountDirectory, ids: IdSour
                 TargetKind.ACCOUNT: AccountAllocator(),
                 TargetKind.ORDER: OrderAllocator(ids),
                 TargetKind.LOAN: LoanAllocator(days=DayWorker(poster=Poster(directory=directory, ids=ids))),
+                TargetKind.PAYOUT: PayoutAllocator(),
             },
         ),
     )

@@ -12,12 +12,17 @@ from datetime import datetime
 
 from sqlalchemy.ext.asyncio import AsyncConnection
 
+from ledger.collections import returning
 from ledger.collections.receipt import Place
+from ledger.collections.return_outcome import Report as ReturnReport
+from ledger.collections.returning import Return
+from ledger.collections.returning import State as ReturnState
 from ledger.collections.writing import lock_receipts
 from ledger.database import Driver, driver
 from ledger.errors import ReviewNotResolvable, TextInvalid
 from ledger.journal.books import Ledger
 from ledger.journal.entry import Source
+from ledger.outbox.collecting import Returned, ReturnFailed
 from ledger.outbox.instruction import Failed, Settled
 from ledger.outcomes import Applied, OutcomeRecorder
 from ledger.payouts import reviews, writing
@@ -25,6 +30,7 @@ from ledger.payouts.outcome import Cancelled, Charged, ClawedBack, Decision, Out
 from ledger.payouts.payout import State
 from ledger.payouts.reviews import Review
 from ledger.payouts.writing import LockedPayout
+from ledger.returns import ReturnRecorder
 from ledger.text import check_text
 
 EVIDENCE_LENGTH_MAX = 1000
@@ -52,6 +58,10 @@ class Verb(enum.Enum):
 _MOVABLE = {
     Verb.SETTLE: frozenset({State.UNKNOWN, State.RELEASED, State.CANCELLED}),
     Verb.RELEASE: frozenset({State.UNKNOWN, State.RESERVED}),
+}
+_MOVABLE_RETURNS = {
+    Verb.SETTLE: frozenset({ReturnState.UNKNOWN, ReturnState.FAILED}),
+    Verb.RELEASE: frozenset({ReturnState.UNKNOWN}),
 }
 # These are about money in suspense, whatever became of the payout.
 _DECISIONS: Mapping[Verb, type[Decision]] = {
@@ -92,34 +102,94 @@ async def resolve_review(
     actor: str,
     recorder: OutcomeRecorder,
     now: datetime,
+    returns: ReturnRecorder | None = None,
 ) -> Review:
-    """Closes a case by what its verb posts. Raises ReviewNotFound, ReviewNotResolvable, FloorWouldBreak."""
+    """Closes a case by what its verb posts; `returns` is the door for cases of returns, None where there are none.
+    Raises ReviewNotFound, ReviewNotResolvable, FloorWouldBreak."""
     session, case = await driver(connection), {"ledger_id": ledger.id, "review_id": review_id}
     review = await reviews.get_review(connection, **case)
-    if review.payout_id is None and resolution.verb is not Verb.DISMISS:
-        raise ReviewNotResolvable("this case has no payout; it can only be dismissed", field="verb")
     entry_id = None
+    # Each is read again under the lock of its subject: somebody may have closed the case meanwhile.
     if review.payout_id is not None:
         locked = await writing.lock_payouts(session, ledger_id=ledger.id, payout_ids=[review.payout_id])
-        # Read again under the payout's lock: somebody may have closed the case meanwhile.
-        review = await reviews.get_review(connection, **case)
-        _check_open(review)
-        (payout,) = locked.values()
-        if resolution.verb is Verb.DISMISS:
-            _check_dismissible(review, payout)
-        else:
-            report = _report(review, payout, resolution, actor=actor, now=now)
-            entry_id = await _post(session, ledger, report, resolution.verb, recorder=recorder, now=now)
+        review, (payout,) = await reviews.get_review(connection, **case), locked.values()
+        entry_id = await _decide(session, ledger, review, payout, resolution, actor=actor, recorder=recorder, now=now)
+    elif review.return_id is not None and returns is not None:
+        found = await returning.lock_returns(session, ledger_id=ledger.id, return_ids=[review.return_id])
+        review, (subject,) = await reviews.get_review(connection, **case), found.values()
+        entry_id = await _decide_return(
+            session, ledger, review, subject, resolution, actor=actor, recorder=returns, now=now
+        )
+    elif resolution.verb is not Verb.DISMISS:
+        raise ReviewNotResolvable("this case has no payout or return; it can only be dismissed", field="verb")
     elif review.receipt_id is not None:
         await _check_nothing_waits(session, ledger, review, review.receipt_id)
     verb, evidence = resolution.verb.value, resolution.evidence
     closed = await reviews.write_resolution(
         session, **case, verb=verb, evidence=evidence, actor=actor, entry_id=entry_id, now=now
     )
-    found = await reviews.get_review(connection, **case)
+    resolved = await reviews.get_review(connection, **case)
     if not closed:
-        _check_open(found)
-    return found
+        _check_open(resolved)
+    return resolved
+
+
+async def _decide(
+    session: Driver,
+    ledger: Ledger,
+    review: Review,
+    payout: LockedPayout,
+    resolution: Resolution,
+    *,
+    actor: str,
+    recorder: OutcomeRecorder,
+    now: datetime,
+) -> int | None:
+    _check_open(review)
+    if resolution.verb is Verb.DISMISS:
+        _check_dismissible(review, payout)
+        return None
+    report = _report(review, payout, resolution, actor=actor, now=now)
+    return await _post(session, ledger, report, resolution.verb, recorder=recorder, now=now)
+
+
+async def _decide_return(
+    session: Driver,
+    ledger: Ledger,
+    review: Review,
+    subject: Return,
+    resolution: Resolution,
+    *,
+    actor: str,
+    recorder: ReturnRecorder,
+    now: datetime,
+) -> int | None:
+    """What a person decides about a return: it was made, by its receipt, or it was not. One that may still be on its
+    way is nobody's to decide."""
+    _check_open(review)
+    state = subject.state
+    if resolution.verb is Verb.DISMISS:
+        if state is ReturnState.UNKNOWN:
+            raise ReviewNotResolvable(
+                "the return is UNKNOWN and its money waits for this case: choose a verb that moves it",
+                field="verb",
+                state=state.value,
+            )
+        return None
+    if state not in _MOVABLE_RETURNS.get(resolution.verb, frozenset()):
+        raise ReviewNotResolvable(
+            f"the return is {state.value}: {resolution.verb.value} does nothing to it", field="verb", state=state.value
+        )
+    outcome: Returned | ReturnFailed = ReturnFailed("MANUAL", _TOLD)
+    if resolution.verb is Verb.SETTLE:
+        outcome = Returned(resolution.receipt, None, subject.amount, resolution.completed_at or now)
+    report = ReturnReport(subject.id, outcome, actor, source=Source.MANUAL)
+    (recorded,) = await recorder.record(session, ledger=ledger, reports=[report], now=now)
+    if not isinstance(recorded, ReturnState):
+        raise ReviewNotResolvable(
+            "its money is not here any more, or another return has that receipt", field="receipt", state=state.value
+        )
+    return await returning.find_last_entry(session, ledger_id=ledger.id, return_id=subject.id)
 
 
 async def _post(

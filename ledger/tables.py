@@ -101,7 +101,7 @@ provider_references = _table("provider_references",
 
 instructions = _table("instructions", {"ledger_id": Integer, "id": BigInteger},
     kind=Text, payout_id=BigInteger, due_at=MOMENT, attempts=Integer, lease_token=BigInteger, done_at=MOMENT,
-    prompt_id=BigInteger, return_id=BigInteger, platform=Text, hinted=Boolean)
+    prompt_id=BigInteger, return_id=BigInteger, platform=Text, hinted=Boolean, receipt_id=BigInteger)
 
 attempts = _table("attempts", {"ledger_id": Integer, "instruction_id": BigInteger, "number": Integer},
     token_hash=LargeBinary, started_at=MOMENT, finished_at=MOMENT, answer=Text, detail=Text)
@@ -112,7 +112,7 @@ inbox = _table("inbox", {"ledger_id": Integer, "id": BigInteger},
 
 reviews = _table("reviews", {"ledger_id": Integer, "id": BigInteger},
     queue=Text, payout_id=BigInteger, inbox_id=BigInteger, reason=Text, opened_at=MOMENT, held_entry_id=BigInteger,
-    receipt_id=BigInteger)
+    receipt_id=BigInteger, return_id=BigInteger)
 
 review_resolutions = _table("review_resolutions", {"ledger_id": Integer, "review_id": BigInteger},
     verb=Text, evidence=Text, actor=Text, entry_id=BigInteger, resolved_at=MOMENT)
@@ -198,7 +198,7 @@ prompt_events = _table("prompt_events", {"ledger_id": Integer, "prompt_id": BigI
 returns = _table("returns", {"ledger_id": Integer, "id": BigInteger},
     receipt_id=BigInteger, rail=Text, shortcode=Text, currency=Text, amount=BigInteger, reason=Text,
     reserve_entry_id=BigInteger, state=Text, version=Integer, conversation=Text, return_receipt=Text, failure_code=Text,
-    failure_text=Text, created_at=MOMENT, updated_at=MOMENT)
+    failure_text=Text, created_at=MOMENT, updated_at=MOMENT, originator=Text, unasked=Boolean)
 
 return_events = _table("return_events", {"ledger_id": Integer, "return_id": BigInteger, "version": Integer},
     state=Text, event=Text, entry_id=BigInteger, detail=Text, actor=Text, recorded_at=MOMENT)

@@ -10,8 +10,8 @@ from collections.abc import Callable
 from datetime import datetime
 from functools import partial
 
-from adapters.collecting import PageAnswer, Registered, Registration, RegistrationAnswer
-from adapters.daraja import answers, c2b, pull, reversal, stk, stk_answers
+from adapters.collecting import PageAnswer, QuestionAnswer, Registered, Registration, RegistrationAnswer
+from adapters.daraja import answers, c2b, pull, queries, reversal, stk, stk_answers
 from adapters.daraja.declared import DeclaredDarajaCollections
 from adapters.daraja.session import DarajaSession
 from adapters.provider import CallbackUrls
@@ -22,7 +22,9 @@ from ledger.outbox.collecting import (
     PromptInquiry,
     PromptInstruction,
     PromptQueryAnswer,
+    ReceiptInquiry,
     ReversalAnswer,
+    ReversalInquiry,
     ReversalInstruction,
 )
 from ledger.outbox.instruction import NotSent, Rejected
@@ -77,6 +79,26 @@ class DarajaCollections(DeclaredDarajaCollections):
         except InvalidInput as refusal:
             return Rejected(refusal.reason, refusal.message)
         return await self._session.call(asked, partial(answers.read_payout_answer, sent_under=None))
+
+    async def query_reversal(self, inquiry: ReversalInquiry, callback_urls: CallbackUrls) -> QuestionAnswer:
+        """Asks the core, which answers by callback. Whatever comes back at once says nothing of the reversal."""
+        credential = await self._session.credential_for(inquiry.shortcode)
+        if isinstance(credential, NotSent):
+            return credential
+        question = queries.reversal_query(
+            inquiry, access=self._session.access, security_credential=credential, callback_urls=callback_urls
+        )
+        return await self._session.call(question, answers.read_question_answer)
+
+    async def query_receipt(self, inquiry: ReceiptInquiry, callback_urls: CallbackUrls) -> QuestionAnswer:
+        """Asks the core, which answers by callback. Whatever comes back at once says nothing of the receipt."""
+        credential = await self._session.credential_for(inquiry.shortcode)
+        if isinstance(credential, NotSent):
+            return credential
+        question = queries.receipt_query(
+            inquiry, access=self._session.access, security_credential=credential, callback_urls=callback_urls
+        )
+        return await self._session.call(question, answers.read_question_answer)
 
     async def register_collections(self, registration: Registration) -> RegistrationAnswer:
         """Registers the addresses of confirmations and validations, which in production stay for good, and with a

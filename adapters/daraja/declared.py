@@ -5,7 +5,7 @@ from __future__ import annotations
 from adapters.collecting import CollectionCapabilities, PromptCallback, ReversalCallback
 from adapters.daraja import c2b, query_results, request, results, reversal_results, stk, stk_results
 from adapters.provider import BalanceReport, CallbackUnreadable, Capabilities, PayoutCallback
-from ledger.outbox.collecting import Received, Refusal
+from ledger.outbox.collecting import ReceiptStatus, Received, Refusal
 
 CAPABILITIES = Capabilities(rail=request.RAIL, payout_limits=request.PAYOUT_LIMITS)
 COLLECTION_CAPABILITIES = CollectionCapabilities(
@@ -75,3 +75,11 @@ class DeclaredDarajaCollections:
     def read_reversal_callback(self, kind: str, body: bytes) -> ReversalCallback | CallbackUnreadable:
         """See adapters.daraja.reversal_results. Pure."""
         return reversal_results.read_reversal_callback(kind, body)
+
+    def read_reversal_query_callback(self, kind: str, body: bytes) -> ReversalCallback | CallbackUnreadable:
+        """See adapters.daraja.reversal_results. Pure."""
+        return reversal_results.read_reversal_query_callback(kind, body)
+
+    def read_receipt_query_callback(self, kind: str, body: bytes) -> ReceiptStatus | CallbackUnreadable:
+        """See adapters.daraja.query_results. Pure."""
+        return query_results.read_receipt_query_callback(kind, body)

@@ -10,6 +10,7 @@ from adapters.daraja.credentials import DarajaAccess
 from adapters.daraja.request import Request
 from adapters.provider import CallbackUrls
 from adapters.transport import Secret
+from ledger.outbox.collecting import ReceiptInquiry, ReversalInquiry
 from ledger.outbox.instruction import PayoutInquiry
 
 # Identifier type 4 is an organisation's shortcode.
@@ -29,17 +30,64 @@ def status_query(
         if inquiry.receipt is None
         else {"TransactionID": inquiry.receipt}
     )
+    return _status_query(
+        asked,
+        shortcode=inquiry.shortcode,
+        occasion=inquiry.provider_reference,
+        access=access,
+        security_credential=security_credential,
+        callback_urls=callback_urls,
+    )
+
+
+def reversal_query(
+    inquiry: ReversalInquiry, *, access: DarajaAccess, security_credential: Secret, callback_urls: CallbackUrls
+) -> Request:
+    """Asks about a reversal by the id that the gateway gave it: its own receipt is what nobody knows yet."""
+    return _status_query(
+        {"OriginalConversationID": inquiry.originator},
+        shortcode=inquiry.shortcode,
+        occasion=inquiry.receipt,
+        access=access,
+        security_credential=security_credential,
+        callback_urls=callback_urls,
+    )
+
+
+def receipt_query(
+    inquiry: ReceiptInquiry, *, access: DarajaAccess, security_credential: Secret, callback_urls: CallbackUrls
+) -> Request:
+    """Asks about money that came in, by its receipt."""
+    return _status_query(
+        {"TransactionID": inquiry.receipt},
+        shortcode=inquiry.shortcode,
+        occasion=inquiry.receipt,
+        access=access,
+        security_credential=security_credential,
+        callback_urls=callback_urls,
+    )
+
+
+def _status_query(
+    asked: dict[str, str],
+    *,
+    shortcode: str,
+    occasion: str,
+    access: DarajaAccess,
+    security_credential: Secret,
+    callback_urls: CallbackUrls,
+) -> Request:
     document = {
         "Initiator": access.initiator_name,
         "SecurityCredential": security_credential.reveal(),
         "CommandID": "TransactionStatusQuery",
-        "PartyA": inquiry.shortcode,
+        "PartyA": shortcode,
         "IdentifierType": _ORGANISATION,
         "ResultURL": callback_urls.result_url,
         "QueueTimeOutURL": callback_urls.timeout_url,
         "Remarks": "Status query",
         # One s here.
-        "Occasion": inquiry.provider_reference,
+        "Occasion": occasion,
         **asked,
     }
     return Request("/mpesa/transactionstatus/v1/query", document, sent_under=None)

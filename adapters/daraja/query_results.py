@@ -12,6 +12,7 @@ from adapters import documents, transport
 from adapters.daraja import account_strings, envelope, queries, references, wire
 from adapters.daraja.envelope import Envelope, Parameters
 from adapters.provider import BalanceReport, CallbackUnreadable, PayoutCallback
+from ledger.outbox.collecting import ReceiptFate, ReceiptStatus
 from ledger.outbox.instruction import Failed, OutcomeUnknown, Settled
 
 # The words of Daraja's Transaction Status page that are final, and "failed", which integrators met in production. Left
@@ -19,6 +20,9 @@ from ledger.outbox.instruction import Failed, OutcomeUnknown, Settled
 # made and undone, and only its reversal says which money came back.
 _COMPLETED = "completed"
 _FAILED = frozenset({"cancelled", "declined", "expired", "failed"})
+
+# Of money that came in it is final: the payer has it back. Met in production; no page of Daraja's lists it.
+_REVERSED = "reversed"
 
 _TIMED_OUT = "queue timeout: the question was not answered in time"
 
@@ -34,6 +38,25 @@ def read_query_callback(kind: str, body: bytes) -> PayoutCallback | CallbackUnre
     except documents.Unreadable as error:
         return CallbackUnreadable(error.reason)
     return CallbackUnreadable("the callback is neither a result nor a timeout")
+
+
+def read_receipt_query_callback(kind: str, body: bytes) -> ReceiptStatus | CallbackUnreadable:
+    """Reads the answer to a status query about money that came in."""
+    if kind != "result":
+        return CallbackUnreadable(_TIMED_OUT)
+    try:
+        result = envelope.read_judged(documents.parse_document(body))
+    except documents.Unreadable as error:
+        return CallbackUnreadable(error.reason)
+    if not result.is_final or result.code != envelope.SUCCESS:
+        return CallbackUnreadable(f"the question was not answered, {result.told}")
+    status = (result.parameters.get("TransactionStatus") or "").strip().casefold()
+    fates = {_COMPLETED: ReceiptFate.STANDS, _REVERSED: ReceiptFate.REVERSED}
+    return ReceiptStatus(
+        fates.get(status, ReceiptFate.UNKNOWN),
+        references.receipt(result.parameters.get("ReceiptNo")),
+        account_strings.money(result.parameters.get("Amount")),
+    )
 
 
 def read_balance_callback(kind: str, body: bytes) -> BalanceReport | CallbackUnreadable:

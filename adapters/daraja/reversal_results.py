@@ -7,12 +7,12 @@ from __future__ import annotations
 
 from adapters import documents
 from adapters.collecting import ReversalCallback
-from adapters.daraja import account_strings, envelope, references, result_codes, reversal, wire
+from adapters.daraja import account_strings, envelope, query_results, references, result_codes, reversal, wire
 from adapters.daraja.envelope import Envelope, Parameters
 from adapters.provider import CallbackUnreadable
 from ledger.money import Money
 from ledger.outbox.collecting import Returned, ReturnFailed, ReversalOutcome
-from ledger.outbox.instruction import OutcomeUnknown
+from ledger.outbox.instruction import Failed, OutcomeUnknown, Settled
 
 _ORIGINAL_RECEIPT = "OriginalTransactionID"
 _COMPLETED_AT = "TransCompletedTime"
@@ -31,6 +31,23 @@ def read_reversal_callback(kind: str, body: bytes) -> ReversalCallback | Callbac
     except documents.Unreadable as error:
         return CallbackUnreadable(error.reason)
     return CallbackUnreadable("the callback is neither a result nor a timeout")
+
+
+def read_reversal_query_callback(kind: str, body: bytes) -> ReversalCallback | CallbackUnreadable:
+    """Reads the answer to a status query about a reversal, which is told like any transaction: its own receipt and its
+    own ids among the parameters."""
+    read = query_results.read_query_callback(kind, body)
+    if isinstance(read, CallbackUnreadable):
+        return read
+    outcome: ReversalOutcome
+    match read.outcome:
+        case Settled(receipt=receipt, amount=amount, completed_at=completed_at, charge=charge):
+            outcome = Returned(receipt, None, amount, completed_at, charge)
+        case Failed(code=code, description=description):
+            outcome = ReturnFailed(code, description)
+        case unknown:
+            outcome = unknown
+    return ReversalCallback(read.conversation_id, outcome)
 
 
 def _read_result(result: Envelope) -> ReversalCallback:

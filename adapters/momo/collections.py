@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from datetime import datetime
 
-from adapters.collecting import PageAnswer, Registration, RegistrationAnswer
+from adapters.collecting import PageAnswer, QuestionAnswer, Registration, RegistrationAnswer
 from adapters.momo import outcomes, request
 from adapters.momo.answers import Meaning
 from adapters.momo.client import create
@@ -22,7 +22,9 @@ from ledger.outbox.collecting import (
     PromptInquiry,
     PromptInstruction,
     PromptQueryAnswer,
+    ReceiptInquiry,
     ReversalAnswer,
+    ReversalInquiry,
     ReversalInstruction,
 )
 from ledger.outbox.instruction import Acknowledged, NotSent, OutcomeUnknown, Rejected
@@ -85,6 +87,14 @@ class MomoCollections(DeclaredMomoCollections):
     async def submit_reversal(self, instruction: ReversalInstruction, callback_urls: CallbackUrls) -> ReversalAnswer:
         """Not offered, as the capabilities say."""
         return _NOT_OFFERED
+
+    async def query_reversal(self, inquiry: ReversalInquiry, callback_urls: CallbackUrls) -> QuestionAnswer:
+        """Not offered: there is none to ask about."""
+        return OutcomeUnknown(_NOT_OFFERED.description)
+
+    async def query_receipt(self, inquiry: ReceiptInquiry, callback_urls: CallbackUrls) -> QuestionAnswer:
+        """Not offered."""
+        return OutcomeUnknown(_NOT_OFFERED.description)
 
     async def register_collections(self, registration: Registration) -> RegistrationAnswer:
         """Nothing to register: nobody pays this rail unasked."""

@@ -7,7 +7,7 @@ from adapters.momo import amounts, outcomes, request
 from adapters.momo.references import reference_id
 from adapters.provider import BalanceReport, CallbackUnreadable, Capabilities, PayoutCallback
 from ledger.float_names import FloatNames
-from ledger.outbox.collecting import Received, Refusal
+from ledger.outbox.collecting import ReceiptStatus, Received, Refusal
 
 # MTN asks for the status five minutes after a request that no callback followed; most are decided in seconds.
 ASK_AFTER_SECONDS = 20.0
@@ -90,5 +90,13 @@ class DeclaredMomoCollections:
         return outcomes.read_prompt_callback(body)
 
     def read_reversal_callback(self, kind: str, body: bytes) -> ReversalCallback | CallbackUnreadable:
+        """There is none."""
+        return _NO_SUCH_MESSAGE
+
+    def read_reversal_query_callback(self, kind: str, body: bytes) -> ReversalCallback | CallbackUnreadable:
+        """There is none."""
+        return _NO_SUCH_MESSAGE
+
+    def read_receipt_query_callback(self, kind: str, body: bytes) -> ReceiptStatus | CallbackUnreadable:
         """There is none."""
         return _NO_SUCH_MESSAGE

@@ -6,27 +6,36 @@ from datetime import date
 from typing import Annotated
 
 import typer
+from sqlalchemy.ext.asyncio import AsyncConnection
 
 from adapters.collecting import Registered, RegistrationAnswer
 from api.administration import add_collection_tariff
 from api.commands import collection_views
 from api.commands.opening import run
+from api.conversion.collections import receipt_id_of
 from api.rails import float_names
 from api.roles import Role
 from api.tables import console, table
 from api.wiring import Application, WorkerApplication
 from ledger.collections import shortcodes
+from ledger.collections.return_asking import TakenBack
+from ledger.collections.returning import PREFIX, Return
 from ledger.collections.shortcodes import Shortcode
 from ledger.database import driver, transaction
 from ledger.database import run as run_transaction
 from ledger.errors import TextInvalid
+from ledger.ids import encode
 from ledger.journal.books import find_ledger
 from ledger.journal.chart import landing_path
+from ledger.journal.entry import Source
 from ledger.money import format_minor_units, parse_decimal
 from ledger.msisdn import parse_msisdn
+from ledger.returns import RACING_CONSTRAINTS as RETURNS_RACES
 from ledger.tariffs import Band
 
-app = typer.Typer(help="Money in: the shortcodes that collect, and what came in.", no_args_is_help=True)
+app = typer.Typer(
+    help="Money in: the shortcodes that collect, what came in, and what became of it.", no_args_is_help=True
+)
 
 app.command("receipts")(collection_views.receipts_command)
 app.command("orders")(collection_views.orders_command)
@@ -161,3 +170,59 @@ def register_command(
         return
     out.print(f"not registered: {answer}", soft_wrap=True)
     raise typer.Exit(1)
+
+
+@app.command("check")
+def check_command(ledger: LedgerCode, receipt: Annotated[str, typer.Argument(help="rcp_ and 13 characters")]) -> None:
+    """Has the provider asked what became of a receipt; where it was reversed, that is booked once the answer comes."""
+
+    async def command(application: Application) -> None:
+        async with transaction(application.engine) as connection:
+            books = await find_ledger(connection, code=ledger)
+
+        async def ask(connection: AsyncConnection) -> None:
+            await application.return_recorder.check(
+                await driver(connection), ledger=books, receipt_id=receipt_id_of(receipt), now=application.now()
+            )
+
+        await run_transaction(application.engine, ask, again_on=RETURNS_RACES)
+
+    run(command)
+    console().print(f"the provider is asked about {receipt} by the worker")
+
+
+@app.command("take-back")
+def take_back_command(
+    ledger: LedgerCode,
+    receipt: Annotated[str, typer.Argument(help="rcp_ and 13 characters")],
+    return_receipt: Annotated[str, typer.Option(help="The provider's receipt of the reversal")],
+    evidence: Annotated[str, typer.Option(help="What that rests on")],
+    actor: Annotated[str, typer.Option(help="Who says so")],
+    amount: Annotated[str, typer.Option(help="How much, such as 150.00; all that is still here if empty")] = "",
+) -> None:
+    """Books what the provider took back of a receipt of its own accord; repeating it changes nothing."""
+
+    async def command(application: Application) -> Return:
+        now = application.now()
+        async with transaction(application.engine) as connection:
+            books = await find_ledger(connection, code=ledger)
+        taken = TakenBack(
+            receipt_id=receipt_id_of(receipt),
+            amount=parse_decimal(amount, books.base_currency) if amount else None,
+            return_receipt=return_receipt,
+            completed_at=now,
+            reason=evidence,
+            actor=actor,
+            source=Source.MANUAL,
+        )
+
+        async def book(connection: AsyncConnection) -> Return:
+            booked, _ = await application.return_recorder.take_back(
+                await driver(connection), ledger=books, taken=taken, now=now
+            )
+            return booked
+
+        return await run_transaction(application.engine, book, again_on=RETURNS_RACES)
+
+    booked = run(command)
+    console().print(f"{booked.amount} of {receipt} is booked as taken back: {encode(PREFIX, booked.id)}")

@@ -13,8 +13,9 @@ from api.reports import entries_table
 from api.tables import console, table
 from api.wiring import Application
 from ledger import resolutions
+from ledger.collections import returning
+from ledger.database import driver, transaction
 from ledger.database import run as run_transaction
-from ledger.database import transaction
 from ledger.ids import encode
 from ledger.journal import books
 from ledger.journal.entries import get_entry, list_entries
@@ -23,9 +24,11 @@ from ledger.outcomes import RACING_CONSTRAINTS
 from ledger.payouts import queries, reviews
 from ledger.payouts.reviews import Review
 from ledger.resolutions import Resolution, Verb
+from ledger.returns import RACING_CONSTRAINTS as RETURNS_RACES
 
+_EVENT_COLUMNS = ("time (UTC)", "event", "state after it", "detail")
 app = typer.Typer(help="Review queues: what a person must look at.", no_args_is_help=True)
-_COLUMNS = ("case", "queue", "opened", "payout", "why")
+_COLUMNS = ("case", "queue", "opened", "about", "why")
 
 
 @app.command("list")
@@ -41,7 +44,7 @@ def list_command(
             return await reviews.list_open(connection, ledger_id=found.id, queue=queue, after=0, limit=500)
 
     rows = [
-        (encode(REVIEW_PREFIX, one.id), one.queue, f"{one.opened_at:%Y-%m-%d %H:%M}", _payout(one), one.reason)
+        (encode(REVIEW_PREFIX, one.id), one.queue, f"{one.opened_at:%Y-%m-%d %H:%M}", _about(one), one.reason)
         for one in run(command)
     ]
     console().print(table(f"{len(rows)} open cases", _COLUMNS, rows))
@@ -62,6 +65,12 @@ def show_command(
             out.print(f"{case} in {one.queue}, opened {one.opened_at:%Y-%m-%d %H:%M:%S}: {one.reason}")
             if one.verb is not None:
                 out.print(f"closed by {one.actor} with {one.verb}: {one.evidence}")
+            if one.return_id is not None:
+                told = await returning.list_events(
+                    await driver(connection), ledger_id=found.id, return_id=one.return_id
+                )
+                changes = [(f"{e.recorded_at:%Y-%m-%d %H:%M:%S}", e.event, e.state.value, e.detail or "") for e in told]
+                out.print(table(f"Return {_about(one)}", _EVENT_COLUMNS, changes))
             if one.payout_id is None:
                 return
             events = await queries.list_events(connection, ledger_id=found.id, payout_id=one.payout_id)
@@ -73,7 +82,7 @@ def show_command(
                 if entry_id is not None
             ]
         rows = [(f"{e.recorded_at:%Y-%m-%d %H:%M:%S}", e.event, e.state.value, e.detail or "") for e in events]
-        out.print(table(f"Payout {_payout(one)}", ("time (UTC)", "event", "state after it", "detail"), rows))
+        out.print(table(f"Payout {_about(one)}", _EVENT_COLUMNS, rows))
         out.print(entries_table("Its entries", reversed(page.entries), zone=found.zone))
         if held:
             out.print(entries_table("In suspense until this case is closed", held, zone=found.zone))
@@ -103,14 +112,17 @@ def resolve_command(
             resolution=decision,
             actor=actor,
             recorder=application.recorder,
+            returns=application.return_recorder,
             now=application.now(),
         )
-        return await run_transaction(application.engine, resolve, again_on=RACING_CONSTRAINTS)
+        return await run_transaction(application.engine, resolve, again_on=RACING_CONSTRAINTS | RETURNS_RACES)
 
     closed = run(command)
     entry = encode("ent", closed.entry_id) if closed.entry_id is not None else "nothing to post"
     console().print(f"{case} is closed with {closed.verb}: {entry}")
 
 
-def _payout(review: Review) -> str:
-    return encode("pay", review.payout_id) if review.payout_id is not None else ""
+def _about(review: Review) -> str:
+    """The payout, return or receipt; "" for none."""
+    subjects = (("pay", review.payout_id), (returning.PREFIX, review.return_id), ("rcp", review.receipt_id))
+    return next((encode(prefix, number) for prefix, number in subjects if number is not None), "")

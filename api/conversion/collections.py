@@ -11,6 +11,7 @@ from api.conversion.entries import entry_id_text
 from api.conversion.fields import located
 from api.conversion.loan_terms import loan_id_of
 from api.conversion.money import money_message, money_of
+from api.conversion.payouts import payout_id_of
 from api.conversion.times import moment_of, timestamp_of
 from ledger.collections.allocation import Target, TargetKind
 from ledger.collections.directory import Near
@@ -84,7 +85,7 @@ def shortcode_message(shortcode: Shortcode) -> pb.CollectionShortcode:
 
 
 def target_of(message: pb.AllocationTarget) -> Target:
-    """Whom money is to go to. Raises ChoiceInvalid, OrderNotFound, LoanNotFound."""
+    """Whom money is to go to. Raises ChoiceInvalid, OrderNotFound, LoanNotFound, PayoutNotFound."""
     match message.WhichOneof("target"):
         case "account":
             return Target(TargetKind.ACCOUNT, message.account)
@@ -92,6 +93,8 @@ def target_of(message: pb.AllocationTarget) -> Target:
             return Target(TargetKind.ORDER, str(order_id_of(message.order_id, field="target.order_id")))
         case "loan_id":
             return Target(TargetKind.LOAN, str(loan_id_of(message.loan_id, field="target.loan_id")))
+        case "payout_id":
+            return Target(TargetKind.PAYOUT, str(payout_id_of(message.payout_id)))
         case _:
             raise ChoiceInvalid("say whom the money goes to", field="target")
 
@@ -102,6 +105,8 @@ def target_message(target: Target) -> pb.AllocationTarget:
         return pb.AllocationTarget(order_id=encode(ORDER_PREFIX, int(target.id)))
     if target.kind is TargetKind.LOAN:
         return pb.AllocationTarget(loan_id=encode(LOAN_PREFIX, int(target.id)))
+    if target.kind is TargetKind.PAYOUT:
+        return pb.AllocationTarget(payout_id=encode("pay", int(target.id)))
     return pb.AllocationTarget(account=target.id)
 
 

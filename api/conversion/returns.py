@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from datetime import datetime
 
 from daftari.v1 import returns_pb2 as pb
 
@@ -10,13 +11,15 @@ from api.conversion.collections import receipt_id_of
 from api.conversion.entries import entry_id_text
 from api.conversion.fields import request_fields
 from api.conversion.money import money_message, money_of
-from api.conversion.times import timestamp_of
+from api.conversion.times import moment_of, timestamp_of
+from ledger.collections.return_asking import ReturnRequest, TakenBack
 from ledger.collections.returning import PREFIX, Return, ReturnEvent, State
+from ledger.errors import TextInvalid
 from ledger.idempotency import claim
 from ledger.ids import decode, encode
-from ledger.returns import ReturnRequest
+from ledger.journal.entry import Source
 
-REQUEST_METHOD = "RequestReturn"
+REQUEST_METHOD, TAKE_BACK_METHOD = "RequestReturn", "TakeBackReceipt"
 _RECEIPT_PREFIX = "rcp"
 _SEPARATOR = "\x1f"  # check_text lets no text hold it
 _STATES = {state: pb.Return.State.Value(f"STATE_{state.value}") for state in State}
@@ -48,6 +51,33 @@ def states_of(numbers: Sequence[int]) -> list[State]:
     return [_STATES_BY_NUMBER[number] for number in numbers if number in _STATES_BY_NUMBER]
 
 
+def taken_back_of(request: pb.TakeBackReceiptRequest, *, client_id: int, actor: str, now: datetime) -> TakenBack:
+    """What the provider took back. Raises what makes it impossible, with its field."""
+    with request_fields():
+        amount = money_of(request.amount, field="amount") if request.HasField("amount") else None
+        told = request.HasField("complete_time")
+        completed_at = moment_of(request.complete_time, field="complete_time") if told else now
+        content = (request.receipt_id, str(amount), request.return_receipt, request.evidence)
+        key = claim(
+            client_id=client_id,
+            key=request.request_id,
+            method=TAKE_BACK_METHOD,
+            content=_SEPARATOR.join(content).encode("utf-8", "surrogatepass"),
+        )
+        if not request.return_receipt:
+            raise TextInvalid("the provider's receipt of the reversal is its proof", field="return_receipt")
+        return TakenBack(
+            key=key,
+            receipt_id=receipt_id_of(request.receipt_id),
+            amount=amount,
+            return_receipt=request.return_receipt,
+            completed_at=completed_at,
+            reason=request.evidence,
+            actor=actor,
+            source=Source.MANUAL,
+        )
+
+
 def return_message(shown: Return) -> pb.Return:
     """A return as it stands."""
     return pb.Return(
@@ -62,6 +92,7 @@ def return_message(shown: Return) -> pb.Return:
         version=shown.version,
         create_time=timestamp_of(shown.created_at),
         update_time=timestamp_of(shown.updated_at),
+        unasked=shown.unasked,
     )
 
 

@@ -57,6 +57,7 @@ def review_message(review: Review) -> pb.Review:
         actor=review.actor or "",
         entry_id=entry_id_text(review.entry_id) if review.entry_id is not None else "",
         receipt_id=encode("rcp", review.receipt_id) if review.receipt_id is not None else "",
+        return_id=encode("rtn", review.return_id) if review.return_id is not None else "",
         held_entry_id=entry_id_text(review.held_entry_id) if review.held_entry_id is not None else "",
     )
     if review.resolved_at is not None:

@@ -53,6 +53,37 @@ class ReturnCommands(ReturnCommandServiceServicer):
         made, replayed = await run(self._core.engine, command, again_on=RACING_CONSTRAINTS)
         return pb.RequestReturnResponse(refund=conversion.return_message(made), replayed=replayed)
 
+    async def TakeBackReceipt(
+        self,
+        request: pb.TakeBackReceiptRequest,
+        context: grpc.aio.ServicerContext[pb.TakeBackReceiptRequest, pb.TakeBackReceiptResponse],
+    ) -> pb.TakeBackReceiptResponse:
+        caller, now = current_call().caller, self._core.now()
+        ledger = await self._core.ledgers.find(request.ledger, caller=caller)
+        taken = conversion.taken_back_of(request, client_id=caller.client_id, actor=caller.name, now=now)
+
+        async def command(connection: AsyncConnection) -> tuple[Return, bool]:
+            return await self._recorder.take_back(await driver(connection), ledger=ledger, taken=taken, now=now)
+
+        booked, replayed = await run(self._core.engine, command, again_on=RACING_CONSTRAINTS)
+        return pb.TakeBackReceiptResponse(refund=conversion.return_message(booked), replayed=replayed)
+
+    async def CheckReceipt(
+        self,
+        request: pb.CheckReceiptRequest,
+        context: grpc.aio.ServicerContext[pb.CheckReceiptRequest, pb.CheckReceiptResponse],
+    ) -> pb.CheckReceiptResponse:
+        ledger = await self._core.ledgers.find(request.ledger, caller=current_call().caller)
+        receipt_id = receipt_id_of(request.receipt_id)
+
+        async def command(connection: AsyncConnection) -> None:
+            await self._recorder.check(
+                await driver(connection), ledger=ledger, receipt_id=receipt_id, now=self._core.now()
+            )
+
+        await run(self._core.engine, command, again_on=RACING_CONSTRAINTS)
+        return pb.CheckReceiptResponse()
+
 
 class ReturnQueries(ReturnQueryServiceServicer):
     """See protos/daftari/v1/returns.proto."""

@@ -22,6 +22,8 @@ from ledger.database import run, transaction
 from ledger.outcomes import RACING_CONSTRAINTS, OutcomeRecorder
 from ledger.payouts import reviews
 from ledger.resolutions import resolve_review
+from ledger.returns import RACING_CONSTRAINTS as RETURNS_RACES
+from ledger.returns import ReturnRecorder
 
 _NAMES = pb.DESCRIPTOR.services_by_name
 
@@ -29,9 +31,10 @@ _NAMES = pb.DESCRIPTOR.services_by_name
 class ReviewCommands(ReviewCommandServiceServicer):
     """See protos/daftari/v1/reviews.proto."""
 
-    def __init__(self, core: Core, *, recorder: OutcomeRecorder) -> None:
+    def __init__(self, core: Core, *, recorder: OutcomeRecorder, returns: ReturnRecorder) -> None:
         self._core = core
         self._recorder = recorder
+        self._returns = returns
 
     async def ResolveReview(
         self,
@@ -47,9 +50,10 @@ class ReviewCommands(ReviewCommandServiceServicer):
             resolution=resolution_of(request),
             actor=caller.name,
             recorder=self._recorder,
+            returns=self._returns,
             now=self._core.now(),
         )
-        resolved = await run(self._core.engine, command, again_on=RACING_CONSTRAINTS)
+        resolved = await run(self._core.engine, command, again_on=RACING_CONSTRAINTS | RETURNS_RACES)
         return pb.ResolveReviewResponse(review=review_message(resolved))
 
 
@@ -82,9 +86,9 @@ class ReviewQueries(ReviewQueryServiceServicer):
         return pb.ListReviewsResponse(reviews=[review_message(one) for one in shown], next_page_token=token)
 
 
-def review_services(core: Core, *, recorder: OutcomeRecorder) -> list[Service]:
+def review_services(core: Core, *, recorder: OutcomeRecorder, returns: ReturnRecorder) -> list[Service]:
     """ReviewCommandService and ReviewQueryService on this core."""
-    commands, queries = ReviewCommands(core, recorder=recorder), ReviewQueries(core)
+    commands, queries = ReviewCommands(core, recorder=recorder, returns=returns), ReviewQueries(core)
     return [
         Service(
             _NAMES["ReviewCommandService"].full_name, partial(add_ReviewCommandServiceServicer_to_server, commands)

@@ -24,7 +24,8 @@ AUTOMATIC = "daftari.allocation"
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Want:
-    """Money of a receipt that is to go to a target: `amount` of what waits at `source`. `at` is when that happens."""
+    """Money of a receipt that is to go to a target: `amount` of what waits at `source`. `at` is when that happens;
+    `again` is Claim's."""
 
     receipt: LockedReceipt
     source: Place
@@ -34,6 +35,7 @@ class Want:
     actor: str
     evidence: Source
     detail: str | None = None
+    again: int = 0
 
 
 AllocateResult: TypeAlias = Made | Unfit | Refused
@@ -110,11 +112,13 @@ class Allocating:
         actor: str,
         detail: str,
         now: datetime,
+        staying: int = 0,
     ) -> LockedReceipt:
-        """Undoes one allocation: its money waits again where it came from, and the target goes back. Raises what the
-        books refuse: a target that has spent the money keeps it."""
-        await self._lock_targets(driver, ledger, [allocation])
-        lines = await find_lines(driver, ledger_id=ledger.id, entry_ids=[allocation.entry_id])
+        """Undoes one allocation: its money waits again where it came from, and the target goes back, but for what it
+        is to have again. Raises what the books refuse: a target that has spent the money keeps it."""
+        await self.lock_targets(driver, ledger, [allocation])
+        entries = await find_lines(driver, ledger_id=ledger.id, entry_ids=[allocation.entry_id])
+        lines = entries[allocation.entry_id]
         shortcodes = await _shortcodes(driver, ledger, [receipt])
         money, amount = _money(receipt, shortcodes), Money(receipt.amount.currency, allocation.amount)
         move = Move(
@@ -123,13 +127,7 @@ class Allocating:
             source=Place.ALLOCATED,
             target=Place.SUSPENDED if allocation.from_suspense else Place.UNALLOCATED,
             amount=amount,
-            entry=undone_entry(
-                money,
-                allocation=lines[allocation.entry_id],
-                entry_id=allocation.entry_id,
-                at=now,
-                source=Source.MANUAL,
-            ),
+            entry=undone_entry(money, allocation=lines, entry_id=allocation.entry_id, at=now, source=Source.MANUAL),
             actor=actor,
             detail=detail,
             undoes=allocation.id,
@@ -138,18 +136,36 @@ class Allocating:
         if isinstance(made, Refused):
             raise made.error
         claim = Claim(receipt.id, allocation.target.id, amount, receipt.completed_at)
-        await self.allocators[allocation.target.kind].undone(driver, ledger, [Taken(claim, made.entry_id)], now=now)
+        taken = [Taken(claim, made.entry_id, staying)]
+        await self.allocators[allocation.target.kind].undone(driver, ledger, taken, now=now)
         return made.receipt
 
     async def take_back_all(
-        self, driver: Driver, *, ledger: Ledger, receipt: LockedReceipt, actor: str, detail: str, now: datetime
+        self,
+        driver: Driver,
+        *,
+        ledger: Ledger,
+        receipt: LockedReceipt,
+        actor: str,
+        detail: str,
+        now: datetime,
+        staying: int = 0,
     ) -> tuple[LockedReceipt, list[Allocation]]:
-        """Undoes every allocation of a receipt, the newest first; what they were, for whoever allocates anew."""
+        """Undoes every allocation of a receipt, the newest first; what they were, for whoever allocates anew. So many
+        minor units are allocated again at once, to the same targets, the oldest first."""
         living = await find_allocations(driver, ledger_id=ledger.id, receipt_ids=[receipt.id])
-        await self._lock_targets(driver, ledger, living)
+        await self.lock_targets(driver, ledger, living)
+        parts = portions(living, staying)
         for allocation in reversed(living):
             receipt = await self.take_back(
-                driver, ledger=ledger, receipt=receipt, allocation=allocation, actor=actor, detail=detail, now=now
+                driver,
+                ledger=ledger,
+                receipt=receipt,
+                allocation=allocation,
+                actor=actor,
+                detail=detail,
+                now=now,
+                staying=parts[allocation.id],
             )
         return receipt, living
 
@@ -171,7 +187,7 @@ class Allocating:
         assert len(parked) == len(moves), "suspense takes any money"
         return [one.receipt for one in parked]
 
-    async def _lock_targets(self, driver: Driver, ledger: Ledger, allocations: Sequence[Allocation]) -> None:
+    async def lock_targets(self, driver: Driver, ledger: Ledger, allocations: Sequence[Allocation]) -> None:
         """Targets before accounts, as whoever allocates takes them: or two would wait for each other."""
         for kind in TargetKind:
             ids = {one.target.id for one in allocations if one.target.kind is kind}
@@ -195,6 +211,15 @@ class Allocating:
         return shares
 
 
+def portions(allocations: Sequence[Allocation], units: int) -> dict[int, int]:
+    """How much each allocation gets of so much, the oldest first, none more than it had."""
+    parts: dict[int, int] = {}
+    for one in allocations:
+        parts[one.id] = min(one.amount, units)
+        units -= parts[one.id]
+    return parts
+
+
 async def _shortcodes(
     driver: Driver, ledger: Ledger, receipts: Iterable[LockedReceipt]
 ) -> dict[tuple[str, str], Shortcode]:
@@ -208,7 +233,7 @@ def _money(receipt: LockedReceipt, shortcodes: dict[tuple[str, str], Shortcode])
 
 
 def _claim(want: Want) -> Claim:
-    return Claim(want.receipt.id, want.target.id, want.amount, want.receipt.completed_at)
+    return Claim(want.receipt.id, want.target.id, want.amount, want.receipt.completed_at, want.again)
 
 
 def _allocation(want: Want, share: Share, shortcodes: dict[tuple[str, str], Shortcode]) -> Move:

@@ -21,11 +21,12 @@ class TargetKind(enum.Enum):
     ACCOUNT = "account"
     ORDER = "order"
     LOAN = "loan"
+    PAYOUT = "payout"
 
 
 @dataclass(frozen=True, slots=True)
 class Target:
-    """One target: an account's path, or the id of an order or loan in decimal digits."""
+    """One target: an account's path, or the id of an order, loan or payout in decimal digits."""
 
     kind: TargetKind
     id: str
@@ -33,12 +34,15 @@ class Target:
 
 @dataclass(frozen=True, slots=True)
 class Claim:
-    """Money that is to go to a target: how much, and when it was paid."""
+    """Money that is to go to a target: how much, and when it was paid. `again` is how much of the same receipt the
+    target had a moment ago, in minor units, where a part of that was taken from it: what is left stays with it,
+    whatever became of it meanwhile."""
 
     receipt_id: int
     target_id: str
     amount: Money
     paid_at: datetime
+    again: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,10 +61,12 @@ class Unfit:
 
 @dataclass(frozen=True, slots=True)
 class Taken:
-    """A claim that is in the books."""
+    """A claim that is in the books. `staying` is how much of what was undone the target gets again at once, in minor
+    units."""
 
     claim: Claim
     entry_id: int
+    staying: int = 0
 
 
 class Allocator(Protocol):

@@ -86,6 +86,21 @@ class Bookkeeper:
             await link_whole_reversals(driver, ledger_id=ledger.id, entry_ids=undoing)
         return results
 
+    async def post(self, driver: Driver, *, ledger: Ledger, entry: JournalEntry, actor: str, now: datetime) -> int:
+        """Posts an entry about a receipt that moves none of its money. Raises what the books refuse."""
+        (verdict,) = await post_entries(
+            driver,
+            ledger=ledger,
+            requests=[PostRequest(entry, actor)],
+            directory=self.directory,
+            ids=self.ids,
+            now=now,
+        )
+        if isinstance(verdict, Refused):
+            raise verdict.error
+        assert isinstance(verdict, Posted), "it carries no request id"
+        return verdict.entry_id
+
     def _step(self, move: Move, receipt: LockedReceipt, entry_id: int, now: datetime) -> Step:
         return Step(
             receipt_id=receipt.id,

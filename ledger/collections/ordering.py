@@ -221,6 +221,9 @@ class OrderAllocator:
         shares: list[Share | Unfit] = []
         for claim in claims:
             order = orders.get(int(claim.target_id))
+            if order is not None and claim.again:
+                shares.append(_share(order, claim))
+                continue
             reason = "there is no such order" if order is None else _refuses(order, claim)
             if order is None or reason is not None:
                 shares.append(Unfit(reason or ""))
@@ -228,17 +231,18 @@ class OrderAllocator:
             paid = order.money.paid + claim.amount
             turn = after_payment(order.money, paid)
             orders[order.id] = replace(order, money=replace(order.money, paid=paid, state=turn.state))
-            account = partner_account(partner=order.partner, currency=claim.amount.currency).path
-            shares.append(Share((credit(account, claim.amount),)))
+            shares.append(_share(order, claim))
         return shares
 
     async def allocated(self, driver: Driver, ledger: Ledger, taken: Sequence[Taken], *, now: datetime) -> None:
-        """Each order takes one turn for all that was paid towards it now."""
-        await self._turn(driver, ledger, taken, now, after_payment)
+        """Each order takes one turn for all that was paid towards it now, or for the part of it that went back."""
+        await self._turn(driver, ledger, [one for one in taken if not one.claim.again], now, after_payment)
+        less = [one for one in taken if one.claim.amount.minor_units < one.claim.again]
+        await self._turn(driver, ledger, less, now, after_return)
 
     async def undone(self, driver: Driver, ledger: Ledger, taken: Sequence[Taken], *, now: datetime) -> None:
-        """The shop is told that money went back."""
-        await self._turn(driver, ledger, taken, now, after_return)
+        """The shop is told that money went back; of an order that keeps a part, once that is allocated again."""
+        await self._turn(driver, ledger, [one for one in taken if not one.staying], now, after_return)
 
     async def _turn(
         self,
@@ -252,6 +256,11 @@ class OrderAllocator:
         orders = await lock_orders(driver, ledger_id=ledger.id, order_ids=last)
         turns = [(order, decide(order.money, order.money.paid), last[order.id]) for order in orders.values()]
         await _turn(driver, ledger.id, turns, self.ids, now)
+
+
+def _share(order: Order, claim: Claim) -> Share:
+    account = partner_account(partner=order.partner, currency=claim.amount.currency).path
+    return Share((credit(account, claim.amount),))
 
 
 def _refuses(order: Order, claim: Claim) -> str | None:

@@ -16,7 +16,7 @@ from __future__ import annotations
 
 import enum
 import hashlib
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
 
@@ -26,6 +26,7 @@ from ledger.money import Money
 
 SUBJECT_KIND = "collection"
 RECEIVED, RECEIVED_KIND = "received", "collection.received"
+COVERED_KIND, UNCOVERED_KIND = "collection.covered", "collection.uncovered"
 _SUBJECT_LENGTH_MAX = 64
 
 
@@ -117,6 +118,12 @@ class ReceiptAccounts:
     returning: str
     charges_owed: str
     charge_expense: str
+    clawback: str
+
+    @property
+    def paths(self) -> frozenset[str]:
+        """All between which money of receipts moves."""
+        return frozenset((self.landing, self.unallocated, self.suspense, self.returning, self.clawback))
 
     def of(self, place: Place) -> str:
         """The account in which money of a receipt waits."""
@@ -193,6 +200,20 @@ def gone_entry(
     assert event in (Event.RETURNED, Event.TAKEN_BACK), event
     lines = [debit(money.accounts.of(source_place), amount), credit(money.accounts.landing, amount)]
     return _entry(money, event.kind, [*lines, *_charge_lines(money, charge)], at=at, source=source)
+
+
+def covered_entry(money: ReceiptMoney, lacking: Mapping[str, Money], *, at: datetime, source: Source) -> JournalEntry:
+    """Owners lack some of what is taken back from them, by account: they owe it."""
+    total = sum(lacking.values(), Money(next(iter(lacking.values())).currency, 0))
+    lines = [debit(money.accounts.clawback, total), *(credit(path, amount) for path, amount in lacking.items())]
+    return _entry(money, COVERED_KIND, lines, at=at, source=source)
+
+
+def uncovered_entry(money: ReceiptMoney, had: Mapping[str, Money], *, at: datetime, source: Source) -> JournalEntry:
+    """Owners that lacked something have it now, by account: they owe it no more."""
+    total = sum(had.values(), Money(next(iter(had.values())).currency, 0))
+    lines = [*(debit(path, amount) for path, amount in had.items()), credit(money.accounts.clawback, total)]
+    return _entry(money, UNCOVERED_KIND, lines, at=at, source=source)
 
 
 def _charge_lines(money: ReceiptMoney, charge: Money | None) -> list[Posting]:

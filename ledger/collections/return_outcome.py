@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import TypeAlias
 
 from ledger.collections.returning import Change, Event, Return, Standing, State, transition
+from ledger.journal.entry import Source
 from ledger.outbox.collecting import Returned, ReturnFailed, ReversalAnswer
 from ledger.outbox.instruction import Acknowledged, NotSent, OutcomeUnknown, Rejected
 
-CONVERSATION_KIND = ".conversation_id"
+UNKNOWN_QUEUE, RACE_QUEUE, UNALLOCATED_QUEUE = "submit-unknown", "reversal-race", "receipt-unallocated"
+CONVERSATION_KIND, ORIGINATOR_KIND = ".conversation_id", ".originator_conversation_id"
+_RETURNED_BEFORE = "the provider says that it was returned before, which nothing here knows of"
+_FAILED = "its return failed"
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,6 +42,7 @@ class Report:
     outcome: Outcome
     actor: str
     inbox_id: int | None = None
+    source: Source = Source.CALLBACK
 
 
 def event_of(outcome: Outcome) -> Event:
@@ -69,6 +74,31 @@ def change_of(report: Report, subject: Return, state: State, entry_id: int | Non
         entry_id=entry_id,
         detail=reason or (f"{failure[0]} {failure[1]}".strip() if failure else None),
         conversation=next((value for kind, value in known.items() if kind.endswith(CONVERSATION_KIND)), None),
+        originator=next((value for kind, value in known.items() if kind.endswith(ORIGINATOR_KIND)), None),
         return_receipt=outcome.receipt if isinstance(outcome, Returned) else None,
         failure=failure if state is State.FAILED else None,
     )
+
+
+def concerns_of(report: Report, subject: Return, state: State | Standing) -> list[tuple[str, str]]:
+    """The cases that an outcome opens: (queue, reason)."""
+    if isinstance(report.outcome, ReturnFailed) and report.outcome.returned_before:
+        return [(RACE_QUEUE, _RETURNED_BEFORE)]
+    if state is Standing.CONFLICT:
+        return [(RACE_QUEUE, f"a return that is {subject.state.value} is told to be {event_of(report.outcome).value}")]
+    if state is State.UNKNOWN:
+        return [(UNKNOWN_QUEUE, "whether its money went back to the payer is not known")]
+    return [(UNALLOCATED_QUEUE, _FAILED)] if state is State.FAILED else []
+
+
+def waves_of(reports: Sequence[Report], asked: Mapping[int, Return]) -> list[list[tuple[int, Report]]]:
+    """The n-th report about every receipt together."""
+    waves: list[list[tuple[int, Report]]] = []
+    seen: dict[int, int] = {}
+    for index, report in enumerate(reports):
+        receipt_id = asked[report.return_id].receipt_id
+        depth = seen[receipt_id] = seen.get(receipt_id, -1) + 1
+        if depth == len(waves):
+            waves.append([])
+        waves[depth].append((index, report))
+    return waves

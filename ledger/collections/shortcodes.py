@@ -91,6 +91,7 @@ def chart_accounts(shortcode: Shortcode) -> ReceiptAccounts:
         returning=f"liab.receipts.returning.{own}",
         charges_owed=f"liab.provider_charges.{own}",
         charge_expense="expense.provider_charges.collections",
+        clawback="asset.receivable.customer_clawback",
     )
 
 

@@ -18,6 +18,7 @@ RESERVED_SUBJECT_KINDS = frozenset(
         "loan_day",
         "loan_charge",
         "loan_repayment",
+        "loan_loss",
         "promotion",
         "promotion_change",
         "promotion_redemption",

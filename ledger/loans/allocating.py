@@ -1,8 +1,5 @@
 """Loans as the target of receipts: a payment is divided by the loan's waterfall, a recovery by what is pursued, and the
-loan moves on.
-
-What was allocated before a write-off is not taken back here: it would have to be lost anew, by lines that are not the
-opposite of the allocation's."""
+loan moves on. What was paid before the loan was given up and goes back is lost anew."""
 
 from __future__ import annotations
 
@@ -13,14 +10,14 @@ from datetime import datetime
 from ledger.collections.allocation import Claim, Share, Taken, Unfit
 from ledger.collections.writing import find_lines
 from ledger.database import Driver
-from ledger.errors import TargetUnfit
 from ledger.ids import IdSource
 from ledger.journal.books import Ledger
 from ledger.journal.entry import Posting, Side
 from ledger.loans.accruing import DayWorker
 from ledger.loans.announcing import take_steps
 from ledger.loans.dues import sum_parts
-from ledger.loans.loan import ENDED_STATES, Effect, Event, Move, Stay, transition
+from ledger.loans.loan import ENDED_STATES, Event, Move, State, Stay, transition
+from ledger.loans.losing import lose_again
 from ledger.loans.repaying import event_of, parts_of, take
 from ledger.loans.schedule import day_of
 from ledger.loans.writing import Loan, Step, lock_loans, read_loans, read_standings
@@ -82,8 +79,8 @@ class LoanAllocator:
         await _write(driver, ledger, steps, self.days.poster.ids, now)
 
     async def undone(self, driver: Driver, ledger: Ledger, taken: Sequence[Taken], *, now: datetime) -> None:
-        """A repayment went back: what it had paid is owed as before, from the dates of before. Raises TargetUnfit for
-        one from before a write-off."""
+        """A repayment went back: what it had paid is owed as before, from the dates of before; of a loan that was given
+        up meanwhile it is lost too."""
         loans = await lock_loans(driver, ledger_id=ledger.id, loan_ids=[int(one.claim.target_id) for one in taken])
         lines = await find_lines(driver, ledger_id=ledger.id, entry_ids=[one.entry_id for one in taken])
         steps: dict[int, list[Step]] = {}
@@ -93,6 +90,9 @@ class LoanAllocator:
             loans[loan.id] = step.loan
             steps.setdefault(loan.id, []).append(step)
         await _write(driver, ledger, steps, self.days.poster.ids, now)
+        for loan in (one for one in loans.values() if one.state is State.WRITTEN_OFF):  # nearly always none
+            lost = await lose_again(driver, ledger=ledger, loan=loan, actor=ACTOR, poster=self.days.poster, now=now)
+            await take_steps(driver, ledger_id=ledger.id, steps=lost, ids=self.days.poster.ids, now=now)
 
 
 async def unwanted_by_loan(
@@ -123,11 +123,7 @@ def _returned(loan: Loan, lines: Sequence[Posting], taken: Taken) -> Step:
     paid_due = parts_of(loan, lines, Side.DEBIT).total.minor_units
     event = Event.REPAYMENT_RETURNED if paid_due else Event.OVERPAYMENT_RETURNED
     verdict = transition(event, loan.state, of_another_payout=False)
-    if not isinstance(verdict, Move | Stay) or verdict.effect is Effect.RETURN_AFTER_WRITE_OFF:
-        raise TargetUnfit(
-            f"{loan.public_id} is {loan.state.value}: what was paid before that is not taken back from it",
-            field="receipt_id",
-        )
+    assert isinstance(verdict, Move | Stay), verdict
     return _step(loan.moved(verdict), event, taken)
 
 

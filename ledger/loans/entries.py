@@ -22,6 +22,7 @@ PAYOUT_SUBJECT_KIND = "loan_payout"
 DAY_SUBJECT_KIND = "loan_day"
 CHARGE_SUBJECT_KIND = "loan_charge"
 REPAYMENT_SUBJECT_KIND = "loan_repayment"
+LOSS_SUBJECT_KIND = "loan_loss"
 
 
 @dataclass(frozen=True, slots=True)
@@ -114,6 +115,28 @@ def written_off_entry(
 ) -> JournalEntry:
     """Nothing more is expected of the loan. Its unearned fee and then its allowance bear the loss as far as they
     reach; the whole stays pursued."""
+    lines = _lost(loan, outstanding, deferred_fee=deferred_fee, allowance=allowance)
+    return _entry("loan.written_off", loan, lines, subject=loan.subject, at=at, source=source)
+
+
+def written_off_again_entry(
+    loan: LoanMoney,
+    outstanding: Parts,
+    *,
+    deferred_fee: Money,
+    allowance: Money,
+    loss_id: str,
+    at: datetime,
+    source: Source,
+) -> JournalEntry:
+    """A repayment went back that was made before the loan was given up: what it had paid is lost and pursued like the
+    rest. `loss_id` makes it happen once."""
+    lines = _lost(loan, outstanding, deferred_fee=deferred_fee, allowance=allowance)
+    subject = Subject(LOSS_SUBJECT_KIND, loss_id)
+    return _entry("loan.written_off_again", loan, lines, subject=subject, at=at, source=source)
+
+
+def _lost(loan: LoanMoney, outstanding: Parts, *, deferred_fee: Money, allowance: Money) -> list[Posting]:
     total = outstanding.total
     match loan.book:
         case PrincipalBook() as book:
@@ -122,8 +145,7 @@ def written_off_entry(
             lines = [debit(book.receivables_contra, total), *book.receivables.lines(Side.CREDIT, outstanding)]
         case _:
             assert_never(loan.book)
-    lines += [debit(loan.book.written_off, total), credit(loan.book.written_off_contra, total)]
-    return _entry("loan.written_off", loan, lines, subject=loan.subject, at=at, source=source)
+    return [*lines, debit(loan.book.written_off, total), credit(loan.book.written_off_contra, total)]
 
 
 def _owed(loan: LoanMoney, parts: Parts) -> list[Posting]:

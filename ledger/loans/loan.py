@@ -36,7 +36,8 @@ class State(enum.Enum):
 
 class Event(enum.Enum):
     """What may happen to a loan. PAID_OFF is the repayment that leaves nothing open. REPAYMENT_RETURNED is one going
-    back that had paid something due; OVERPAYMENT_RETURNED is one that had not, or a recovery."""
+    back that had paid something due; OVERPAYMENT_RETURNED is one that had not, or a recovery. WRITTEN_OFF_AGAIN follows
+    a return to a loan that was given up after it was paid."""
 
     APPROVED = "approved"
     REJECTED = "rejected"
@@ -51,6 +52,7 @@ class Event(enum.Enum):
     REPAYMENT_RETURNED = "repayment_returned"
     OVERPAYMENT_RETURNED = "overpayment_returned"
     WRITTEN_OFF = "written_off"
+    WRITTEN_OFF_AGAIN = "written_off_again"
 
 
 class Effect(enum.Enum):
@@ -65,8 +67,8 @@ class Effect(enum.Enum):
     REPAY = "repayment_shares"
     RECOVER = "recovery_shares"
     RETURN = "returned_lines"
-    RETURN_AFTER_WRITE_OFF = "returned_after_write_off_lines"
     WRITE_OFF = "written_off_entry"
+    WRITE_OFF_AGAIN = "written_off_again_entry"
 
 
 @dataclass(frozen=True, slots=True)
@@ -128,11 +130,13 @@ TRANSITIONS: dict[Event, dict[State, Verdict]] = {
                      _ACT: Move(_CLO, Effect.REPAY), _CLO: _REPAY, _OFF: _RECOVER},
     Event.REPAYMENT_RETURNED: {_REQ: _CONFLICT, _APP: _CONFLICT, _REJ: _CONFLICT, _CAN: _CONFLICT, _ING: _CONFLICT,
                                _FAIL: _CONFLICT, _ACT: _RETURN, _CLO: Move(_ACT, Effect.RETURN),
-                               _OFF: Stay(Effect.RETURN_AFTER_WRITE_OFF)},
+                               _OFF: _RETURN},
     Event.OVERPAYMENT_RETURNED: {_REQ: _CONFLICT, _APP: _CONFLICT, _REJ: _CONFLICT, _CAN: _CONFLICT, _ING: _CONFLICT,
                                  _FAIL: _CONFLICT, _ACT: _RETURN, _CLO: _RETURN, _OFF: _RETURN},
     Event.WRITTEN_OFF: {_REQ: _REFUSED, _APP: _REFUSED, _REJ: _REFUSED, _CAN: _REFUSED, _ING: _REFUSED,
                         _FAIL: _REFUSED, _ACT: Move(_OFF, Effect.WRITE_OFF), _CLO: _REFUSED, _OFF: _REPEATED},
+    Event.WRITTEN_OFF_AGAIN: {_REQ: _REFUSED, _APP: _REFUSED, _REJ: _REFUSED, _CAN: _REFUSED, _ING: _REFUSED,
+                              _FAIL: _REFUSED, _ACT: _REFUSED, _CLO: _REFUSED, _OFF: Stay(Effect.WRITE_OFF_AGAIN)},
 }  # fmt: skip
 
 # News of another payout than the one the loan waits for or rests on: money that reached the borrower again, or an

@@ -15,13 +15,12 @@ from ledger.journal.books import Ledger
 from ledger.journal.chart import path_of
 from ledger.journal.decide import PostRequest
 from ledger.journal.entry import JournalEntry, Source
-from ledger.journal.post import lock_accounts
 from ledger.loans.accruing import DayWorker, accrual_until
 from ledger.loans.announcing import take_steps
-from ledger.loans.books import PrincipalBook
 from ledger.loans.dues import Payoff, payoff
 from ledger.loans.entries import fee_charged_entry, repaid_entry, written_off_entry
 from ledger.loans.loan import Event, Move, Stay, transition
+from ledger.loans.losing import lock_allowance
 from ledger.loans.refusals import LoanNotReady
 from ledger.loans.repaying import take
 from ledger.loans.schedule import day_of
@@ -148,7 +147,7 @@ class LoanCounter:
             loan.money,
             standing.outstanding,
             deferred_fee=standing.deferred_fee,
-            allowance=await self._allowance(driver, ledger, loan),
+            allowance=await lock_allowance(driver, ledger=ledger, loan=loan, poster=self.days.poster),
             at=now,
             source=Source.MANUAL,
         )
@@ -203,18 +202,6 @@ class LoanCounter:
             order=order,
             now=now,
         )
-
-    async def _allowance(self, driver: Driver, ledger: Ledger, loan: Loan) -> Money:
-        """What the allowance holds, its row locked: two write-offs do not use the same of it."""
-        book, currency = loan.book, loan.net.currency
-        if not isinstance(book, PrincipalBook):
-            return Money(currency, 0)
-        # All that the write-off touches beside its own accounts, in the one order that everybody locks in.
-        names = {(path, currency) for path in (book.allowance, book.impairment, book.fee_income)}
-        identities = await self.days.poster.directory.find(driver, ledger_id=ledger.id, names=names)
-        locked = await lock_accounts(driver, ledger_id=ledger.id, identities=identities)
-        held = sum(one.balance for one in locked if one.path == book.allowance)
-        return Money(currency, max(0, held))
 
     async def _post(
         self,

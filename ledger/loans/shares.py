@@ -5,12 +5,12 @@ Whoever allocates the money posts them, in the entry of the receipt: its debit, 
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from typing import assert_never
 
 from ledger.journal.entry import Posting, Side, credit, debit
 from ledger.loans.books import AgentBook, LoanMoney, PrincipalBook, if_any
-from ledger.loans.terms import LoanTerms, Part, service_fee
+from ledger.loans.terms import LoanTerms, service_fee
 from ledger.loans.waterfall import Allocation, Recovery
 from ledger.money import Money
 
@@ -52,37 +52,9 @@ def recovery_shares(loan: LoanMoney, recovery: Recovery, *, terms: LoanTerms) ->
     return lines + if_any(credit, loan.book.written_off, recovery.taken)
 
 
-def returned_lines(loan: LoanMoney, allocated: Sequence[Posting], *, lacking: Mapping[str, Money]) -> list[Posting]:
-    """A repayment or recovery goes back: line for line the opposite of the entry that allocated it. Where an account
-    lacks some of what is taken from it, because a wallet or an overpayment was spent, that is to be clawed back."""
-    lines = []
-    for line in allocated:
-        missing = lacking.get(line.account, Money(line.money.currency, 0)) if line.side is Side.CREDIT else None
-        if missing is None or missing.minor_units == 0:
-            lines.append(Posting(line.account, line.side.opposite, line.money))
-        else:
-            lines += if_any(debit, line.account, line.money - missing)
-            lines.append(debit(loan.book.clawback, missing))
-    return lines
-
-
-def returned_after_write_off_lines(
-    loan: LoanMoney, allocated: Sequence[Posting], *, lacking: Mapping[str, Money]
-) -> list[Posting]:
-    """A repayment goes back that was allocated before the loan was written off: what it had paid is lost now and
-    pursued with the rest."""
-    lines = returned_lines(loan, allocated, lacking=lacking)
-    book = loan.book
-    replaced = dict.fromkeys((book.receivables.of(part) for part in Part), book.written_off)
-    if isinstance(book, AgentBook):
-        replaced[book.receivables_contra] = book.written_off_contra
-        return [Posting(replaced.get(line.account, line.account), line.side, line.money) for line in lines]
-    # What the repayment earned of the upfront fee by closing the loan stays earned.
-    lost = [line.money for line in lines if line.account in replaced]
-    kept = [line for line in lines if line.account not in {*replaced, book.deferred_fee, book.fee_income}]
-    total = sum(lost, Money(loan.net.currency, 0))
-    memo = [debit(book.written_off, total), credit(book.written_off_contra, total)]
-    return [*kept, debit(book.impairment, total), *memo]
+def returned_lines(allocated: Sequence[Posting]) -> list[Posting]:
+    """A repayment or recovery goes back: line for line the opposite of the entry that allocated it."""
+    return [Posting(line.account, line.side.opposite, line.money) for line in allocated]
 
 
 def _to_lender(book: AgentBook, taken: Money, rest: Money, terms: LoanTerms) -> list[Posting]:

@@ -136,6 +136,42 @@ class ReversalInstruction:
 
 
 @dataclass(frozen=True, slots=True)
+class ReversalInquiry:
+    """What became of the reversal that the provider took in as `originator`, of this receipt?"""
+
+    rail: str
+    shortcode: str
+    receipt: str
+    originator: str
+
+
+@dataclass(frozen=True, slots=True)
+class ReceiptInquiry:
+    """What became of money that the provider took in under this receipt?"""
+
+    rail: str
+    shortcode: str
+    receipt: str
+
+
+class ReceiptFate(enum.Enum):
+    """What a provider says of a receipt: it stands; all of it went back to its payer; nothing that is final."""
+
+    STANDS = "stands"
+    REVERSED = "reversed"
+    UNKNOWN = "unknown"
+
+
+@dataclass(frozen=True, slots=True)
+class ReceiptStatus:
+    """The answer to that question, about the receipt and the amount it names; None where it names none."""
+
+    fate: ReceiptFate
+    receipt: str | None
+    amount: Money | None
+
+
+@dataclass(frozen=True, slots=True)
 class Returned:
     """The provider returned money of a receipt. `receipt` is the return's own; `original_receipt` is None where the
     message does not name it."""

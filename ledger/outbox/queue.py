@@ -17,7 +17,8 @@ from ledger.outbox.statements import STATEMENTS, Statements, Subject
 
 SUBMIT, QUERY, RESUBMIT = "payout.submit", "payout.query", "payout.resubmit"
 PROMPT_SUBMIT, PROMPT_QUERY = "prompt.submit", "prompt.query"
-RETURN_SUBMIT, RETURN_SILENCE = "return.submit", "return.silence"
+RETURN_SUBMIT, RETURN_SILENCE, RETURN_QUERY = "return.submit", "return.silence", "return.query"
+RECEIPT_QUERY = "receipt.query"
 
 _START = """
 INSERT INTO attempts (ledger_id, instruction_id, number, token_hash, started_at)

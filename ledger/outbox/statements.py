@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import enum
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import LiteralString
 
@@ -16,6 +16,7 @@ class Subject(enum.Enum):
     PAYOUT = "payout"
     PROMPT = "prompt"
     RETURN = "return"
+    RECEIPT = "receipt"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -43,13 +44,13 @@ _CLAIM = """
 WITH due AS (
     SELECT i.ledger_id, i.id, i.hinted FROM instructions AS i
     JOIN {table} AS p ON p.ledger_id = i.ledger_id AND p.id = i.{key}
-    WHERE i.done_at IS NULL AND i.due_at <= %(now)s AND (i.kind = {question} OR NOT EXISTS (
-        SELECT FROM rail_stops AS s WHERE s.ledger_id = p.ledger_id AND s.rail = p.rail AND s.resumed_at IS NULL
+    WHERE i.done_at IS NULL AND i.due_at <= %(now)s AND (i.kind = ANY({questions}) OR NOT EXISTS (
+        SELECT FROM rail_stops AS s WHERE s.ledger_id = p.ledger_id AND s.rail = p.{rail} AND s.resumed_at IS NULL
     ) {unless_suspended} OR EXISTS (
         SELECT FROM attempts AS a WHERE a.ledger_id = i.ledger_id AND a.instruction_id = i.id
            AND a.number = i.attempts AND a.finished_at IS NULL
     ))
-    AND i.kind = ANY(%(kinds)s) AND p.rail = ANY(%(rails)s)
+    AND i.kind = ANY(%(kinds)s) AND p.{rail} = ANY(%(rails)s)
     ORDER BY i.due_at, i.ledger_id, i.id LIMIT %(limit)s FOR NO KEY UPDATE OF i, p SKIP LOCKED
 ), claimed AS (
     UPDATE instructions AS i SET attempts = i.attempts + 1, lease_token = %(token)s, due_at = %(lease_until)s,
@@ -70,7 +71,7 @@ _REST_OLDEST = """
 UPDATE instructions AS i SET due_at = %(until)s
 FROM (SELECT i.ledger_id, i.id FROM instructions AS i
       JOIN {table} AS p ON p.ledger_id = i.ledger_id AND p.id = i.{key}
-      WHERE i.done_at IS NULL AND i.due_at <= %(now)s AND i.kind = ANY(%(kinds)s) AND p.rail = ANY(%(rails)s)
+      WHERE i.done_at IS NULL AND i.due_at <= %(now)s AND i.kind = ANY(%(kinds)s) AND p.{rail} = ANY(%(rails)s)
       ORDER BY i.due_at, i.ledger_id, i.id LIMIT 1 FOR NO KEY UPDATE OF i SKIP LOCKED) AS first
 WHERE i.ledger_id = first.ledger_id AND i.id = first.id RETURNING i.{key}
 """
@@ -99,14 +100,20 @@ WHERE ledger_id = %s AND kind = %s AND {key} = ANY(%s) AND platform IS NOT NULL
 
 
 def _statements_about(
-    table: LiteralString, key: LiteralString, *, question: LiteralString, unless: LiteralString = ""
+    table: LiteralString,
+    key: LiteralString,
+    *,
+    questions: Sequence[str],
+    rail: LiteralString = "rail",
+    unless: LiteralString = "",
 ) -> Statements:
-    """The statements about the rows of a table, which instructions name by a column. `question` is the kind that goes
+    """The statements about the rows of a table, which instructions name by a column. `questions` are the kinds that go
     out though the rail is stopped; `unless` is what else holds the others back."""
     names: dict[str, sql.Composable] = {
         "table": sql.Identifier(table),
         "key": sql.Identifier(key),
-        "question": sql.Literal(question),
+        "rail": sql.Identifier(rail),
+        "questions": sql.Literal(list(questions)),
         "unless_suspended": sql.SQL(unless),
     }
 
@@ -126,7 +133,8 @@ def _statements_about(
 
 
 STATEMENTS: Mapping[Subject, Statements] = {
-    Subject.PAYOUT: _statements_about("payouts", "payout_id", question="payout.query", unless=_UNLESS_SUSPENDED),
-    Subject.PROMPT: _statements_about("prompts", "prompt_id", question="prompt.query", unless=_UNLESS_SUSPENDED),
-    Subject.RETURN: _statements_about("returns", "return_id", question="return.silence"),
+    Subject.PAYOUT: _statements_about("payouts", "payout_id", questions=["payout.query"], unless=_UNLESS_SUSPENDED),
+    Subject.PROMPT: _statements_about("prompts", "prompt_id", questions=["prompt.query"], unless=_UNLESS_SUSPENDED),
+    Subject.RETURN: _statements_about("returns", "return_id", questions=["return.silence", "return.query"]),
+    Subject.RECEIPT: _statements_about("receipts", "receipt_id", questions=["receipt.query"], rail="provider"),
 }

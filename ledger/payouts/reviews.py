@@ -37,11 +37,14 @@ QUEUES = (
 _ALIKE = ("callback-orphan", "unledgered-movement", "webhook-dead")
 # What an open case of the payout says already is not opened again; anything else about it is a case of its own.
 _OPEN = """
-INSERT INTO reviews (ledger_id, id, queue, payout_id, inbox_id, reason, held_entry_id, receipt_id, opened_at)
+INSERT INTO reviews (ledger_id, id, queue, payout_id, inbox_id, reason, held_entry_id, receipt_id, return_id,
+    opened_at)
 SELECT DISTINCT ON (coalesce(r.payout_id, CASE WHEN %(queue)s = ANY(%(alike)s) THEN 0 ELSE r.id END), r.reason)
-    %(ledger)s, r.id, %(queue)s, r.payout_id, r.inbox_id, r.reason, r.held_entry_id, r.receipt_id, %(now)s
+    %(ledger)s, r.id, %(queue)s, r.payout_id, r.inbox_id, r.reason, r.held_entry_id, r.receipt_id, r.return_id,
+    %(now)s
 FROM unnest(%(id)s::bigint[], %(payout)s::bigint[], %(inbox)s::bigint[], %(reason)s::text[], %(held)s::bigint[],
-     %(receipt)s::bigint[]) AS r (id, payout_id, inbox_id, reason, held_entry_id, receipt_id)
+     %(receipt)s::bigint[], %(return)s::bigint[])
+     AS r (id, payout_id, inbox_id, reason, held_entry_id, receipt_id, return_id)
 WHERE (r.payout_id IS NULL AND %(queue)s <> ALL(%(alike)s)) OR NOT EXISTS (
     SELECT FROM reviews AS earlier WHERE earlier.ledger_id = %(ledger)s
        AND earlier.payout_id IS NOT DISTINCT FROM r.payout_id
@@ -53,6 +56,13 @@ _CLOSE_OF_RECEIPTS = """
 INSERT INTO review_resolutions (ledger_id, review_id, verb, evidence, actor, resolved_at)
 SELECT r.ledger_id, r.id, 'answered', 'its money found its place', %s, %s FROM reviews AS r
 WHERE r.ledger_id = %s AND r.receipt_id = ANY(%s) AND r.queue = %s AND NOT EXISTS (
+    SELECT FROM review_resolutions AS done WHERE done.ledger_id = r.ledger_id AND done.review_id = r.id)
+ON CONFLICT DO NOTHING
+"""
+_CLOSE_OF_RETURNS = """
+INSERT INTO review_resolutions (ledger_id, review_id, verb, evidence, actor, resolved_at)
+SELECT r.ledger_id, r.id, 'answered', 'its return came to an end', %s, %s FROM reviews AS r
+WHERE r.ledger_id = %s AND r.return_id = ANY(%s) AND r.queue = ANY(%s) AND NOT EXISTS (
     SELECT FROM review_resolutions AS done WHERE done.ledger_id = r.ledger_id AND done.review_id = r.id)
 ON CONFLICT DO NOTHING
 """
@@ -78,14 +88,15 @@ _reviews, _resolutions = tables.reviews.c, tables.review_resolutions.c
 
 @dataclass(frozen=True, slots=True)
 class Case:
-    """A case to be opened: the payout or receipt it is about and the message it came by, where there is one, and the
-    entry that put money into suspense for it, where one did."""
+    """A case to be opened: the payout, receipt or return it is about and the message it came by, where there is one,
+    and the entry that put money into suspense for it, where one did."""
 
     payout_id: int | None
     reason: str
     inbox_id: int | None = None
     held_entry_id: int | None = None
     receipt_id: int | None = None
+    return_id: int | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -100,6 +111,7 @@ class Review:
     reason: str
     held_entry_id: int | None
     receipt_id: int | None
+    return_id: int | None
     opened_at: datetime
     verb: str | None
     evidence: str | None
@@ -131,6 +143,7 @@ async def open_reviews(
         "reason": [one.reason for one in cases],
         "held": [one.held_entry_id for one in cases],
         "receipt": [one.receipt_id for one in cases],
+        "return": [one.return_id for one in cases],
     }
     await driver.execute(_OPEN, parameters)
 
@@ -158,6 +171,14 @@ async def close_of_receipts(
     """Closes the cases of receipts whose money found its place."""
     if receipt_ids:
         await driver.execute(_CLOSE_OF_RECEIPTS, (actor, now, ledger_id, list(receipt_ids), queue))
+
+
+async def close_of_returns(
+    driver: Driver, *, ledger_id: int, queues: Sequence[str], return_ids: Sequence[int], actor: str, now: datetime
+) -> None:
+    """Closes the cases of returns that came to their end."""
+    if return_ids:
+        await driver.execute(_CLOSE_OF_RETURNS, (actor, now, ledger_id, list(return_ids), list(queues)))
 
 
 async def write_resolution(
@@ -217,6 +238,7 @@ def _review(row: Row[Any]) -> Review:
         reason=row.reason,
         held_entry_id=row.held_entry_id,
         receipt_id=row.receipt_id,
+        return_id=row.return_id,
         opened_at=row.opened_at,
         verb=row.verb,
         evidence=row.evidence,

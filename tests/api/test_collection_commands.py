@@ -84,3 +84,17 @@ async def test_what_came_in_is_shown_in_tables_without_payers_numbers(
     assert (made.refund.id in shown["returns"].out, "wrong goods" in shown["returns"].out) == (True, True)
     assert waiting.out.startswith("0 receipts")
     assert NUMBER not in "".join(one.out for one in shown.values())
+
+
+def test_what_became_of_a_receipt_is_told_of_one_that_exists(fresh_database: Database) -> None:
+    url = fresh_database.app.render_as_string(hide_password=False)
+    settings = {"database_url": url, "secret": bytes(range(32)).hex()}
+    daftari("books", "open", "kenya", "--shortcode", "daraja:600584", settings=settings)
+    proof = ("--return-receipt", "UKL0RTN001", "--evidence", "portal", "--actor", "amina", "--amount", "10.00")
+
+    taken = daftari("collections", "take-back", "kenya", "rcp_0000000000001", *proof, settings=settings)
+    checked = daftari("collections", "check", "kenya", "rcp_0000000000001", settings=settings)
+
+    assert (taken.code, checked.code, taken.out, checked.out) == (2, 2, "", "")
+    assert "no such receipt" in taken.err
+    assert "no such receipt" in checked.err

@@ -109,3 +109,44 @@ async def test_returns_are_listed_newest_first_by_receipt_and_state_in_pages(off
     assert await listed(receipt_id=receipts[0]) == [ids[0], ids[2]]
     assert await listed(states=[pb.Return.STATE_REQUESTED]) == ids
     assert await listed(states=[pb.Return.STATE_RETURNED]) == []
+
+
+async def test_what_a_provider_took_back_is_booked_once_by_its_receipt(office: Office) -> None:
+    receipt_id = await pay(office, "UI30000003", reference="nobody")
+    telling = partial(
+        pb.TakeBackReceiptRequest,
+        ledger=office.ledger,
+        receipt_id=receipt_id,
+        amount=money(40_000),
+        return_receipt="UI3R000001",
+        evidence="statement of today",
+    )
+
+    first = await commands(office).TakeBackReceipt(telling(request_id="t1"))
+    others = [await commands(office).TakeBackReceipt(telling(request_id=key)) for key in ("t1", "t2")]
+    read = await queries(office).GetReturn(pb.GetReturnRequest(ledger=office.ledger, return_id=first.refund.id))
+    reused = await refusal(commands(office).TakeBackReceipt(telling(request_id="t3", amount=money(1))))
+    unproved = await refusal(commands(office).TakeBackReceipt(telling(request_id="t4", return_receipt="")))
+
+    assert (first.refund.state, first.refund.unasked, first.replayed) == (pb.Return.STATE_RETURNED, True, False)
+    assert [(one.refund, one.replayed) for one in others] == [(first.refund, True)] * 2
+    assert [one.event for one in read.events] == ["taken_back"]
+    assert (reused.reason, reused.field) == ("RECEIPT_SHORT", "amount")
+    assert (unproved.reason, unproved.field) == ("TEXT_INVALID", "return_receipt")
+    told = await receipt_of(office, receipt_id)
+    assert (told.receipt.returned_minor_units, told.receipt.unallocated_minor_units) == (40_000, 60_000)
+
+
+async def test_a_receipt_is_asked_about_by_operators_alone(office: Office) -> None:
+    receipt_id = await pay(office, "UI30000004", reference="nobody")
+    request = pb.CheckReceiptRequest(ledger=office.ledger, receipt_id=receipt_id)
+
+    for _ in range(2):
+        await commands(office).CheckReceipt(request)
+    denied = await refusal(commands(office, await office.partner_key()).CheckReceipt(request))
+
+    assert denied.code is grpc.StatusCode.PERMISSION_DENIED
+    asked = await office.shop.rows(
+        "SELECT count(*) FROM instructions WHERE ledger_id = :ledger AND kind = 'receipt.query'"
+    )
+    assert asked[0][0] == 1

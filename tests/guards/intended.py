@@ -44,7 +44,7 @@ KEPT = {
     "provider_tokens": "app sealed usable_until",
     "receipts": "allocated returned returning_now suspended unallocated updated_at version",
     "rail_stops": "resumed_at resumed_by",
-    "returns": "conversation failure_code failure_text return_receipt state updated_at version",
+    "returns": "conversation failure_code failure_text originator return_receipt state updated_at version",
     "vault_secrets": "key_fingerprint wrapped_key",
     "webhook_deliveries": "answer behind due_at lease_token leased_until state tried_at tries",
     "webhook_endpoints": "disabled_at disabled_why failing_since probe_at recovered_at",

@@ -327,3 +327,12 @@ def test_a_reference_is_one_targets_and_hidden(
 ) -> None:
     with refusal(anyone, sqlstate, constraint):
         insert(anyone, "collection_references", {"ledger_id": till.ledger_id} | till.reference(**change))
+
+
+@pytest.mark.parametrize("amount", [PART, AMOUNT])
+def test_nothing_is_sent_back_of_a_payout_that_was_not_paid(anyone: Connection, till: Till, amount: int) -> None:
+    step = till.fitting(anyone, "allocated", "unallocated", "allocated", amount=amount)
+    step.allocations[0] |= {"target_kind": "payout", "target_id": "1"}
+
+    with refusal(anyone, CHECK, "refund_fits_its_payout"):
+        step.post(anyone)

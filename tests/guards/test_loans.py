@@ -28,8 +28,8 @@ KINDS: dict[Effect, set[str]] = {
     Effect.REPAY: {"collection.allocated", "loan.repaid"},
     Effect.RECOVER: {"collection.allocated", "loan.repaid"},
     Effect.RETURN: {"collection.undone"},
-    Effect.RETURN_AFTER_WRITE_OFF: {"collection.undone"},
     Effect.WRITE_OFF: {"loan.written_off"},
+    Effect.WRITE_OFF_AGAIN: {"loan.written_off_again"},
 }
 
 

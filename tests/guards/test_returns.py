@@ -18,6 +18,7 @@ from tests.guards.stage import FIRST, NOW, Connection, Stage, Values, refusal
 DENIED = "42501"
 RETURN, NEW = 1, 2
 FOLLOWS, TOLD = "return_follows_its_entry", "return_event_tells_a_change"
+TAKEN_BACK = "collection.taken_back"
 KINDS = {Event.RETURNED: "collection.returned", Event.FAILED: "collection.return_failed"}
 
 _BEGIN = """
@@ -62,7 +63,7 @@ def row(till: Till, return_id: int, entry: int, **changes: Any) -> Values:
     return {
         "ledger_id": till.ledger_id, "id": return_id, "receipt_id": RECEIPT, "rail": PROVIDER, "shortcode": SHORTCODE,
         "currency": "KES", "amount": PART, "reason": "wrong goods", "reserve_entry_id": entry, "state": "REQUESTED",
-        "version": 1, "created_at": NOW, "updated_at": NOW, **changes,
+        "unasked": False, "version": 1, "created_at": NOW, "updated_at": NOW, **changes,
     }  # fmt: skip
 
 
@@ -83,10 +84,16 @@ def go(
     connection.execute(_CHANGE, values | {"entry": entry})
 
 
-def moved(connection: Connection, till: Till, event: Event, state: State) -> None:
+def moved(connection: Connection, till: Till, event: Event, state: State, *, source: State = State.REQUESTED) -> None:
     """The same, with the entry that fits."""
-    entry = till.entry(connection, KINDS[event], amount=PART) if event in KINDS else None
+    kind = kind_of(event, source)
+    entry = till.entry(connection, kind, amount=PART) if kind is not None else None
     go(connection, till, event.value, state, entry=entry)
+
+
+def kind_of(event: Event, source: State) -> str | None:
+    """Of the entry that goes with an event: known too late, the money is gone from where it was put meanwhile."""
+    return TAKEN_BACK if (event, source) == (Event.RETURNED, State.FAILED) else KINDS.get(event)
 
 
 STARTED = (Event.STARTED, State.SUBMITTING)
@@ -111,17 +118,17 @@ def test_a_return_moves_along_the_edges_that_the_product_draws_alone(
         for target in State:
             if (event, source, target) in EDGES:
                 with owner.transaction(force_rollback=True):
-                    moved(owner, till.twin(), event, target)
+                    moved(owner, till.twin(), event, target, source=source)
             else:
                 with refusal(owner, CHECK, FOLLOWS):
-                    moved(owner, till.twin(), event, target)
+                    moved(owner, till.twin(), event, target, source=source)
 
 
 def test_the_database_draws_the_same_edges(owner: Connection) -> None:
     found = owner.execute("SELECT event, source, target, kind FROM return_edges").fetchall()
 
     assert {(Event(event), State(source), State(target)) for event, source, target, _ in found} == EDGES
-    assert all(kind == KINDS.get(Event(event)) for event, _, _, kind in found)
+    assert all(kind == kind_of(Event(event), State(source)) for event, source, _, kind in found)
 
 
 @pytest.mark.parametrize(
@@ -150,6 +157,43 @@ def test_a_return_begins_with_the_entry_that_reserves_its_money(anyone: Connecti
         begin(anyone, till, row(till, NEW, reserve(anyone, till), **change))
 
 
+def unasked(till: Till, entry: int, **changes: Any) -> Values:
+    """The row of what the provider took back."""
+    return row(till, NEW, entry, state="RETURNED", unasked=True, **changes)
+
+
+TOLD_OF = {"state": "RETURNED", "event": "taken_back"}
+
+
+@pytest.mark.parametrize("receipt", [None, "RTN9"])
+def test_what_the_provider_took_back_begins_returned(owner: Connection, till: Till, receipt: str | None) -> None:
+    with owner.transaction(force_rollback=True):
+        entry = till.entry(owner, TAKEN_BACK, amount=PART)
+
+        begin(owner, till, unasked(till, entry, return_receipt=receipt), **TOLD_OF)
+
+
+@pytest.mark.parametrize(
+    ("kind", "changes"),
+    [
+        ("collection.return_reserved", {}),
+        (TAKEN_BACK, {"unasked": False, "return_receipt": "RTN9"}),
+        (TAKEN_BACK, {"amount": PART - 1}),
+        (TAKEN_BACK, {"receipt_id": OTHER}),
+        (TAKEN_BACK, {"originator": "asked"}),
+        (TAKEN_BACK, {"conversation": "told"}),
+    ],
+    ids=str,
+)
+def test_nothing_begins_returned_but_by_the_entry_that_says_it_is_gone(
+    anyone: Connection, till: Till, kind: str, changes: Values
+) -> None:
+    entry = till.entry(anyone, kind, amount=PART)
+
+    with refusal(anyone, CHECK, FOLLOWS):
+        begin(anyone, till, unasked(till, entry) | changes, **TOLD_OF)
+
+
 @pytest.mark.parametrize(
     ("event", "constraint"),
     [({"event": None}, FOLLOWS), ({"entry_id": None}, FOLLOWS), ({"state": "RETURNED"}, TOLD), ({"version": 2}, TOLD)],
@@ -161,7 +205,9 @@ def test_a_return_begins_with_its_event(anyone: Connection, till: Till, event: V
 
 
 @pytest.mark.parametrize(
-    "change", [{"receipt_id": OTHER}, {"amount": 1}, {"rail": "x"}, {"reason": "x"}, {"reserve_entry_id": 1}], ids=str
+    "change",
+    [{"receipt_id": OTHER}, {"amount": 1}, {"rail": "x"}, {"reason": "x"}, {"reserve_entry_id": 1}, {"unasked": True}],
+    ids=str,
 )
 def test_what_a_return_is_to_do_never_changes(app: Connection, owner: Connection, till: Till, change: Values) -> None:
     where = {"ledger_id": till.ledger_id, "id": RETURN}

@@ -70,6 +70,7 @@ class Rig(Shop):
     dispatcher: Dispatcher
     prompter: Dispatcher
     returner: Dispatcher
+    checker: Dispatcher
     inbound: Inbound
     public_url: str
     sandbox_url: str
@@ -78,10 +79,13 @@ class Rig(Shop):
         """The dispatcher of another worker."""
         return self.application.dispatcher(public_url=self.public_url)
 
+    def _doors(self) -> tuple[Dispatcher, ...]:
+        return (self.dispatcher, self.prompter, self.returner, self.checker)
+
     async def work_until_quiet(self) -> None:
         """Dispatches and judges until no instruction is due, no callback is on its way and none awaits judgement."""
         while True:
-            sent = sum([await door.step() for door in (self.dispatcher, self.prompter, self.returner)])
+            sent = sum([await door.step() for door in self._doors()])
             await self.sandbox.idle()
             judged = await self.inbound.step(limit=100)
             if not sent and not judged:
@@ -179,10 +183,9 @@ async def open_rig(
         randomness=random.Random(7),
     )
     listener = Listener(host="127.0.0.1", port=0, grace_seconds=1)
+    opening = open_shop(engine, clock=clock, prefunded=10_000_000, bands=shipped_tariffs())
     async with AsyncExitStack() as stack:
-        shop = await stack.enter_async_context(
-            open_shop(engine, clock=clock, prefunded=10_000_000, bands=shipped_tariffs())
-        )
+        shop = await stack.enter_async_context(opening)
         base_url = await sandbox.start()
         stack.push_async_callback(sandbox.stop)
         access = replace(sandbox_settings(base_url, sandbox), resubmits=resubmits)
@@ -202,6 +205,7 @@ async def open_rig(
             dispatcher=application.dispatcher(public_url=public_url),
             prompter=application.prompter(public_url=public_url),
             returner=application.returner(public_url=public_url),
+            checker=application.checker(public_url=public_url),
             inbound=inbound,
             public_url=public_url,
             sandbox_url=base_url,

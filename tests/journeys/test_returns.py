@@ -1,126 +1,26 @@
-"""Money of receipts goes back to its payer, over real HTTP: in full, in part, refused, unknown, twice at once."""
+"""Money of receipts goes back to its payer, over real HTTP: in full, in part, refused, twice at once."""
 
 from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator
-from dataclasses import dataclass
-from functools import partial
 
 import pytest
-from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
+from sqlalchemy.ext.asyncio import AsyncEngine
 
-from adapters.sandbox import magic
-from ledger.collections import directory, returning
 from ledger.collections import order as orders
-from ledger.collections.allocation import Target, TargetKind
 from ledger.collections.receipt import Holdings
-from ledger.collections.returning import Return, State
-from ledger.collections.writing import lock_receipts
-from ledger.database import driver, run
-from ledger.errors import ReceiptShort
-from ledger.idempotency import claim
-from ledger.journal import accounts, chart
+from ledger.collections.returning import State
+from ledger.errors import FloorWouldBreak, ReceiptShort
 from ledger.money import Money
-from ledger.returns import RACING_CONSTRAINTS, ReturnRequest
-from tests.journeys.rig import open_rig
-from tests.journeys.test_money_in import NUMBER, Market, open_market
-from tests.ledger.collections.till import KEYS, LANDING, RETURNING, SUSPENSE, WALLET
-
-
-def number_of(behaviour: str) -> str:
-    """The magic number of somebody whose reversal goes so."""
-    return magic.magic_msisdn(next(suffix for suffix, row in magic.ROWS.items() if row.name == behaviour))
-
-
-@dataclass
-class Desk(Market):
-    """A market whose money may go back."""
-
-    async def taken(self, reference: str = "SHOES12", *, behaviour: str = "", shillings: int = 1000) -> int:
-        """The id of a receipt that was just paid by somebody whose reversal goes so."""
-        number = number_of(behaviour) if behaviour else NUMBER
-        await self.pay(reference, shillings=shillings, number=number)
-        found = await self.rig.rows("SELECT max(id) FROM receipts WHERE ledger_id = :ledger")
-        return int(found[0][0])
-
-    async def ask(self, receipt_id: int, *, shillings: int | None = None, key: str = "r1") -> int:
-        """Asks for a return; its id."""
-        request = ReturnRequest(
-            key=claim(client_id=7, key=key, method="RequestReturn", content=f"{receipt_id}:{shillings}".encode()),
-            actor="amina",
-            receipt_id=receipt_id,
-            amount=None if shillings is None else Money("KES", shillings * 100),
-            reason="wrong goods",
-        )
-
-        async def command(connection: AsyncConnection) -> int:
-            asked, _ = await self.rig.application.return_recorder.request(
-                await driver(connection), ledger=self.rig.ledger, request=request, now=self.rig.now()
-            )
-            return asked.id
-
-        return await run(self.rig.engine, command, again_on=RACING_CONSTRAINTS)
-
-    async def returned(self, receipt_id: int, *, shillings: int | None = None, key: str = "r1") -> int:
-        """Asks for a return and lets it be carried out; its id."""
-        return_id = await self.ask(receipt_id, shillings=shillings, key=key)
-        await self.rig.work_until_quiet()
-        await self.rig.judge_for_good()
-        return return_id
-
-    async def of(self, return_id: int) -> Return:
-        """As it is now."""
-
-        async def command(connection: AsyncConnection) -> Return:
-            found = await returning.read_returns(
-                await driver(connection), ledger_id=self.rig.ledger.id, return_ids=[return_id]
-            )
-            return found[return_id]
-
-        return await run(self.rig.engine, command)
-
-    async def holdings(self, receipt_id: int) -> Holdings:
-        """Where a receipt's money is."""
-
-        async def command(connection: AsyncConnection) -> Holdings:
-            found = await lock_receipts(
-                await driver(connection), ledger_id=self.rig.ledger.id, receipt_ids=[receipt_id]
-            )
-            return found[receipt_id].holdings
-
-        return await run(self.rig.engine, command)
-
-    async def queues(self) -> list[str]:
-        """The queues of open cases."""
-        found = await self.rig.rows(
-            "SELECT queue FROM reviews AS r WHERE ledger_id = :ledger AND NOT EXISTS (SELECT FROM review_resolutions "
-            "AS d WHERE d.ledger_id = r.ledger_id AND d.review_id = r.id) ORDER BY id"
-        )
-        return [queue for (queue,) in found]
-
-    async def open_wallet(self, connection: AsyncConnection) -> None:
-        """Whoever types AMINA pays into her wallet."""
-        rig = self.rig
-        specs = chart.customer_accounts(customer="amina", currency="KES")
-        await accounts.open_accounts(connection, ledger_id=rig.ledger.id, specs=specs, ids=rig.ids, now=rig.now())
-        await directory.add_reference(
-            await driver(connection),
-            ledger_id=rig.ledger.id,
-            reference="AMINA",
-            target=Target(TargetKind.ACCOUNT, WALLET),
-            keys=KEYS,
-            ids=rig.ids,
-            now=rig.now(),
-        )
+from tests.journeys.returns_desk import CLAWBACK, Desk, open_desk
+from tests.ledger.collections.till import LANDING, RETURNING, SUSPENSE, WALLET
 
 
 @pytest.fixture
 async def desk(engine: AsyncEngine) -> AsyncIterator[Desk]:
     """Open, registered, and asked before each payment; Amina has a wallet."""
-    async with open_rig(engine) as rig, open_market(rig) as market:
-        opened = Desk(market.rig, market.control)
-        await run(engine, partial(opened.open_wallet))
+    async with open_desk(engine) as opened:
         yield opened
 
 
@@ -230,3 +130,47 @@ async def test_a_result_over_another_amount_books_nothing(desk: Desk) -> None:
     assert (await desk.of(return_id)).state is State.SUBMITTED
     assert await desk.holdings(receipt_id) == Holdings(0, returning=100_000)
     assert await desk.queues() == ["amount-mismatch"]
+
+
+async def test_a_part_of_a_paid_order_goes_back_and_then_the_rest(desk: Desk) -> None:
+    order = await desk.order("SHOES12")
+    receipt_id = await desk.taken()
+
+    await desk.returned(receipt_id, shillings=300)
+    then = await desk.state(order)
+    await desk.returned(receipt_id, key="r2")
+
+    assert (then, await desk.state(order)) == (orders.State.PAID, orders.State.REVERSED)
+    assert await desk.holdings(receipt_id) == Holdings(0, returned=100_000)
+    told = await desk.rig.rows("SELECT event, paid FROM order_events WHERE ledger_id = :ledger ORDER BY version")
+    assert [tuple(one) for one in told] == [
+        ("created", 0), ("paid", 100_000), ("part_returned", 70_000), ("reversed", 0),
+    ]  # fmt: skip
+
+
+async def test_parts_of_a_paid_order_that_go_back_at_once_are_never_more_than_was_paid(desk: Desk) -> None:
+    order = await desk.order("SHOES12")
+    receipt_id = await desk.taken()
+
+    asked = await asyncio.gather(
+        *(desk.ask(receipt_id, shillings=300, key=f"r{n}") for n in range(5)), return_exceptions=True
+    )
+    await desk.rig.work_until_quiet()
+
+    assert sum(isinstance(one, int) for one in asked) == 3
+    assert sum(isinstance(one, ReceiptShort) for one in asked) == 2
+    assert await desk.holdings(receipt_id) == Holdings(0, allocated=10_000, returned=90_000)
+    assert await desk.state(order) is orders.State.PAID
+
+
+async def test_a_part_goes_back_though_its_owner_has_spent_another(desk: Desk) -> None:
+    receipt_id = await desk.taken("AMINA")
+    await desk.spend(60_000)
+
+    await desk.returned(receipt_id, shillings=300)
+    with pytest.raises(FloorWouldBreak):
+        await desk.ask(receipt_id, shillings=200, key="r2")
+
+    assert await desk.rig.balance(WALLET) == 10_000
+    assert await desk.rig.balance(CLAWBACK) == 0
+    assert await desk.holdings(receipt_id) == Holdings(0, allocated=70_000, returned=30_000)

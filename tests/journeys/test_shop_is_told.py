@@ -12,10 +12,10 @@ from sqlalchemy.ext.asyncio import AsyncEngine
 
 from ledger.collections import order as orders
 from ledger.collections.ordering import Order
+from tests.journeys.returns_desk import Desk as ReturnDesk
 from tests.journeys.rig import Rig, open_rig
 from tests.journeys.test_money_in import Market, open_market
 from tests.journeys.test_prompts import NUMBER, Counter
-from tests.journeys.test_returns import Desk as ReturnDesk
 from tests.ledger.payouts.shop import Clock
 from tests.webhooks.desk import Desk, open_desk_of, retry_policy
 from tests.webhooks.readme import documented

@@ -10,6 +10,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from ledger.collections import ordering
 from ledger.collections.ordering import OrderRequest
+from ledger.collections.return_asking import ReturnRequest
 from ledger.database import driver
 from ledger.idempotency import KeyClaim
 from ledger.journal.books import Ledger
@@ -17,7 +18,6 @@ from ledger.money import Money
 from ledger.msisdn import Msisdn
 from ledger.partners import Partner
 from ledger.prompts import PromptRequest
-from ledger.returns import ReturnRequest
 from tests.simulation.asks import Ask
 from tests.simulation.daraja import SHORTCODE
 from tests.simulation.processes import Process

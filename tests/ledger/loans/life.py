@@ -6,7 +6,7 @@ from collections import Counter
 from dataclasses import dataclass, field
 from datetime import UTC, date, datetime, timedelta
 
-from ledger.journal.entry import JournalEntry, Posting, Side, Source, debit
+from ledger.journal.entry import JournalEntry, Posting, Side, Source, credit, debit
 from ledger.loans import accounts, entries, shares
 from ledger.loans.accrual import PrincipalRepaid, fee_to_earn, interest_between, penalty_to_charge
 from ledger.loans.books import LoanMoney, PrincipalBook
@@ -201,10 +201,25 @@ class Life:
         gone = self.allocated.pop(index % len(self.allocated))
         verdict = self.meet(Event.REPAYMENT_RETURNED if gone.paid_due else Event.OVERPAYMENT_RETURNED)
         assert isinstance(verdict, Move | Stay)
-        make = shares.returned_lines
-        if verdict.effect is Effect.RETURN_AFTER_WRITE_OFF:
-            make = shares.returned_after_write_off_lines
-        self._post(make(self.loan, gone.lines, lacking=self._lacking(gone.lines)))
+        lacking = {path: owed for path, owed in self._lacking(gone.lines).items() if owed.minor_units}
+        if lacking:
+            total = sum((owed.minor_units for owed in lacking.values()), 0)
+            cover = [credit(path, owed) for path, owed in lacking.items()]
+            self._post([debit(self.loan.book.clawback, kes(total)), *cover])
+        self._post(shares.returned_lines(gone.lines))
+        if self.state is State.WRITTEN_OFF and self.outstanding.total.minor_units:
+            assert self.meet(Event.WRITTEN_OFF_AGAIN) == Stay(Effect.WRITE_OFF_AGAIN)
+            self.post(
+                entries.written_off_again_entry(
+                    self.loan,
+                    self.outstanding,
+                    deferred_fee=self.deferred_fee,
+                    allowance=kes(0),
+                    loss_id=f"loss_{len(self.posted)}",
+                    at=MOMENT,
+                    source=Source.MANUAL,
+                )
+            )
         units = gone.lines[0].money
         self._post([debit(UNALLOCATED, units), Posting(FLOAT, Side.CREDIT, units)])
         self.repaid.append(PrincipalRepaid(self.today, -gone.principal))

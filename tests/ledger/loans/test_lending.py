@@ -9,7 +9,7 @@ import pytest
 
 from ledger.collections.allocation import Target, TargetKind
 from ledger.collections.receipt import Holdings
-from ledger.errors import FloorWouldBreak, IdempotencyKeyReused, LedgerError, LoanAmountRefused, TargetUnfit
+from ledger.errors import FloorWouldBreak, IdempotencyKeyReused, LedgerError, LoanAmountRefused
 from ledger.loans.refusals import LoanNotReady, SecondPersonNeeded
 from ledger.loans.settling import Purse
 from ledger.loans.terms import EarlySettlement, UpfrontFee
@@ -218,15 +218,17 @@ async def test_a_payment_that_goes_back_reopens_the_loan_as_it_was(lending: Lend
     assert (await lending.events(loan_id))[-1] == "repayment_returned"
 
 
-async def test_what_was_paid_before_a_write_off_is_not_taken_back(lending: Lending) -> None:
-    loan_id = await lending.active_loan()
+async def test_what_was_paid_before_a_write_off_and_goes_back_is_lost_and_pursued_too(lending: Lending) -> None:
+    loan_id = await lending.active_loan(minor_units=1_000_000)
     receipt_id = await lending.pay(loan_id, 100_000)
     await lending.write_off(loan_id)
 
-    with pytest.raises(TargetUnfit):
-        await lending.take_back(receipt_id)
+    await lending.take_back(receipt_id)
 
-    assert (await lending.till.holdings(receipt_id)).allocated == 100_000
+    standing = await lending.standing(loan_id)
+    assert (standing.outstanding.total.minor_units, standing.written_off.minor_units) == (0, 1_000_000)
+    assert await lending.shop.balance("expense.impairment") == 1_000_000
+    assert (await lending.events(loan_id))[-2:] == ["repayment_returned", "written_off_again"]
 
 
 async def test_a_loan_written_off_is_lost_and_pursued_and_money_for_it_is_a_recovery(lending: Lending) -> None:
