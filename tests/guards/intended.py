@@ -28,7 +28,7 @@ KEPT = {
     "attempts": "answer detail finished_at",
     "collection_references": "retired_at",
     "inbox": "detail due_at judged_at payout_id tries verdict",
-    "instructions": "attempts done_at due_at lease_token",
+    "instructions": "attempts done_at due_at hinted lease_token platform",
     "loans": "accrued_before approved_by payout_id penalties_charged starts_on state updated_at version worked_before",
     "orders": "state updated_at version",
     "parties": "",
