@@ -211,6 +211,10 @@ class Inbound:
         party_ids = [payout.party_id for payout in payouts.values()]
         payees = await read_payees(session, ledger_id=ledger.id, party_ids=party_ids, keys=self._party_keys)
         known = await writing.find_references(session, ledger_id=ledger.id, payout_ids=payout_ids)
+        taken_in = {one: _conversations(known.get(one, ())) for one in payouts}
+        twins = await writing.find_twins(
+            session, ledger_id=ledger.id, payout_ids=[one for one, names in taken_in.items() if not names]
+        )
         unowned = [m for m in messages if m.token_hash not in owners]
         answers = await self._keep_balances(session, ledger, unowned)
         answers += await self._collections.judge(session, ledger, unowned, now=self._now())
@@ -219,8 +223,7 @@ class Inbound:
             payout_id, kind = owners.get(message.token_hash, (0, ""))
             payout = payouts.get(payout_id)
             if payout is not None and payout.rail == message.rail and message.rail in self._rails:
-                conversations = frozenset(v for k, v in known.get(payout_id, ()) if k.endswith(CONVERSATION_KIND))
-                intent = Intent(payout, payees[payout.party_id], conversations)
+                intent = Intent(payout, payees[payout.party_id], taken_in[payout_id], payout_id in twins)
                 rail = self._rails[message.rail]
                 judged.append(judge_callback(message, rail, kind, intent, confirm_above=self._confirm_above))
             else:
@@ -301,6 +304,10 @@ def _received(callback: Callback, message_id: int) -> Received:
         callback.raw[:BODY_BYTES_MAX],
         callback.remote_address,
     )
+
+
+def _conversations(references: Sequence[tuple[str, str]]) -> frozenset[str]:
+    return frozenset(value for kind, value in references if kind.endswith(CONVERSATION_KIND))
 
 
 def _orphan(message: Message) -> Judged:

@@ -46,11 +46,13 @@ class Judged:
 
 @dataclass(frozen=True, slots=True)
 class Intent:
-    """What we asked for: the payout, its payee, and the conversations that the provider said it was taken in under."""
+    """What we asked for: the payout, its payee, and the conversations that the provider said it was taken in under.
+    `has_twin` is asked for where there are none: whether another payout of ours looks the same from outside."""
 
     payout: LockedPayout
     payee: Payee
     conversations: frozenset[str]
+    has_twin: bool = False
 
 
 def judge_callback(
@@ -70,7 +72,9 @@ def judge_callback(
         # The provider's answer to our request names its conversation. It may still be on its way, or was lost.
         if message.tries < len(RESTS):
             return Judged(message, None, None)
-        read = replace(read, outcome=OutcomeUnknown("nothing in a callback says whose it is", _ids_to_ask_by(read)))
+        # By the ids of a twin's payment a question would be answered truly, and about the twin.
+        ids = () if intent.has_twin else _ids_to_ask_by(read)
+        read = replace(read, outcome=OutcomeUnknown("nothing in a callback says whose it is", ids))
     if not is_query and _needs_confirmation(read.outcome, payout, confirm_above):
         read = replace(read, outcome=OutcomeUnknown("a result of this size is asked about first", _ids_to_ask_by(read)))
     mismatch = find_mismatch(read, intent)

@@ -52,6 +52,13 @@ WHERE ledger_id = %s AND kind = 'receipt' AND (provider, value) IN (SELECT * FRO
 _FIND_REFERENCES = """
 SELECT payout_id, kind, value FROM provider_references WHERE ledger_id = %s AND payout_id = ANY(%s) ORDER BY 1, 2, 3
 """
+# A twin that has settled keeps its receipt, under which nothing else settles; one that was cancelled never left.
+_TWINS = """
+SELECT p.id FROM payouts AS p WHERE p.ledger_id = %s AND p.id = ANY(%s) AND EXISTS (
+    SELECT FROM payouts AS t WHERE t.ledger_id = p.ledger_id AND t.party_id = p.party_id AND t.id <> p.id
+       AND t.rail = p.rail AND t.currency = p.currency AND t.amount = p.amount
+       AND t.state NOT IN ('SETTLED', 'CANCELLED'))
+"""
 _REFERENCES = """
 INSERT INTO provider_references (ledger_id, provider, kind, value, payout_id, created_at)
 SELECT %s, r.*, %s FROM unnest(%s::text[], %s::text[], %s::text[], %s::bigint[]) AS r ON CONFLICT DO NOTHING
@@ -183,6 +190,15 @@ async def find_references(
     for payout_id, kind, value in await cursor.fetchall():
         found[payout_id] = (*found.get(payout_id, ()), (kind, value))
     return found
+
+
+async def find_twins(driver: Driver, *, ledger_id: int, payout_ids: Sequence[int]) -> frozenset[int]:
+    """Those that nothing in what a provider tells parts from another that has not settled: the same amount to the same
+    payee over the same rail."""
+    if not payout_ids:
+        return frozenset()
+    cursor = await driver.execute(_TWINS, (ledger_id, list(payout_ids)))
+    return frozenset(payout_id for (payout_id,) in await cursor.fetchall())
 
 
 async def add_references(

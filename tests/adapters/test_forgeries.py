@@ -191,3 +191,17 @@ async def test_one_that_nothing_ever_ties_to_it_proves_nothing_and_gives_the_ids
     assert unknown == await rig.state(payout_id) == "UNKNOWN"
     known = await rig.rows("SELECT kind, value FROM provider_references WHERE ledger_id = :ledger")
     assert [tuple(row) for row in known] == [("daraja.originator_conversation_id", GATEWAY_ID)]
+
+
+async def test_of_two_that_look_the_same_neither_is_asked_about_by_ids_that_nothing_ties_to_it(rig: Rig) -> None:
+    """Without our reference, the ids in such a callback may be the twin's: the answer would be true, and about it."""
+    await rig.script("ack-lost-no-callback", count=2)
+    payout_ids = [await rig.request(), await rig.request()]
+    await rig.dispatcher.step()
+
+    for payout_id in payout_ids:
+        await rig.call_back(payout_id, failure(GATEWAY_ID))
+    await rig.judge_for_good()
+
+    assert [await rig.state(payout_id) for payout_id in payout_ids] == ["UNKNOWN", "UNKNOWN"]
+    assert await rig.rows("SELECT FROM provider_references WHERE ledger_id = :ledger") == []
