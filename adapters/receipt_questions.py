@@ -6,6 +6,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from typing import assert_never
 
 from adapters.collecting import CollectionRail, DeclaredCollections, QuestionAnswer
 from adapters.dispatch import Call, Done, Errand
@@ -22,6 +23,7 @@ from ledger.outbox.collecting import ReceiptFate, ReceiptInquiry
 from ledger.outbox.inbox import Message, Verdict
 from ledger.outbox.instruction import NotSent
 from ledger.outbox.queue import Claimed
+from ledger.receiving import ReceiptRecorder
 from ledger.returns import ReturnRecorder
 
 
@@ -58,6 +60,14 @@ class ReceiptQuestions(Errand):
 
 
 @dataclass(frozen=True, slots=True)
+class Stands:
+    """The provider, asked about a receipt, says that it is paid and the money is here."""
+
+    receipt_id: int
+    inbox_id: int
+
+
+@dataclass(frozen=True, slots=True)
 class AskedReceipt:
     """The receipt that a path was given out for."""
 
@@ -70,11 +80,12 @@ class AskedReceipt:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class ReceiptJudge(PathJudge[AskedReceipt, Reversed]):
+class ReceiptJudge(PathJudge[AskedReceipt, Reversed | Stands]):
     """Judges answers about receipts."""
 
     rails: Mapping[str, DeclaredCollections]
     recorder: ReturnRecorder
+    receipts: ReceiptRecorder
 
     async def find_subjects(
         self, session: Driver, ledger: Ledger, token_hashes: Sequence[bytes]
@@ -84,21 +95,30 @@ class ReceiptJudge(PathJudge[AskedReceipt, Reversed]):
         found = await lock_receipts(session, ledger_id=ledger.id, receipt_ids=set(asked.values()))
         return {token_hash: AskedReceipt(found[receipt_id]) for token_hash, receipt_id in asked.items()}
 
-    def read(self, message: Message, asked: AskedReceipt, ledger: Ledger) -> Reversed | Verdict | None:
-        """An answer that names the receipt and its amount. That it stands, or nothing final, moves nothing."""
+    def read(self, message: Message, asked: AskedReceipt, ledger: Ledger) -> Reversed | Stands | Verdict | None:
+        """An answer that names the receipt and its amount. What is not final moves nothing."""
         receipt, rail = asked.receipt, self.rails[asked.rail]
         read = rail.read_receipt_query_callback(message.kind, message.raw)
         if isinstance(read, CallbackUnreadable):
             return verdict_on(message, "unanswered", read.reason, None)
         if (read.receipt, read.amount) != (receipt.receipt, receipt.amount):
             return verdict_on(message, "mismatch", "it tells of other money than was asked about", None)
-        if read.fate is not ReceiptFate.REVERSED:
-            return verdict_on(message, "answered", read.fate.value, None)
-        return Reversed(receipt.id, ACTOR, message.id)
+        match read.fate:
+            case ReceiptFate.STANDS:
+                return Stands(receipt.id, message.id)
+            case ReceiptFate.REVERSED:
+                return Reversed(receipt.id, ACTOR, message.id)
+            case ReceiptFate.UNKNOWN:
+                return verdict_on(message, "answered", read.fate.value, None)
+            case _:
+                assert_never(read.fate)
 
     async def record(
-        self, session: Driver, ledger: Ledger, reports: Sequence[Reversed], now: datetime
+        self, session: Driver, ledger: Ledger, reports: Sequence[Reversed | Stands], now: datetime
     ) -> list[tuple[str, str | None]]:
-        """What is still here is gone."""
-        words = await self.recorder.record_reversed(session, ledger=ledger, told=reports, now=now)
-        return [(word, None) for word in words]
+        """What stands may be given to its owners; what is still here of the rest is gone."""
+        stands = [(one.receipt_id, one.inbox_id) for one in reports if isinstance(one, Stands)]
+        gone = [one for one in reports if isinstance(one, Reversed)]
+        await self.receipts.confirm(session, ledger=ledger, stands=stands, now=now)
+        words = iter(await self.recorder.record_reversed(session, ledger=ledger, told=gone, now=now))
+        return [("answered", "stands") if isinstance(one, Stands) else (next(words), None) for one in reports]

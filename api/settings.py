@@ -151,6 +151,12 @@ class Settings(BaseSettings):
         ge=0,
         description="Payouts over more end only as a status query says, not as a callback alone does; empty for none",
     )
+    verify_above_minor_units: int | None = Field(
+        default=None,
+        ge=0,
+        description="Receipts over more are given to nobody before a status query or a list confirms them, whatever a "
+        "callback says; empty for none",
+    )
     query_patience_seconds: float = Field(
         default=600, gt=0, description="How long after the last question a person is asked"
     )

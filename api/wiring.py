@@ -132,7 +132,12 @@ class Application:
     @property
     def receipt_recorder(self) -> ReceiptRecorder:
         """The door for money that came in."""
-        return open_recorder(keys=self.receipt_keys, directory=self.directory, ids=self.ids)
+        return open_recorder(
+            keys=self.receipt_keys,
+            directory=self.directory,
+            ids=self.ids,
+            verify_above=self.settings.verify_above_minor_units,
+        )
 
     @property
     def prompt_recorder(self) -> PromptRecorder:
@@ -197,7 +202,7 @@ class Application:
                 judges=[
                     PromptJudge(rails=self.collections, recorder=self.prompt_recorder),
                     ReturnJudge(rails=self.collections, recorder=self.return_recorder),
-                    ReceiptJudge(rails=self.collections, recorder=self.return_recorder),
+                    ReceiptJudge(rails=self.collections, recorder=self.return_recorder, receipts=self.receipt_recorder),
                 ],
             ),
             ids=self.ids,

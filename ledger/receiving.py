@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
-from ledger.collections import validating
+from ledger.collections import proving, validating
 from ledger.collections.accounts import AccountAllocator
 from ledger.collections.allocating import AUTOMATIC, Allocating, Want
 from ledger.collections.allocation import Target, TargetKind, Unfit
@@ -22,7 +22,7 @@ from ledger.collections.prompting import match_receipts
 from ledger.collections.receipt import Place
 from ledger.collections.reference import ReceiptKeys
 from ledger.collections.shortcodes import Shortcode
-from ledger.collections.writing import LockedReceipt, lock_receipts, lock_waiting
+from ledger.collections.writing import LockedReceipt, add_evidence, lock_receipts, lock_waiting
 from ledger.database import Driver
 from ledger.errors import ReceiptNotFound, ReceiptShort, TargetUnfit
 from ledger.idempotency import KeyClaim, find_keys, key_reused, store_key
@@ -35,6 +35,7 @@ from ledger.journal.poster import Poster
 from ledger.loans.accruing import DayWorker
 from ledger.loans.allocating import LoanAllocator, unwanted_by_loan
 from ledger.money import Money
+from ledger.outbox import queue
 from ledger.outbox.collecting import Channel, Received, Refusal
 from ledger.payouts import reviews
 from ledger.payouts.reviews import Case
@@ -52,6 +53,7 @@ PATIENCE = timedelta(minutes=5)
 EVIDENCE_LENGTH_MAX = 1000
 _TAKEN_BACK = "its allocation was taken back"
 _MEANS_NOTHING = "its reference means nothing here"
+_UNPROVEN = "no status query has confirmed it"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -80,10 +82,12 @@ class Decided:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ReceiptRecorder:
-    """Records receipts, with what never changes in a process."""
+    """Records receipts, with what never changes in a process. Money over `verify_above` minor units is given to nobody
+    before the provider, asked, has confirmed it; None for any."""
 
     booker: Booker
     allocating: Allocating
+    verify_above: int | None = None
 
     async def record(self, driver: Driver, *, ledger: Ledger, told: Sequence[Told], now: datetime) -> list[BookResult]:
         """Books what is new and gives it to its owners, inside the caller's transaction; a verdict per message, in
@@ -92,7 +96,9 @@ class ReceiptRecorder:
         if not told:
             return []
         results, new = await self.booker.book(driver, ledger=ledger, told=told, now=now)
-        unfit = await self.allocating.place(driver, ledger=ledger, receipts=new, now=now)
+        unproven = await self._find_unproven(driver, ledger, new)
+        await self._ask(driver, ledger, unproven, now)
+        unfit = await self.allocating.place(driver, ledger=ledger, receipts=proving.without(new, unproven), now=now)
         await self._pay_prompts(driver, ledger, told, new, now)
         await self._park(driver, ledger, [(one, unfit[one.id]) for one in new if one.id in unfit], now)
         contradictions = [
@@ -120,10 +126,39 @@ class ReceiptRecorder:
         suspense; returns how many receipts that were."""
         waiting = await lock_waiting(driver, ledger_id=ledger.id, told_before=now - patience, limit=limit)
         indexed = [one for one in waiting if one.holdings.unallocated]
-        unfit = await self.allocating.place(driver, ledger=ledger, receipts=indexed, now=now)
-        again = await self._still_waiting(driver, ledger, indexed, unfit)
+        unproven = await self._find_unproven(driver, ledger, indexed)
+        unfit = await self.allocating.place(driver, ledger=ledger, receipts=proving.without(indexed, unproven), now=now)
+        again = await self._still_waiting(driver, ledger, indexed, dict.fromkeys(unproven, _UNPROVEN) | unfit)
         await self._park(driver, ledger, again, now)
         return len(waiting)
+
+    async def confirm(
+        self, driver: Driver, *, ledger: Ledger, stands: Sequence[tuple[int, int | None]], now: datetime
+    ) -> None:
+        """The provider, asked about these receipts (id, and the inbox's id of the answer), says that they stand: keeps
+        that as evidence, and gives what waited for it to its owners. What a person was asked about is left to them."""
+        if not stands:
+            return
+        evidence = [(receipt_id, Channel.QUERY.value, inbox_id) for receipt_id, inbox_id in stands]
+        found = await lock_receipts(driver, ledger_id=ledger.id, receipt_ids=sorted({one for one, _ in stands}))
+        await add_evidence(driver, ledger_id=ledger.id, evidence=evidence, now=now)
+        waiting = [one for one in found.values() if one.holdings.unallocated]
+        unfit = await self.allocating.place(driver, ledger=ledger, receipts=waiting, now=now)
+        await self._park(driver, ledger, [(one, unfit[one.id]) for one in waiting if one.id in unfit], now)
+
+    async def _find_unproven(self, driver: Driver, ledger: Ledger, receipts: Sequence[LockedReceipt]) -> frozenset[int]:
+        return await proving.find_unproven(driver, ledger_id=ledger.id, receipts=receipts, above=self.verify_above)
+
+    async def _ask(self, driver: Driver, ledger: Ledger, receipt_ids: frozenset[int], now: datetime) -> None:
+        await queue.enqueue(
+            driver,
+            ledger_id=ledger.id,
+            kind=queue.RECEIPT_QUERY,
+            subject_ids=sorted(receipt_ids),
+            ids=self.booker.ids,
+            now=now,
+            due_at=now,
+        )
 
     async def allocate(self, driver: Driver, *, ledger: Ledger, decision: Decision, now: datetime) -> Decided:
         """Gives waiting money of a receipt to a target by a person's hand, and closes its case once none waits; the
@@ -236,9 +271,12 @@ async def refusal_of(
     )
 
 
-def open_recorder(*, keys: ReceiptKeys, directory: AccountDirectory, ids: IdSource) -> ReceiptRecorder:
+def open_recorder(
+    *, keys: ReceiptKeys, directory: AccountDirectory, ids: IdSource, verify_above: int | None = None
+) -> ReceiptRecorder:
     """A recorder that knows every kind of target there is."""
     return ReceiptRecorder(
+        verify_above=verify_above,
         booker=Booker(keys=keys, directory=directory, ids=ids),
         allocating=Allocating(
             bookkeeper=Bookkeeper(directory=directory, ids=ids),

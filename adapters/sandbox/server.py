@@ -14,6 +14,7 @@ from starlette.exceptions import HTTPException
 
 from adapters.sandbox import magic, refusals
 from adapters.sandbox.apis import ENDPOINTS, Api
+from adapters.sandbox.c2b_setup import C2bSetup
 from adapters.sandbox.control import CONTROL_PREFIX, Control
 from adapters.sandbox.daraja import DarajaRail, method_refusal
 from adapters.sandbox.listener import RoughListener
@@ -76,6 +77,11 @@ class SandboxServer:
     def prompts(self) -> Prompts:
         """The prompts it sent, with the addresses it was to call back."""
         return self._simulation.prompts
+
+    @property
+    def c2b(self) -> C2bSetup:
+        """The addresses it was given for what customers pay."""
+        return self._simulation.c2b
 
     @property
     def certificate_pem(self) -> str:

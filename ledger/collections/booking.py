@@ -32,6 +32,7 @@ _SOURCES = {
     Channel.PROMPT: Source.CALLBACK,
     Channel.PULL: Source.QUERY,
     Channel.STATEMENT: Source.STATEMENT,
+    Channel.QUERY: Source.QUERY,
 }
 
 

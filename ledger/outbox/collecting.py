@@ -41,6 +41,7 @@ class Channel(enum.Enum):
     PROMPT = "prompt"
     PULL = "pull"
     STATEMENT = "statement"
+    QUERY = "query"
 
 
 @dataclass(frozen=True, slots=True)

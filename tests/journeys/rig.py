@@ -171,7 +171,12 @@ class Rig(Shop):
 
 @asynccontextmanager
 async def open_rig(
-    engine: AsyncEngine, *, clock: Clock | None = None, read_seconds: float = 0.5, resubmits: bool = False
+    engine: AsyncEngine,
+    *,
+    clock: Clock | None = None,
+    read_seconds: float = 0.5,
+    resubmits: bool = False,
+    verify_above: int | None = None,
 ) -> AsyncIterator[Rig]:
     """A rig in a ledger of its own, though the worker's queues span ledgers; prefunded with KES 100,000. Leaving it
     asserts that books and payouts agree."""
@@ -192,7 +197,7 @@ async def open_rig(
         session = open_session(access, monotonic=time.monotonic, limits=HttpLimits(read_seconds=read_seconds))
         stack.push_async_callback(session.close)
         rail = ObservedRail(DarajaRail(session))
-        application = _application(shop, rail, DarajaCollections(session, now=clock))
+        application = _application(shop, rail, DarajaCollections(session, now=clock), verify_above=verify_above)
         inbound = application.inbound()
         edge = callbacks.application(inbound, questions=application.questions(), healthy=_healthy)
         public_url = await listener.start(edge)
@@ -217,13 +222,16 @@ async def _end_what_others_left(connection: AsyncConnection) -> None:
     await connection.execute(text("UPDATE instructions SET done_at = now(), lease_token = NULL WHERE done_at IS NULL"))
 
 
-def _application(shop: Shop, rail: ObservedRail, collections: DarajaCollections) -> WorkerApplication:
+def _application(
+    shop: Shop, rail: ObservedRail, collections: DarajaCollections, *, verify_above: int | None
+) -> WorkerApplication:
     settings = Settings(
         lease_seconds=LEASE_SECONDS,
         worker_calls_max=CALLS_MAX,
         worker_poll_seconds=0.01,
         result_deadline_seconds=RESULT_DEADLINE_SECONDS,
         balance_query_seconds=0,
+        verify_above_minor_units=verify_above,
         clock_skew_seconds_max=1e9,  # the test's clock stands where the test puts it
     )
     profile = Profile(shop.engine, "tests", SECRET)
