@@ -208,13 +208,7 @@ class Inbound:
         )
         payout_ids = [payout_id for payout_id, _ in owners.values()]
         payouts = await writing.lock_payouts(session, ledger_id=ledger.id, payout_ids=payout_ids)
-        party_ids = [payout.party_id for payout in payouts.values()]
-        payees = await read_payees(session, ledger_id=ledger.id, party_ids=party_ids, keys=self._party_keys)
-        known = await writing.find_references(session, ledger_id=ledger.id, payout_ids=payout_ids)
-        taken_in = {one: _conversations(known.get(one, ())) for one in payouts}
-        twins = await writing.find_twins(
-            session, ledger_id=ledger.id, payout_ids=[one for one, names in taken_in.items() if not names]
-        )
+        intents = await self._find_intents(session, ledger, payouts)
         unowned = [m for m in messages if m.token_hash not in owners]
         answers = await self._keep_balances(session, ledger, unowned)
         answers += await self._collections.judge(session, ledger, unowned, now=self._now())
@@ -223,8 +217,7 @@ class Inbound:
             payout_id, kind = owners.get(message.token_hash, (0, ""))
             payout = payouts.get(payout_id)
             if payout is not None and payout.rail == message.rail and message.rail in self._rails:
-                intent = Intent(payout, payees[payout.party_id], taken_in[payout_id], payout_id in twins)
-                rail = self._rails[message.rail]
+                rail, intent = self._rails[message.rail], intents[payout_id]
                 judged.append(judge_callback(message, rail, kind, intent, confirm_above=self._confirm_above))
             else:
                 judged.append(_orphan(message))
@@ -245,6 +238,19 @@ class Inbound:
             log.info(
                 "callback.judged", message_id=verdict.message_id, verdict=verdict.verdict, payout_id=verdict.payout_id
             )
+
+    async def _find_intents(
+        self, session: Driver, ledger: Ledger, payouts: Mapping[int, LockedPayout]
+    ) -> dict[int, Intent]:
+        party_ids = [payout.party_id for payout in payouts.values()]
+        payees = await read_payees(session, ledger_id=ledger.id, party_ids=party_ids, keys=self._party_keys)
+        known = await writing.find_references(session, ledger_id=ledger.id, payout_ids=list(payouts))
+        taken_in = {one: _conversations(known.get(one, ())) for one in payouts}
+        untied = [one for one, conversations in taken_in.items() if not conversations]
+        twins = await writing.find_twins(session, ledger_id=ledger.id, payout_ids=untied)
+        return {
+            one: Intent(payout, payees[payout.party_id], taken_in[one], one in twins) for one, payout in payouts.items()
+        }
 
     async def _follow_up(
         self, session: Driver, ledger: Ledger, judged: Sequence[Judged], payouts: Mapping[int, LockedPayout]

@@ -242,7 +242,9 @@ class PromptRecorder:
             if received is not None:
                 prompt = asked[report.prompt_id]
                 whole = replace(received, shortcode=prompt.shortcode, reference=prompt.reference)
-                told.append((prompt.id, Told(prompt.rail, whole, Channel.PROMPT, report.actor, report.inbox_id)))
+                # What no message told was answered to a question of ours.
+                channel = Channel.QUERY if report.inbox_id is None else Channel.PROMPT
+                told.append((prompt.id, Told(prompt.rail, whole, channel, report.actor, report.inbox_id)))
         results = await self.receipts.record(driver, ledger=ledger, told=[one for _, one in told], now=now)
         return {
             prompt_id: receipt_id

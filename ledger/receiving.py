@@ -53,6 +53,8 @@ PATIENCE = timedelta(minutes=5)
 EVIDENCE_LENGTH_MAX = 1000
 _TAKEN_BACK = "its allocation was taken back"
 _MEANS_NOTHING = "its reference means nothing here"
+# Booked for the prompt itself.
+_OF_PROMPTS = frozenset({Channel.PROMPT, Channel.QUERY})
 _UNPROVEN = "no status query has confirmed it"
 
 
@@ -113,7 +115,7 @@ class ReceiptRecorder:
         self, driver: Driver, ledger: Ledger, told: Sequence[Told], new: Sequence[LockedReceipt], now: datetime
     ) -> None:
         """What came by another way than a prompt's own callback may be what a payer was asked for."""
-        payers = {one.name: one.received.payer for one in told if one.channel is not Channel.PROMPT}
+        payers = {one.name: one.received.payer for one in told if one.channel not in _OF_PROMPTS}
         receipts = [(one, payers[one.provider, one.receipt]) for one in new if (one.provider, one.receipt) in payers]
         await match_receipts(
             driver, ledger=ledger, receipts=receipts, keys=self.booker.keys, ids=self.booker.ids, now=now

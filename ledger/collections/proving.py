@@ -1,5 +1,5 @@
-"""Which receipts are known by what providers sent alone. A message on a secret path is good evidence; of large money more
-is wanted: that the provider, asked by us, says so too."""
+"""Which receipts are known by what providers sent alone. A message on a secret path is good evidence; of large money
+more is wanted: that the provider, asked by us, says so too."""
 
 from __future__ import annotations
 

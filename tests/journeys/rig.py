@@ -182,16 +182,11 @@ async def open_rig(
     asserts that books and payouts agree."""
     clock = clock or Clock()
     await run(engine, _end_what_others_left)
-    sandbox = SandboxServer(
-        SandboxSettings(callback_delay_seconds=0.0, hang_seconds_max=5.0, certificate=_certificate()),
-        clock=clock,
-        randomness=random.Random(7),
-    )
+    sandbox = _sandbox(clock)
     listener = Listener(host="127.0.0.1", port=0, grace_seconds=1)
-    opening = open_shop(engine, clock=clock, prefunded=10_000_000, bands=shipped_tariffs())
     async with AsyncExitStack() as stack:
-        shop = await stack.enter_async_context(opening)
-        base_url = await sandbox.start()
+        opening = open_shop(engine, clock=clock, prefunded=10_000_000, bands=shipped_tariffs())
+        shop, base_url = await stack.enter_async_context(opening), await sandbox.start()
         stack.push_async_callback(sandbox.stop)
         access = replace(sandbox_settings(base_url, sandbox), resubmits=resubmits)
         session = open_session(access, monotonic=time.monotonic, limits=HttpLimits(read_seconds=read_seconds))
@@ -220,6 +215,11 @@ async def open_rig(
 async def _end_what_others_left(connection: AsyncConnection) -> None:
     """Workers' queues span ledgers: what earlier tests left in theirs is not to be carried out over this rail."""
     await connection.execute(text("UPDATE instructions SET done_at = now(), lease_token = NULL WHERE done_at IS NULL"))
+
+
+def _sandbox(clock: Clock) -> SandboxServer:
+    settings = SandboxSettings(callback_delay_seconds=0.0, hang_seconds_max=5.0, certificate=_certificate())
+    return SandboxServer(settings, clock=clock, randomness=random.Random(7))
 
 
 def _application(

@@ -80,8 +80,8 @@ async def test_the_providers_list_confirms_it_too(market: Market) -> None:
     await market.rig.sandbox.idle()
     await market.rig.inbound.step(limit=100)  # booked; the worker that asks has not come yet
     before = await market.state(order)
+    market.rig.clock.advance(seconds=1200)
     await market.recover()
-    market.rig.clock.advance(seconds=301)
 
     await market.rig.application.waiting_watch().step()
 

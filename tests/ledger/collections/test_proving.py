@@ -1,4 +1,4 @@
-"""Large money that a callback alone told of: booked at once, given to nobody before the provider, asked, confirms it."""
+"""Large money that a callback alone told of: booked at once, given to nobody before the provider confirms it."""
 
 from __future__ import annotations
 
