@@ -101,14 +101,28 @@ class Keys:
 
 
 class WithKey(grpc.aio.UnaryUnaryClientInterceptor):
-    """Adds the key to every call."""
+    """Adds the key to every call with one answer."""
 
     def __init__(self, key: str) -> None:
         self._key = key
 
     async def intercept_unary_unary(self, continuation: Any, client_call_details: Any, request: Any) -> Any:
-        metadata = grpc.aio.Metadata(*(client_call_details.metadata or ()), ("authorization", f"Bearer {self._key}"))
-        return await continuation(client_call_details._replace(metadata=metadata), request)
+        return await continuation(_with_key(client_call_details, self._key), request)
+
+
+class StreamWithKey(grpc.aio.UnaryStreamClientInterceptor):
+    """Adds the key to every call that is answered by a stream."""
+
+    def __init__(self, key: str) -> None:
+        self._key = key
+
+    async def intercept_unary_stream(self, continuation: Any, client_call_details: Any, request: Any) -> Any:
+        return await continuation(_with_key(client_call_details, self._key), request)
+
+
+def _with_key(details: Any, key: str) -> Any:
+    metadata = grpc.aio.Metadata(*(details.metadata or ()), ("authorization", f"Bearer {key}"))
+    return details._replace(metadata=metadata)
 
 
 @dataclass(frozen=True, slots=True)

@@ -38,7 +38,7 @@ from ledger.database import run
 from ledger.ids import IdSource
 from ledger.parties import PartyKeys
 from ledger.partners import Partner
-from tests.fix_api import EVERYTHING, WithKey
+from tests.fix_api import EVERYTHING, StreamWithKey, WithKey
 from tests.journeys.rig import SEALER, ClockedApplication
 from tests.ledger.payouts.shop import LIMITS, PAYEE, SECRET, Shop, open_shop
 from tests.wire import money
@@ -79,7 +79,7 @@ class Office:
     def channel(self, key: str) -> grpc.aio.Channel:
         """The key's connection."""
         if key not in self._channels:
-            channel = grpc.aio.insecure_channel(self.grpc_address, interceptors=[WithKey(key)])
+            channel = grpc.aio.insecure_channel(self.grpc_address, interceptors=[WithKey(key), StreamWithKey(key)])
             self._stack.push_async_callback(channel.close)
             self._channels[key] = channel
         return self._channels[key]
