@@ -41,6 +41,7 @@ EVENTS: dict[Event, str] = {
     Event.REPAYMENT_RETURNED: "loan.repayment_returned",
     Event.OVERPAYMENT_RETURNED: "loan.overpayment_returned",
     Event.WRITTEN_OFF: "loan.written_off",
+    Event.WRITTEN_OFF_AGAIN: "loan.written_off_again",
 }
 
 # Nothing where the partner has no endpoint, which is the usual case.

@@ -138,11 +138,13 @@ async def test_paths_that_were_never_given_out_are_not_found_and_store_nothing(
     assert await rig.verdicts() == []
 
 
-async def test_only_a_post_is_a_callback(rig: Rig, http: httpx.AsyncClient) -> None:
-    for method in ("GET", "PUT", "DELETE", "PATCH", "OPTIONS"):
+async def test_only_a_post_or_a_put_is_a_callback(rig: Rig, http: httpx.AsyncClient) -> None:
+    for method in ("GET", "DELETE", "PATCH", "OPTIONS"):
         assert (await http.request(method, forged(rig))).status_code == 405
 
     assert await rig.verdicts() == []
+    assert (await http.put(forged(rig), content=b"{}")).status_code == 200
+    assert await rig.verdicts() == [(None, None)]
 
 
 async def test_odd_tokens_are_stored_as_hashes_like_any_other(rig: Rig, http: httpx.AsyncClient) -> None:

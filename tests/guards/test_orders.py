@@ -181,6 +181,10 @@ def allocated_to_another(owner: Connection, till: Till) -> None:
     update(owner, "allocations", where, target_id="liab.thief")
 
 
+def sent_back_of_no_payout(owner: Connection, till: Till) -> None:
+    till.allocate(owner, target_kind="payout", target_id="1")
+
+
 CONTROLS: list[tuple[str, str, Callable[[Connection, Till], None]]] = [
     ("receipts_are_booked", "receipts", lambda owner, till: till.begin(owner, till.receipt(NEW), event=None)),
     ("receipts_follow_entries", "receipts", parked_by_another_entry),
@@ -189,6 +193,7 @@ CONTROLS: list[tuple[str, str, Callable[[Connection, Till], None]]] = [
     ("allocations_have_entries_when_made", "allocations", allocation_of_no_move),
     ("allocations_have_entries_when_undone", "allocations", undone_by_any_entry),
     ("allocations_stay", "allocations", allocated_to_another),
+    ("refunds_fit_payouts", "allocations", sent_back_of_no_payout),
     (
         "collection_references_stay",
         "collection_references",
@@ -225,6 +230,7 @@ WHAT_IT_SAYS = {
     "allocations_have_entries_when_made": "allocation_has_its_entry",
     "allocations_have_entries_when_undone": "allocation_has_its_entry",
     "allocations_stay": "allocation_is_undone_once",
+    "refunds_fit_payouts": "refund_fits_its_payout",
     "collection_references_stay": "collection_reference_is_retired_once",
     "orders_move_forward": EDGE,
     "orders_begin_open": FOLLOWS,

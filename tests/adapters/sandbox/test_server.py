@@ -80,10 +80,11 @@ async def test_no_log_line_tells_an_address_a_token_or_a_number(
     async with running(settings) as rig:
         await rig.pay(PartyB="254700000403")
         await rig.callbacks_done()
+        logging.getLogger("tests").debug("heard")
         secrets = ["k7Qd2", "254700000403", rig.access_token, rig.security_credential]
 
     told = [record.getMessage() for record in caplog.records]
-    assert told
+    assert "heard" in told
     assert [(secret, line) for secret in secrets for line in told if secret in line] == []
 
 

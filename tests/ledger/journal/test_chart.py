@@ -62,8 +62,8 @@ def test_no_number_path_or_role_stands_twice() -> None:
     assert [one.number for one in templates] == sorted(one.number for one in templates)
 
 
-def test_only_clearing_accounts_and_those_of_somebody_or_a_loan_are_held_above_zero() -> None:
-    owned = ("{partner}", "{customer}", "{loan}")
+def test_only_clearing_accounts_and_those_of_somebody_a_loan_or_a_batch_are_held_above_zero() -> None:
+    owned = ("{partner}", "{customer}", "{loan}", "{batch}")
 
     for template in chart.templates():
         if template.floor is not None:
