@@ -141,7 +141,11 @@ async def test_a_stolen_code_is_found_by_the_help_desk_and_taken_out(office: Off
     )
 
     assert (standing.number, stolen.batch.live_count, stolen.batch.liability.minor_units) == (2, 2, 2 * FACE)
-    events = (await queries(office).ListBatchEvents(pb.ListBatchEventsRequest(**about))).events
+    events = (
+        await queries(office).ListBatchEvents(
+            pb.ListBatchEventsRequest(ledger=about["ledger"], batch_id=about["batch_id"])
+        )
+    ).events
     assert [one.event for one in events] == ["created", "generated", "exported", "activated", "stolen"]
 
 
