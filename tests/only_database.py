@@ -1,7 +1,7 @@
 """A pytest plugin: with `-p tests.only_database`, only tests that use the session's PostgreSQL run.
 
 For a second run against another server: the rest would do the same again, and so would those that are about processes,
-and those that do much of what their neighbours show once.
+and those that do much of what their neighbours show once. What a plan reads is another planner's business there.
 """
 
 from __future__ import annotations
@@ -18,6 +18,9 @@ ABOUT_PROCESSES = frozenset(
         "test_cuts_at_commit.py",
     }
 )
+# Which rows a plan reads before its tables were analysed is the planner's: this one is shown on the server that is shipped.
+# PostgreSQL 15 reads more rows of young payouts there, by the index of the ledger, until autovacuum has looked.
+ABOUT_PLANS = frozenset({"test_payout_plans.py"})
 MUCH_OF_THE_SAME = frozenset(
     {
         "test_backlog.py",
@@ -36,7 +39,7 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
         item
         for item in items
         if "postgres_admin" in getattr(item, "fixturenames", ())
-        and item.path.name not in ABOUT_PROCESSES | MUCH_OF_THE_SAME
+        and item.path.name not in ABOUT_PROCESSES | ABOUT_PLANS | MUCH_OF_THE_SAME
     ]
     if left := [item for item in items if item not in kept]:
         config.hook.pytest_deselected(items=left)
