@@ -18,7 +18,7 @@ ABOUT_PROCESSES = frozenset(
         "test_cuts_at_commit.py",
     }
 )
-# Which rows a plan reads before its tables were analysed is the planner's: this one is shown on the server that is shipped.
+# Which rows a plan reads before its tables were analysed is the planner's: it is shown on the server that is shipped.
 # PostgreSQL 15 reads more rows of young payouts there, by the index of the ledger, until autovacuum has looked.
 ABOUT_PLANS = frozenset({"test_payout_plans.py"})
 MUCH_OF_THE_SAME = frozenset(
