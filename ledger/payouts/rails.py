@@ -67,5 +67,12 @@ def choose_route(
     if fitting:
         names = ", ".join(route.shortcode for route in fitting)
         raise RailNotFound(f"several shortcodes pay {currency}: name one of {names}", field="shortcode")
+    elsewhere = [one for one in routes if one.currency == currency and shortcode in ("", one.shortcode)]
+    if elsewhere:
+        raise RailNotFound(
+            f"shortcode {elsewhere[0].shortcode} is open, and this process does not run {elsewhere[0].rail}: give it "
+            "the rail's settings, as `daftari serve` has them",
+            field="shortcode",
+        )
     what = f"shortcode {shortcode:.20} does not pay" if shortcode else "no shortcode pays"
     raise RailNotFound(f"{what} {currency} in this ledger; open it with `daftari books open`", field="shortcode")

@@ -132,3 +132,10 @@ async def test_a_tariff_that_is_there_stays_as_it_is(shop: Shop) -> None:
     await add(900)
 
     assert await charged(shop, shillings=100) == 500
+
+
+def test_an_open_shortcode_whose_rail_runs_elsewhere_is_told_from_one_that_is_not_open() -> None:
+    with pytest.raises(RailNotFound, match="does not run"):
+        choose_route([route()], currency="KES", shortcode="", rails=())
+    with pytest.raises(RailNotFound, match="books open"):
+        choose_route([], currency="KES", shortcode="", rails=())
