@@ -17,7 +17,7 @@ from ledger.errors import LedgerError
 
 MESSAGE_BYTES_MAX = 4 * 1024 * 1024
 METADATA_BYTES_MAX = 8 * 1024
-STREAMS_PER_CONNECTION_MAX = 256
+STREAMS_PER_CONNECTION_MAX = 512
 _HEALTH = health_pb2.DESCRIPTOR.services_by_name["Health"].full_name
 _SERVING = health_pb2.HealthCheckResponse.SERVING
 
@@ -28,8 +28,9 @@ _OPTIONS: Sequence[tuple[str, int]] = (
     ("grpc.absolute_max_metadata_size", METADATA_BYTES_MAX),
     # Further calls of one connection wait at the client, where they cost this process nothing.
     ("grpc.max_concurrent_streams", STREAMS_PER_CONNECTION_MAX),
-    # Else calls that were answered but are not cleaned up yet count too, and a client within its limit is cut off.
-    ("grpc.http.overload_protection", 0),
+    # Streams beyond those are refused unseen, so that a flood of calls begun and given up is no queue of dead ones. Those
+    # answered and not cleaned up yet count too: the limit is twice what a client of ours has in flight.
+    ("grpc.http.overload_protection", 1),
     # A dead peer is noticed within 80 seconds; clients may ping every 10 without being sent away.
     ("grpc.keepalive_time_ms", 60_000),
     ("grpc.keepalive_timeout_ms", 20_000),

@@ -43,6 +43,17 @@ async def test_health_is_told_without_a_key(api: Api) -> None:
     assert statuses == [health_pb2.HealthCheckResponse.SERVING] * 3
 
 
+async def test_a_connection_with_256_calls_in_flight_is_not_cut_off(api: Api) -> None:
+    nobody = await api.client(None)
+    health, calls = health_pb2_grpc.HealthStub(nobody.channel), iter(range(4_000))
+
+    async def caller() -> None:
+        for _ in calls:
+            await health.Check(health_pb2.HealthCheckRequest())
+
+    await asyncio.gather(*(caller() for _ in range(256)))
+
+
 async def test_reflection_lists_the_services_without_a_key(api: Api) -> None:
     nobody = await api.client(None)
     reflection = reflection_pb2_grpc.ServerReflectionStub(nobody.channel)
