@@ -28,8 +28,8 @@ _OPTIONS: Sequence[tuple[str, int]] = (
     ("grpc.absolute_max_metadata_size", METADATA_BYTES_MAX),
     # Further calls of one connection wait at the client, where they cost this process nothing.
     ("grpc.max_concurrent_streams", STREAMS_PER_CONNECTION_MAX),
-    # Streams beyond those are refused unseen, so that a flood of calls begun and given up is no queue of dead ones. Those
-    # answered and not cleaned up yet count too: the limit is twice what a client of ours has in flight.
+    # Streams beyond those are refused unseen, so that a flood of calls begun and given up is no queue of dead ones.
+    # Those answered and not cleaned up yet count too: the limit is twice what a client of ours has in flight.
     ("grpc.http.overload_protection", 1),
     # A dead peer is noticed within 80 seconds; clients may ping every 10 without being sent away.
     ("grpc.keepalive_time_ms", 60_000),
