@@ -23,6 +23,7 @@ from api.commands import (
     reviews,
     sandbox,
     serve,
+    statements,
     status,
     ussd,
     vault,
@@ -42,6 +43,7 @@ app.add_typer(collections.app, name="collections")
 app.add_typer(loans.app, name="loan")
 app.add_typer(promotions.app, name="promo")
 app.add_typer(reviews.app, name="review")
+app.add_typer(statements.app, name="statement")
 app.add_typer(webhooks.app, name="webhook")
 app.add_typer(vault.app, name="vault")
 app.add_typer(momo.app, name="momo")

@@ -258,6 +258,22 @@ promo_redemption_moves = _table("promo_redemption_moves", {"event": Text, "sourc
 promo_throttles = _table("promo_throttles", {"ledger_id": Integer, "scope": Text, "key": LargeBinary},
     started_at=MOMENT, wrong=Integer, recent=ARRAY(LargeBinary))
 
+statement_files = _table("statement_files", {"ledger_id": Integer, "id": BigInteger},
+    account_id=BigInteger, name=Text, sha256=LargeBinary, bytes=BigInteger, actor=Text, received_at=MOMENT)
+
+statement_chunks = _table("statement_chunks",
+    {"ledger_id": Integer, "file_id": BigInteger, "number": Integer},
+    sealed=LargeBinary)
+
+statement_imports = _table("statement_imports", {"ledger_id": Integer, "id": BigInteger},
+    file_id=BigInteger, verdict=Text, reason=Text, lines=Integer, added=Integer, from_at=MOMENT, until_at=MOMENT,
+    opening=BigInteger, closing=BigInteger, actor=Text, imported_at=MOMENT)
+
+statement_lines = _table("statement_lines", {"ledger_id": Integer, "account_id": BigInteger, "id": BigInteger},
+    file_id=BigInteger, digest=LargeBinary, ordinal=Integer, position=Integer, receipt=Text, completed_at=MOMENT,
+    kind=Text, status=Text, amount=BigInteger, balance=BigInteger, details=Text, originator=Text, party=Text,
+    reference=Text, linked_receipt=Text)
+
 webhook_endpoints = _table("webhook_endpoints", {"ledger_id": Integer, "id": BigInteger},
     partner_id=BigInteger, url=Text, request_id=Text, disabled_why=Text, created_at=MOMENT, failing_since=MOMENT,
     probe_at=MOMENT, recovered_at=MOMENT, disabled_at=MOMENT)

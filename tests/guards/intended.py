@@ -15,7 +15,8 @@ APPEND_ONLY = frozenset(
         "promo_batch_events", "promo_batch_moves", "promo_redemption_events", "promo_redemption_moves", "promo_sheets",
         "prompt_edges", "prompt_events", "provider_references", "provider_tariffs", "receipt_events",
         "receipt_evidence", "receipt_moves", "return_edges", "return_events", "reversal_links", "review_resolutions",
-        "reviews", "vault_openings", "vault_retired_keys",
+        "reviews", "statement_chunks", "statement_files", "statement_imports",
+        "statement_lines", "vault_openings", "vault_retired_keys",
     }
 )  # fmt: skip
 
@@ -64,6 +65,7 @@ NOT_GIVEN = {"payout_events": {"xid"}}
 READER_SEES = {
     "promo_sheets": "",
     "provider_tokens": "",
+    "statement_chunks": "",
     "vault_secrets": "fingerprint ledger_id name version written_at written_by",
 }
 # Alembic's own; no guard of ours stands on it.
