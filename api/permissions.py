@@ -52,7 +52,8 @@ class Permission(enum.Enum):
     VAULT_WRITE = "vault.write"
 
 
-# What a partner's key may do unless said otherwise: its own payouts, orders, prompts and webhooks, and no books.
+# What a partner's key may do unless said otherwise: its own payouts, orders, prompts, promotions and webhooks, and no
+# books.
 PARTNER_PERMISSIONS = (
     Permission.PAYOUTS_REQUEST,
     Permission.PAYOUTS_CANCEL,
@@ -62,6 +63,7 @@ PARTNER_PERMISSIONS = (
     Permission.ORDERS_MANAGE,
     Permission.PROMPTS_REQUEST,
     Permission.PROMPTS_READ,
+    Permission.PROMOTIONS_READ,
     Permission.WEBHOOKS_READ,
     Permission.WEBHOOKS_MANAGE,
 )

@@ -36,7 +36,11 @@ class PromotionQueries(PromotionQueryServiceServicer):
         ledger, page = await self._ledger(request.ledger), page_of(request)
         async with transaction(self._core.engine) as connection:
             found = await campaigns.list_campaigns(
-                await driver(connection), ledger_id=ledger.id, after=page.text(), limit=page.size + 1
+                await driver(connection),
+                ledger_id=ledger.id,
+                after=page.text(),
+                limit=page.size + 1,
+                partner_id=_partner_id(),
             )
         shown = found[: page.size]
         return pb.ListCampaignsResponse(
@@ -53,10 +57,14 @@ class PromotionQueries(PromotionQueryServiceServicer):
         async with transaction(self._core.engine) as connection:
             session = await driver(connection)
             if request.WhichOneof("batch") == "code":
-                batch = await queries.find_batch(session, ledger_id=ledger.id, code=request.code)
+                batch = await queries.find_batch(
+                    session, ledger_id=ledger.id, code=request.code, partner_id=_partner_id()
+                )
             else:
                 batch_id = conversion.batch_id_of(request.batch_id)
-                batch = await queries.get_batch(session, ledger_id=ledger.id, batch_id=batch_id)
+                batch = await queries.get_batch(
+                    session, ledger_id=ledger.id, batch_id=batch_id, partner_id=_partner_id()
+                )
         return pb.GetBatchResponse(batch=conversion.batch_message(batch))
 
     async def ListBatches(
@@ -73,6 +81,7 @@ class PromotionQueries(PromotionQueryServiceServicer):
                 states=conversion.states_of(request.states),
                 before=page.number() or _ID_MAX,
                 limit=page.size + 1,
+                partner_id=_partner_id(),
             )
         shown = found[: page.size]
         return pb.ListBatchesResponse(
@@ -89,7 +98,7 @@ class PromotionQueries(PromotionQueryServiceServicer):
         batch_id = conversion.batch_id_of(request.batch_id)
         async with transaction(self._core.engine) as connection:
             session = await driver(connection)
-            await queries.get_batch(session, ledger_id=ledger.id, batch_id=batch_id)
+            await queries.get_batch(session, ledger_id=ledger.id, batch_id=batch_id, partner_id=_partner_id())
             found = await queries.list_batch_events(
                 session, ledger_id=ledger.id, batch_id=batch_id, after=page.number(), limit=page.size + 1
             )
@@ -121,7 +130,9 @@ class PromotionQueries(PromotionQueryServiceServicer):
         )
         async with transaction(self._core.engine) as connection:
             session = await driver(connection)
-            redemption = await queries.get_redemption(session, ledger_id=ledger.id, redemption_id=redemption_id)
+            redemption = await queries.get_redemption(
+                session, ledger_id=ledger.id, redemption_id=redemption_id, partner_id=_partner_id()
+            )
             events = await queries.list_redemption_events(session, ledger_id=ledger.id, redemption_id=redemption_id)
         return pb.GetRedemptionResponse(
             redemption=conversion.redemption_message(redemption),
@@ -142,6 +153,7 @@ class PromotionQueries(PromotionQueryServiceServicer):
                 states=conversion.redemption_states_of(request.states),
                 before=page.number() or _ID_MAX,
                 limit=page.size + 1,
+                partner_id=_partner_id(),
             )
         shown = found[: page.size]
         return pb.ListRedemptionsResponse(
@@ -158,7 +170,12 @@ class PromotionQueries(PromotionQueryServiceServicer):
         start, end = date_of(request.from_date, field="from_date"), date_of(request.to_date, field="to_date")
         async with transaction(self._core.engine) as connection:
             report = await campaign_report(
-                await driver(connection), ledger=ledger, code=request.campaign, start=start, end=end
+                await driver(connection),
+                ledger=ledger,
+                code=request.campaign,
+                start=start,
+                end=end,
+                partner_id=_partner_id(),
             )
         return pb.GetCampaignReportResponse(
             campaign=conversion.campaign_message(report.campaign),
@@ -168,3 +185,8 @@ class PromotionQueries(PromotionQueryServiceServicer):
 
     async def _ledger(self, code: str) -> Ledger:
         return await self._core.ledgers.find(code, caller=current_call().caller)
+
+
+def _partner_id() -> int | None:
+    """A partner's key reads that partner's batches, and what became of their codes, alone."""
+    return current_call().caller.partner_id

@@ -30,8 +30,10 @@ SELECT id, code, name, per_msisdn_max, per_msisdn_day_max, created_at FROM campa
 WHERE ledger_id = %s AND id = %s
 """
 _LIST = """
-SELECT id, code, name, per_msisdn_max, per_msisdn_day_max, created_at FROM campaigns
-WHERE ledger_id = %s AND code > %s ORDER BY code LIMIT %s
+SELECT id, code, name, per_msisdn_max, per_msisdn_day_max, created_at FROM campaigns AS g
+WHERE ledger_id = %s AND code > %s AND (%s::bigint IS NULL OR EXISTS (
+    SELECT FROM promo_batches AS b WHERE b.ledger_id = g.ledger_id AND b.campaign_id = g.id AND b.partner_id = %s))
+ORDER BY code LIMIT %s
 """
 
 
@@ -97,14 +99,21 @@ async def find_campaign(driver: Driver, *, ledger_id: int, code: str) -> Campaig
     return await _one(driver, _BY_CODE, (ledger_id, code))
 
 
-async def list_campaigns(driver: Driver, *, ledger_id: int, after: str, limit: int) -> list[Campaign]:
-    """By code, after `after` ("" for the start)."""
-    rows = await (await driver.execute(_LIST, (ledger_id, after, limit))).fetchall()
+async def list_campaigns(
+    driver: Driver, *, ledger_id: int, after: str, limit: int, partner_id: int | None = None
+) -> list[Campaign]:
+    """By code, after `after` ("" for the start); for a partner those it has batches in."""
+    rows = await (await driver.execute(_LIST, (ledger_id, after, partner_id, partner_id, limit))).fetchall()
     return [Campaign(*row) for row in rows]
 
 
 async def _one(driver: Driver, query: Any, values: Sequence[object]) -> Campaign:
     row = await (await driver.execute(query, values)).fetchone()
     if row is None:
-        raise CampaignNotFound("no such campaign in this ledger; CreateCampaign makes one", field="campaign")
+        raise campaign_not_found()
     return Campaign(*row)
+
+
+def campaign_not_found() -> CampaignNotFound:
+    """What is said of a campaign that is not there, or not for who asks."""
+    return CampaignNotFound("no such campaign in this ledger; CreateCampaign makes one", field="campaign")

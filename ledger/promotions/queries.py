@@ -14,9 +14,11 @@ from ledger.promotions.refusals import BatchNotFound, CodeNotFound, RedemptionNo
 from ledger.promotions.writing import Batch, read_batches
 
 _FIND = "SELECT id FROM promo_batches WHERE ledger_id = %s AND code = %s"
+# Each list is of all partners, or of one alone.
 _LIST = """
 SELECT b.id FROM promo_batches AS b JOIN campaigns AS g ON g.ledger_id = b.ledger_id AND g.id = b.campaign_id
 WHERE b.ledger_id = %s AND b.id < %s AND (%s = '' OR g.code = %s) AND (%s::text[] = '{}' OR b.state = ANY(%s))
+  AND (%s::bigint IS NULL OR b.partner_id = %s)
 ORDER BY b.id DESC LIMIT %s
 """
 _EVENTS = """
@@ -29,9 +31,11 @@ LEFT JOIN promo_redemptions AS r ON r.ledger_id = c.ledger_id AND r.batch_id = c
 WHERE c.ledger_id = %s AND c.hash = %s
 """
 _REDEMPTIONS = """
-SELECT id FROM promo_redemptions
-WHERE ledger_id = %s AND id < %s AND (%s::bigint IS NULL OR batch_id = %s) AND (%s::text[] = '{}' OR state = ANY(%s))
-ORDER BY id DESC LIMIT %s
+SELECT r.id FROM promo_redemptions AS r
+WHERE r.ledger_id = %s AND r.id < %s AND (%s::bigint IS NULL OR r.batch_id = %s)
+  AND (%s::text[] = '{}' OR r.state = ANY(%s)) AND (%s::bigint IS NULL OR EXISTS (
+      SELECT FROM promo_batches AS b WHERE b.ledger_id = r.ledger_id AND b.id = r.batch_id AND b.partner_id = %s))
+ORDER BY r.id DESC LIMIT %s
 """
 _REDEMPTION_EVENTS = """
 SELECT version, state, event, payout_id, actor, recorded_at FROM promo_redemption_events
@@ -75,28 +79,37 @@ class CodeStanding:
     redemption_id: int | None
 
 
-async def get_batch(driver: Driver, *, ledger_id: int, batch_id: int) -> Batch:
-    """Raises BatchNotFound."""
-    found = await read_batches(driver, ledger_id=ledger_id, batch_ids=[batch_id])
-    if batch_id not in found:
+async def get_batch(driver: Driver, *, ledger_id: int, batch_id: int, partner_id: int | None = None) -> Batch:
+    """Raises BatchNotFound, also for another's where a partner asks."""
+    batch = (await read_batches(driver, ledger_id=ledger_id, batch_ids=[batch_id])).get(batch_id)
+    if batch is None or partner_id not in (None, batch.partner_id):
         raise BatchNotFound("no such batch in this ledger", field="batch_id")
-    return found[batch_id]
+    return batch
 
 
-async def find_batch(driver: Driver, *, ledger_id: int, code: str) -> Batch:
-    """By its name for callers. Raises BatchNotFound."""
+async def find_batch(driver: Driver, *, ledger_id: int, code: str, partner_id: int | None = None) -> Batch:
+    """By its name for callers. Raises BatchNotFound, likewise."""
     row = await (await driver.execute(_FIND, (ledger_id, code))).fetchone()
-    if row is None:
+    batch = await get_batch(driver, ledger_id=ledger_id, batch_id=row[0]) if row else None
+    if batch is None or partner_id not in (None, batch.partner_id):
         raise BatchNotFound("no batch of this code in this ledger", field="code")
-    return await get_batch(driver, ledger_id=ledger_id, batch_id=row[0])
+    return batch
 
 
 async def list_batches(
-    driver: Driver, *, ledger_id: int, campaign: str, states: Collection[State], before: int, limit: int
+    driver: Driver,
+    *,
+    ledger_id: int,
+    campaign: str,
+    states: Collection[State],
+    before: int,
+    limit: int,
+    partner_id: int | None = None,
 ) -> list[Batch]:
     """Newest first, those with ids below `before`; of a campaign ("" for all), in states (none for all)."""
     names = [one.value for one in states]
-    cursor = await driver.execute(_LIST, (ledger_id, before, campaign, campaign, names, names, limit))
+    wanted = (ledger_id, before, campaign, campaign, names, names, partner_id, partner_id, limit)
+    cursor = await driver.execute(_LIST, wanted)
     ids = [row[0] for row in await cursor.fetchall()]
     found = await read_batches(driver, ledger_id=ledger_id, batch_ids=ids)
     return [found[one] for one in ids]
@@ -118,12 +131,18 @@ async def get_code(driver: Driver, *, ledger_id: int, code_hash: bytes) -> CodeS
     return CodeStanding(*row)
 
 
-async def get_redemption(driver: Driver, *, ledger_id: int, redemption_id: int) -> Redemption:
-    """Raises RedemptionNotFound."""
+async def get_redemption(
+    driver: Driver, *, ledger_id: int, redemption_id: int, partner_id: int | None = None
+) -> Redemption:
+    """Raises RedemptionNotFound, also for one of another's batch where a partner asks."""
     found = await read_redemptions(driver, ledger_id=ledger_id, redemption_ids=[redemption_id])
-    if redemption_id not in found:
+    redemption = found.get(redemption_id)
+    if redemption is not None and partner_id is not None:
+        batches = await read_batches(driver, ledger_id=ledger_id, batch_ids=[redemption.batch_id])
+        redemption = redemption if batches[redemption.batch_id].partner_id == partner_id else None
+    if redemption is None:
         raise RedemptionNotFound("no such redemption in this ledger", field="redemption_id")
-    return found[redemption_id]
+    return redemption
 
 
 async def list_redemptions(
@@ -134,10 +153,12 @@ async def list_redemptions(
     states: Collection[RedemptionState],
     before: int,
     limit: int,
+    partner_id: int | None = None,
 ) -> list[Redemption]:
     """Newest first, those with ids below `before`; of a batch (None for all), in states (none for all)."""
     names = [one.value for one in states]
-    cursor = await driver.execute(_REDEMPTIONS, (ledger_id, before, batch_id, batch_id, names, names, limit))
+    wanted = (ledger_id, before, batch_id, batch_id, names, names, partner_id, partner_id, limit)
+    cursor = await driver.execute(_REDEMPTIONS, wanted)
     ids = [row[0] for row in await cursor.fetchall()]
     found = await read_redemptions(driver, ledger_id=ledger_id, redemption_ids=ids)
     return [found[one] for one in ids]

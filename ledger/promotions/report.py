@@ -9,13 +9,16 @@ from ledger.database import Driver
 from ledger.errors import TimeInvalid
 from ledger.journal.books import Ledger
 from ledger.promotions.batch import State
-from ledger.promotions.campaigns import Campaign, find_campaign
+from ledger.promotions.campaigns import Campaign, campaign_not_found, find_campaign
 from ledger.promotions.writing import Batch, read_batches
 
 BATCHES_MAX = 500
 DAYS_MAX = 92
 
-_BATCHES = "SELECT id FROM promo_batches WHERE ledger_id = %s AND campaign_id = %s ORDER BY id LIMIT %s"
+_BATCHES = """
+SELECT id FROM promo_batches
+WHERE ledger_id = %s AND campaign_id = %s AND (%s::bigint IS NULL OR partner_id = %s) ORDER BY id LIMIT %s
+"""
 _STANDING = """
 SELECT batch_id, count(*) FILTER (WHERE state = 'PAYING'), count(*) FILTER (WHERE state = 'PAID')
 FROM promo_redemptions WHERE ledger_id = %s AND batch_id = ANY(%s) GROUP BY batch_id
@@ -88,12 +91,18 @@ class CampaignReport:
     days: list[BatchDay]
 
 
-async def campaign_report(driver: Driver, *, ledger: Ledger, code: str, start: date, end: date) -> CampaignReport:
-    """Days from `start` on and before `end`, at most 92. Raises CampaignNotFound, TimeInvalid."""
+async def campaign_report(
+    driver: Driver, *, ledger: Ledger, code: str, start: date, end: date, partner_id: int | None = None
+) -> CampaignReport:
+    """Days from `start` on and before `end`, at most 92; for a partner its own batches. Raises TimeInvalid,
+    CampaignNotFound, also for a campaign in which the partner has none."""
     if not start < end or end - start > timedelta(days=DAYS_MAX):
         raise TimeInvalid(f"a report is about 1 to {DAYS_MAX} days", field="to_date")
     campaign = await find_campaign(driver, ledger_id=ledger.id, code=code)
-    ids = [row[0] for row in await (await driver.execute(_BATCHES, (ledger.id, campaign.id, BATCHES_MAX))).fetchall()]
+    wanted = (ledger.id, campaign.id, partner_id, partner_id, BATCHES_MAX)
+    ids = [row[0] for row in await (await driver.execute(_BATCHES, wanted)).fetchall()]
+    if partner_id is not None and not ids:
+        raise campaign_not_found()
     batches = await read_batches(driver, ledger_id=ledger.id, batch_ids=ids)
     standing = {
         batch_id: (paying, paid)

@@ -14,7 +14,7 @@ from sqlalchemy.ext.asyncio import AsyncEngine
 
 from api.conversion.times import timestamp_of
 from api.permissions import Permission
-from tests.api.office import Office, open_office
+from tests.api.office import Office, add_partner, open_office
 from tests.ledger.payouts.shop import PAYEE
 from tests.wire import money, refusal
 
@@ -164,3 +164,34 @@ async def test_the_report_counts_each_code_once(office: Office) -> None:
     (one,), (today,) = report.batches, report.days
     assert (one.issued_count, one.live_count, one.redeemed_count, one.paying_count, one.voided_count) == (4, 2, 1, 1, 1)
     assert (today.issued_count, today.redeemed_count, today.voided_count, today.batch_code) == (4, 1, 1, "tins-1")
+
+
+async def test_a_partners_key_reads_its_own_promotions_and_nobody_elses(office: Office) -> None:
+    batch, codes = await activated(office)
+    redeemed = await commands(office).Redeem(pb.RedeemRequest(ledger=office.ledger, order=order(codes[0], "1")))
+    await add_partner(office.shop, "rival")
+    own, rival = await office.partner_key(), await office.partner_key(partner="rival")
+    day = office.shop.now().date()
+    days = {"from_date": day.isoformat(), "to_date": (day + timedelta(days=1)).isoformat()}
+    report = pb.GetCampaignReportRequest(ledger=office.ledger, campaign="tins", **days)
+    about = {"ledger": office.ledger, "batch_id": batch.id}
+    redemption = pb.GetRedemptionRequest(ledger=office.ledger, redemption_id=redeemed.redemption.id)
+
+    found = (await queries(office, own).GetBatch(pb.GetBatchRequest(**about))).batch
+    figures = (await queries(office, own).GetCampaignReport(report)).batches
+    told = (await queries(office, own).GetRedemption(redemption)).redemption
+
+    assert (found.live_count, figures[0].redeemed_count, told.id) == (2, 1, redeemed.redemption.id)
+    foreign = [
+        queries(office, rival).GetBatch(pb.GetBatchRequest(**about)),
+        queries(office, rival).GetBatch(pb.GetBatchRequest(ledger=office.ledger, code="tins-1")),
+        queries(office, rival).ListBatchEvents(pb.ListBatchEventsRequest(**about)),
+        queries(office, rival).GetRedemption(redemption),
+        queries(office, rival).GetCampaignReport(report),
+    ]
+    assert {(await refusal(one)).code for one in foreign} == {grpc.StatusCode.NOT_FOUND}
+    ledger = office.ledger
+    assert not (await queries(office, rival).ListBatches(pb.ListBatchesRequest(ledger=ledger))).batches
+    assert not (await queries(office, rival).ListCampaigns(pb.ListCampaignsRequest(ledger=ledger))).campaigns
+    assert not (await queries(office, rival).ListRedemptions(pb.ListRedemptionsRequest(ledger=ledger))).redemptions
+    assert len((await queries(office, own).ListRedemptions(pb.ListRedemptionsRequest(ledger=ledger))).redemptions) == 1

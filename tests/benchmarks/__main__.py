@@ -15,7 +15,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 
 from api import logs
 from api.tables import console
-from tests.benchmarks import books, callbacks, life, measuring, memory, overload, posting, webhooks
+from tests.benchmarks import books, callbacks, life, measuring, memory, overload, posting, promotions, webhooks
 from tests.benchmarks.books_report import books_report
 from tests.benchmarks.callbacks_report import callbacks_report
 from tests.benchmarks.life_report import life_report
@@ -23,6 +23,7 @@ from tests.benchmarks.memory_report import memory_report
 from tests.benchmarks.overload_report import overload_report
 from tests.benchmarks.plot import svg
 from tests.benchmarks.posting_report import posting_report
+from tests.benchmarks.promotions_report import promotions_report
 from tests.benchmarks.reporting import Report, markdown, print_report
 from tests.benchmarks.webhooks_report import webhooks_report
 from tests.benchmarks.yardstick import yardstick
@@ -44,6 +45,7 @@ class Benchmark(enum.Enum):
     OVERLOAD = "overload"
     MEMORY = "memory"
     LIFE = "life"
+    PROMOTIONS = "promotions"
 
 
 # What the runs of each take at least, loading and starting not counted: `make bench` may be left alone for their sum.
@@ -55,6 +57,7 @@ MINUTES = {
     Benchmark.OVERLOAD: 2,
     Benchmark.MEMORY: 2,
     Benchmark.LIFE: 3,
+    Benchmark.PROMOTIONS: 7,
 }
 
 
@@ -125,6 +128,9 @@ async def _measure(
         case Benchmark.MEMORY:
             entries = memory.QUICK if quick else memory.FULL
             return memory_report(await memory.measure(entries, starting=starting, told=told), command=command)
+        case Benchmark.PROMOTIONS:
+            wanted = promotions.QUICK if quick else promotions.FULL
+            return promotions_report(await promotions.measure(wanted, starting=starting, told=told), command=command)
         case Benchmark.CALLBACKS | Benchmark.WEBHOOKS | Benchmark.LIFE:
             return await _measure_payouts(which, quick=quick, command=command, starting=starting, told=told)
 

@@ -64,12 +64,16 @@ class Caller:
 
     async def post(self, path: str, body: bytes) -> int:
         """The status; the answer's body is read and dropped."""
-        head = f"POST {path} HTTP/1.1\r\nHost: {self._host}\r\nContent-Type: application/json\r\n"
+        status, _ = await self.ask(path, body, media_type="application/json")
+        return status
+
+    async def ask(self, path: str, body: bytes, *, media_type: str) -> tuple[int, bytes]:
+        """The status and the body that a POST is answered with."""
+        head = f"POST {path} HTTP/1.1\r\nHost: {self._host}\r\nContent-Type: {media_type}\r\n"
         self._writer.write(f"{head}Content-Length: {len(body)}\r\n\r\n".encode() + body)
         answer = (await self._reader.readuntil(_END_OF_HEAD)).lower()
-        if size := _content_length(answer.removesuffix(_END_OF_HEAD)):
-            await self._reader.readexactly(size)
-        return int(answer[9:12])
+        size = _content_length(answer.removesuffix(_END_OF_HEAD))
+        return int(answer[9:12]), await self._reader.readexactly(size)
 
     def close(self) -> None:
         """Gives the connection up."""

@@ -23,6 +23,7 @@ SECONDS_MAX = 240.0
         ("overload", "0 differences; payouts agree with their entries."),
         ("memory", " 0 differences."),
         ("life", "; the books agree."),
+        ("promotions", "; the books agree."),
     ],
 )
 async def test_the_quick_benchmark_completes_and_nothing_is_lost(tmp_path: Path, which: str, verdict: str) -> None:
