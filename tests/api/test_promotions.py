@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Awaitable
 from datetime import timedelta
 from typing import TYPE_CHECKING
 
@@ -174,18 +174,18 @@ async def test_a_partners_key_reads_its_own_promotions_and_nobody_elses(office: 
     day = office.shop.now().date()
     days = {"from_date": day.isoformat(), "to_date": (day + timedelta(days=1)).isoformat()}
     report = pb.GetCampaignReportRequest(ledger=office.ledger, campaign="tins", **days)
-    about = {"ledger": office.ledger, "batch_id": batch.id}
+    wanted = pb.GetBatchRequest(ledger=office.ledger, batch_id=batch.id)
     redemption = pb.GetRedemptionRequest(ledger=office.ledger, redemption_id=redeemed.redemption.id)
 
-    found = (await queries(office, own).GetBatch(pb.GetBatchRequest(**about))).batch
+    found = (await queries(office, own).GetBatch(wanted)).batch
     figures = (await queries(office, own).GetCampaignReport(report)).batches
     told = (await queries(office, own).GetRedemption(redemption)).redemption
 
     assert (found.live_count, figures[0].redeemed_count, told.id) == (2, 1, redeemed.redemption.id)
-    foreign = [
-        queries(office, rival).GetBatch(pb.GetBatchRequest(**about)),
+    foreign: list[Awaitable[object]] = [
+        queries(office, rival).GetBatch(wanted),
         queries(office, rival).GetBatch(pb.GetBatchRequest(ledger=office.ledger, code="tins-1")),
-        queries(office, rival).ListBatchEvents(pb.ListBatchEventsRequest(**about)),
+        queries(office, rival).ListBatchEvents(pb.ListBatchEventsRequest(ledger=office.ledger, batch_id=batch.id)),
         queries(office, rival).GetRedemption(redemption),
         queries(office, rival).GetCampaignReport(report),
     ]

@@ -23,7 +23,8 @@ from api.permissions import Permission
 from api.roles import Role
 from api.serving import Service
 from api.settings import UssdSettings
-from tests.api.office import StreamWithKey, WithKey, create_operator_key
+from tests.api.office import create_operator_key
+from tests.fix_api import StreamWithKey, WithKey
 from tests.journeys.wallet import IN_TRANSIT, NUMBER, PREFUNDED, WalletRig, open_wallet
 from tests.ledger.payouts.shop import PREFUND
 from tests.wire import money
