@@ -167,16 +167,7 @@ async def open_promotion_rig() -> AsyncIterator[PromotionRig]:
         settings = Settings(database_url=None, data_directory=directory, secret=SecretStr(SECRET.hex()))
         application = await stack.enter_async_context(open_application(settings, name="benchmarks"))
         facts = {**machine_facts(directory), **await server_facts(application.engine)}
-        ledger, _ = await open_books(
-            application,
-            code=LEDGER,
-            name="Kigali",
-            currency=CURRENCY,
-            zone="Africa/Kigali",
-            shortcodes=[("momo", MOMO.wallet)],
-        )
-        await create_partner(application, ledger_code=LEDGER, code=PARTNER, name="Brewery", currency=CURRENCY, fee="0")
-        key = await create_key(application, name="people", ledger_code="", partner_code="", permissions=None, days=1)
+        ledger, key = await _open_books(application)
         command = ("sandbox", "--listen", "127.0.0.1:0")
         sandbox, line = await stack.enter_async_context(daftari(command, settings={}, told_by="Daftari sandbox"))
         given = {
@@ -204,6 +195,15 @@ async def open_promotion_rig() -> AsyncIterator[PromotionRig]:
         )
         await _prepare(rig)
         yield rig
+
+
+async def _open_books(application: Application) -> tuple[Ledger, str]:
+    """The books, and a key that may do everything."""
+    place = {"code": LEDGER, "name": "Kigali", "currency": CURRENCY, "zone": "Africa/Kigali"}
+    ledger, _ = await open_books(application, **place, shortcodes=[("momo", MOMO.wallet)])
+    await create_partner(application, ledger_code=LEDGER, code=PARTNER, name="Brewery", currency=CURRENCY, fee="0")
+    key = await create_key(application, name="people", ledger_code="", partner_code="", permissions=None, days=1)
+    return ledger, key
 
 
 async def _prepare(rig: PromotionRig) -> None:
