@@ -20,6 +20,7 @@ from api.commands import (
     momo,
     partners,
     promotions,
+    reconcile,
     reviews,
     sandbox,
     serve,
@@ -44,6 +45,7 @@ app.add_typer(loans.app, name="loan")
 app.add_typer(promotions.app, name="promo")
 app.add_typer(reviews.app, name="review")
 app.add_typer(statements.app, name="statement")
+app.add_typer(reconcile.app, name="reconcile")
 app.add_typer(webhooks.app, name="webhook")
 app.add_typer(vault.app, name="vault")
 app.add_typer(momo.app, name="momo")

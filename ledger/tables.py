@@ -274,6 +274,16 @@ statement_lines = _table("statement_lines", {"ledger_id": Integer, "account_id":
     kind=Text, status=Text, amount=BigInteger, balance=BigInteger, details=Text, originator=Text, party=Text,
     reference=Text, linked_receipt=Text)
 
+reconciliation_runs = _table("reconciliation_runs", {"ledger_id": Integer, "id": BigInteger},
+    account_id=BigInteger, from_date=Date, until_date=Date, told_until=MOMENT, statement_opening=BigInteger,
+    statement_closing=BigInteger, books_opening=BigInteger, books_closing=BigInteger, lines=Integer, decisions=Integer,
+    breaks=Integer, difference=BigInteger, unexplained=BigInteger, resolved=Integer, actor=Text, recorded_at=MOMENT)
+
+reconciliation_decisions = _table(
+    "reconciliation_decisions", {"ledger_id": Integer, "run_id": BigInteger, "number": Integer},
+    state=Text, rule=Text, reason=Text, happened_at=MOMENT, receipt=Text, difference=BigInteger,
+    line_ids=ARRAY(BigInteger), entry_ids=ARRAY(BigInteger), payout_id=BigInteger)
+
 webhook_endpoints = _table("webhook_endpoints", {"ledger_id": Integer, "id": BigInteger},
     partner_id=BigInteger, url=Text, request_id=Text, disabled_why=Text, created_at=MOMENT, failing_since=MOMENT,
     probe_at=MOMENT, recovered_at=MOMENT, disabled_at=MOMENT)

@@ -67,7 +67,8 @@ def _meaning(details: str, reason: str, amount: int) -> Meaning:
     originator, account, party = _ORIGINATOR.search(details), _ACCOUNT.search(details), _PARTY.search(details)
     return Meaning(
         kind,
-        originator=originator[1][:100] if originator else None,
+        # What a payer types stands in details too; only what leaves names a payout of ours.
+        originator=originator[1][:100] if originator and amount < 0 else None,
         party=masked(party[1])[:100] if party else None,
         reference=masked(account[1].strip())[:100] or None if account else None,
     )

@@ -14,7 +14,8 @@ APPEND_ONLY = frozenset(
         "loan_products", "order_events", "payout_edges", "payout_events", "payout_limits", "postings", "promo_accounts",
         "promo_batch_events", "promo_batch_moves", "promo_redemption_events", "promo_redemption_moves", "promo_sheets",
         "prompt_edges", "prompt_events", "provider_references", "provider_tariffs", "receipt_events",
-        "receipt_evidence", "receipt_moves", "return_edges", "return_events", "reversal_links", "review_resolutions",
+        "receipt_evidence", "receipt_moves", "reconciliation_decisions",
+        "reconciliation_runs", "return_edges", "return_events", "reversal_links", "review_resolutions",
         "reviews", "statement_chunks", "statement_files", "statement_imports",
         "statement_lines", "vault_openings", "vault_retired_keys",
     }

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from datetime import datetime
 from hashlib import sha256
 from pathlib import Path
 from typing import Any
@@ -10,15 +11,23 @@ from typing import Any
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from adapters.daraja.statement import COLUMNS
+from adapters.daraja.wire import EAST_AFRICA_TIME
 from adapters.statements import read_statement
 from ledger.database import driver, run
+from ledger.outcomes import OutcomeRecorder
 from ledger.reconciliation.importing import Imported, Importer, StatementAccount, find_statement_account
+from ledger.reconciliation.reading import Days
+from ledger.reconciliation.run import Reconciler, Run
 from ledger.reconciliation.statement import StatementRefused
 from ledger.sealing import Sealer
 from tests.ledger.collections.till import SHORTCODE, Till
 from tests.ledger.payouts.shop import SECRET
 
 ACTOR = "fin.viewer"
+HEADINGS = [
+    "Receipt No", "Completion Time", "Details", "Transaction Status", "Paid In (KSHs)", "Withdrawn (KSHs)",
+    "Balance (KSHs)",
+]  # fmt: skip
 
 
 @dataclass
@@ -75,6 +84,18 @@ class Desk:
             await run(shop.engine, refuse)
             raise
 
+    async def reconcile(self, *, sub_account: str = "utility", days: Days | None = None) -> Run:
+        """A run over the days of the newest statement, unless some are named."""
+        shop, account = self.till.shop, await self.account(sub_account)
+        reconciler = Reconciler(recorder=OutcomeRecorder(directory=shop.directory, ids=shop.ids), ids=shop.ids)
+
+        async def command(connection: AsyncConnection) -> Run:
+            return await reconciler.reconcile(
+                await driver(connection), ledger=shop.ledger, account=account, days=days, actor=ACTOR, now=shop.now()
+            )
+
+        return await run(shop.engine, command)
+
     async def rows(self, query: str) -> list[tuple[Any, ...]]:
         """What a query with one place for the ledger's id finds."""
 
@@ -87,3 +108,14 @@ class Desk:
 
 def _bytes(path: Path) -> bytes:
     return path.read_bytes()
+
+
+def statement_rows(opening: int, *moves: tuple[str, datetime, str, int], status: str = "Completed") -> list[list[str]]:
+    """A statement of the newer template: (receipt, when, details, cents) oldest first, from an opening balance."""
+    rows, balance = [], opening
+    for receipt, at, details, cents in moves:
+        balance += cents if status == "Completed" else 0
+        local = f"{at.astimezone(EAST_AFRICA_TIME):%d/%m/%Y %H:%M:%S}"
+        paid_in, withdrawn = (f"{cents / 100:.2f}", "0.00") if cents > 0 else ("0.00", f"{cents / 100:.2f}")
+        rows.append([receipt, local, details, status, paid_in, withdrawn, f"{balance / 100:.2f}"])
+    return [HEADINGS, *reversed(rows)]

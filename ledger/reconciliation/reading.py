@@ -1,0 +1,173 @@
+"""What a run needs of the books and of the statement, by SQL: sets, never a query per line."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import date, datetime, timedelta
+
+from ledger.database import Driver
+from ledger.journal.books import Ledger
+from ledger.reconciliation.importing import CHARGES_PAID, StatementAccount
+from ledger.reconciliation.matching import Booked, Books, Known, Line, Payout
+from ledger.reconciliation.statement import LineKind, LineStatus
+from ledger.session import text_array
+
+_LINES = """
+SELECT id, receipt, completed_at, amount, kind, status, originator, reference, linked_receipt FROM statement_lines
+WHERE ledger_id = %s AND account_id = %s AND completed_at >= %s AND completed_at < %s ORDER BY completed_at, id
+"""
+# Several postings of one entry on the account are one movement. A return is booked about the receipt that it undoes.
+_BOOKED = """
+SELECT e.id, sum(p.amount * CASE p.side WHEN 'D' THEN 1 ELSE -1 END)::bigint, e.effective_at, e.source, e.reference,
+       max(r.return_receipt), bool_or(v.event IS NOT NULL)
+FROM postings AS p JOIN journal_entries AS e ON e.ledger_id = p.ledger_id AND e.id = p.entry_id
+LEFT JOIN return_events AS v ON v.ledger_id = e.ledger_id AND v.entry_id = e.id AND e.kind LIKE 'collection.%%'
+LEFT JOIN returns AS r ON r.ledger_id = v.ledger_id AND r.id = v.return_id
+WHERE p.ledger_id = %s AND p.account_id = %s AND e.business_date BETWEEN %s AND %s
+GROUP BY e.ledger_id, e.id HAVING sum(p.amount * CASE p.side WHEN 'D' THEN 1 ELSE -1 END) <> 0
+"""
+_CHARGES = """
+SELECT e.reference, sum(p.amount * CASE p.side WHEN 'C' THEN 1 ELSE -1 END)::bigint
+FROM postings AS p JOIN journal_entries AS e ON e.ledger_id = p.ledger_id AND e.id = p.entry_id
+JOIN accounts AS a ON a.ledger_id = p.ledger_id AND a.id = p.account_id
+WHERE p.ledger_id = %s AND a.role = 'provider_charges' AND a.provider = %s AND a.wallet_ref = %s AND a.currency = %s
+  AND e.business_date BETWEEN %s AND %s AND e.reference IS NOT NULL GROUP BY 1
+"""
+_PAYOUTS = """
+SELECT p.provider_reference, p.id, p.state, p.amount, p.receipt
+FROM unnest(%s::text[]) AS w (reference)
+JOIN payouts AS p ON p.ledger_id = %s AND p.provider_reference = w.reference
+WHERE p.rail = %s AND p.shortcode = %s AND p.currency = %s
+"""
+_ELSEWHERE = """
+SELECT DISTINCT ON (e.reference) e.reference, a.path FROM unnest(%s::text[]) AS w (receipt)
+JOIN journal_entries AS e ON e.ledger_id = %s AND e.reference = w.receipt
+JOIN postings AS p ON p.ledger_id = e.ledger_id AND p.entry_id = e.id
+JOIN accounts AS a ON a.ledger_id = p.ledger_id AND a.id = p.account_id
+WHERE a.provider = %s AND a.path LIKE 'asset.float.%%' AND a.id <> %s ORDER BY 1, 2
+"""
+_OPENING = """
+SELECT coalesce(sum(debits - credits), 0)::bigint FROM account_days
+WHERE ledger_id = %s AND account_id = %s AND business_date < %s
+"""
+_TOLD = """
+SELECT i.until_at, i.closing FROM statement_imports AS i
+JOIN statement_files AS f ON f.ledger_id = i.ledger_id AND f.id = i.file_id
+WHERE i.ledger_id = %s AND f.account_id = %s AND i.verdict = 'accepted' AND i.from_at < %s AND i.until_at >= %s
+ORDER BY i.until_at DESC, i.id DESC LIMIT 1
+"""
+_NEWEST = """
+SELECT i.from_at, i.until_at FROM statement_imports AS i
+JOIN statement_files AS f ON f.ledger_id = i.ledger_id AND f.id = i.file_id
+WHERE i.ledger_id = %s AND f.account_id = %s AND i.verdict = 'accepted' ORDER BY i.until_at DESC, i.id DESC LIMIT 1
+"""
+_KNOWN = {
+    "SETTLED": Known.SETTLED,
+    "RELEASED": Known.RELEASED,
+    "CANCELLED": Known.RELEASED,
+    "CONFLICTED": Known.RELEASED,
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Days:
+    """From the first moment of one business date to the last of another, in the ledger's zone."""
+
+    first: date
+    last: date
+
+    def start(self, ledger: Ledger) -> datetime:
+        """When the first day begins."""
+        return datetime(self.first.year, self.first.month, self.first.day, tzinfo=ledger.zone)
+
+    def end(self, ledger: Ledger) -> datetime:
+        """When the day after the last begins."""
+        after = self.last + timedelta(days=1)
+        return datetime(after.year, after.month, after.day, tzinfo=ledger.zone)
+
+
+@dataclass(frozen=True, slots=True)
+class Told:
+    """The statement's lines of some days, how far it reaches, and its closing balance, None where untold."""
+
+    lines: Sequence[Line]
+    until: datetime
+    closing: int | None
+
+
+async def find_days(driver: Driver, *, ledger: Ledger, account: StatementAccount) -> Days | None:
+    """The days of the account's newest statement; None before there is one."""
+    row = await (await driver.execute(_NEWEST, (ledger.id, account.id))).fetchone()
+    return Days(*(at.astimezone(ledger.zone).date() for at in row)) if row else None
+
+
+async def read_told(driver: Driver, *, ledger: Ledger, account: StatementAccount, days: Days) -> Told | None:
+    """None where no statement reaches into the days."""
+    start, end = days.start(ledger), days.end(ledger)
+    told = await (await driver.execute(_TOLD, (ledger.id, account.id, end, start))).fetchone()
+    if told is None:
+        return None
+    cursor = await driver.execute(_LINES, (ledger.id, account.id, start, end))
+    lines = [
+        Line(
+            id=row[0], receipt=row[1], at=row[2], amount=row[3], kind=LineKind(row[4]), status=LineStatus(row[5]),
+            originator=row[6], reference=row[7], linked=row[8],
+        )
+        for row in await cursor.fetchall()
+    ]  # fmt: skip
+    # A statement that reaches beyond the days closes later than they do.
+    closing = told[1] if told[0] < end else None
+    return Told(lines, min(told[0], end), closing)
+
+
+async def read_opening(driver: Driver, *, ledger: Ledger, account: StatementAccount, days: Days) -> int:
+    """What the books hold on the account before the days, as its statement would write it."""
+    row = await (await driver.execute(_OPENING, (ledger.id, account.id, days.first))).fetchone()
+    assert row is not None
+    return int(row[0])
+
+
+async def read_books(driver: Driver, *, ledger: Ledger, account: StatementAccount, days: Days, told: Told) -> Books:
+    """What the books say of the account in the days, and of what the lines name beyond that."""
+    booked = await _booked(driver, ledger, account, days)
+    receipts = {one.receipt for one in booked}
+    stray = [line for line in told.lines if line.receipt not in receipts]
+    named = sorted({line.originator for line in stray if line.originator})
+    charges = None if account.sub_account == CHARGES_PAID else await _charges(driver, ledger, account, days)
+    elsewhere: Mapping[str, str] = {}
+    if charges is not None and stray:
+        wanted = text_array(sorted({line.receipt for line in stray}))
+        cursor = await driver.execute(_ELSEWHERE, (wanted, ledger.id, account.provider, account.id))
+        elsewhere = dict(await cursor.fetchall())
+    payouts = await _payouts(driver, ledger, account, named)
+    return Books(booked=booked, payouts=payouts, charges=charges, elsewhere=elsewhere, told_until=told.until)
+
+
+async def _booked(driver: Driver, ledger: Ledger, account: StatementAccount, days: Days) -> list[Booked]:
+    cursor = await driver.execute(_BOOKED, (ledger.id, account.id, days.first, days.last))
+    return [
+        Booked(
+            entry_id=row[0], amount=row[1], at=row[2], source=row[3],
+            receipt=row[5] if row[6] else row[4], original=row[4] if row[6] else None,
+        )
+        for row in await cursor.fetchall()
+    ]  # fmt: skip
+
+
+async def _charges(driver: Driver, ledger: Ledger, account: StatementAccount, days: Days) -> dict[str, int]:
+    place = (ledger.id, account.provider, account.shortcode, account.currency, days.first, days.last)
+    return dict(await (await driver.execute(_CHARGES, place)).fetchall())
+
+
+async def _payouts(
+    driver: Driver, ledger: Ledger, account: StatementAccount, named: Sequence[str]
+) -> dict[str, Payout]:
+    if not named:
+        return {}
+    place = (text_array(named), ledger.id, account.provider, account.shortcode, account.currency)
+    cursor = await driver.execute(_PAYOUTS, place)
+    return {
+        reference: Payout(payout_id, _KNOWN.get(state, Known.OPEN), -amount, receipt)
+        for reference, payout_id, state, amount, receipt in await cursor.fetchall()
+    }

@@ -1,0 +1,232 @@
+"""Matching decides every line and every entry once, explains the whole difference, and says why."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from ledger.reconciliation.matching import Booked, Books, Decision, Known, Line, Payout, State, match
+from ledger.reconciliation.statement import LineKind, LineStatus
+
+AT = datetime(2026, 9, 1, 9, tzinfo=UTC)
+UNTIL = AT + timedelta(days=2)
+
+
+def line(number: int, amount: int, **changes: Any) -> Line:
+    """A completed payment under a receipt of its own."""
+    told: dict[str, Any] = {
+        "id": number,
+        "receipt": f"R{number}",
+        "at": AT,
+        "amount": amount,
+        "kind": LineKind.PAYOUT if amount < 0 else LineKind.COLLECTION,
+        "status": LineStatus.COMPLETED,
+    }
+    return Line(**(told | changes))
+
+
+def booked(number: int, amount: int, **changes: Any) -> Booked:
+    """An entry under the receipt of the same number."""
+    told: dict[str, Any] = {
+        "entry_id": number,
+        "amount": amount,
+        "at": AT,
+        "source": "callback",
+        "receipt": f"R{number}",
+    }
+    return Booked(**(told | changes))
+
+
+def books(*entries: Booked, **changes: Any) -> Books:
+    """The entries, and nothing else known."""
+    told: dict[str, Any] = {"booked": entries, "payouts": {}, "charges": {}, "elsewhere": {}, "told_until": UNTIL}
+    return Books(**(told | changes))
+
+
+def outcome(lines: list[Line], known: Books) -> list[tuple[State, str]]:
+    """State and rule of each decision."""
+    return [(one.state, one.rule) for one in match(lines, known)]
+
+
+_OPEN, _PAID, _RELEASED = (Payout(7, known, -500, "R9" if known is Known.SETTLED else None) for known in Known)
+CASES: list[tuple[str, list[Line], Books, list[tuple[State, str]]]] = [
+    ("one to one", [line(1, -500)], books(booked(1, -500)), [(State.MATCHED, "receipt")]),
+    (
+        "one to many",
+        [line(1, -500)],
+        books(booked(1, -300), booked(2, -200, receipt="R1")),
+        [(State.MATCHED, "receipt")],
+    ),
+    ("many to one", [line(1, -300), line(2, -200, receipt="R1")], books(booked(1, -500)), [(State.MATCHED, "receipt")]),
+    ("over", [line(1, -600)], books(booked(1, -500)), [(State.OVER, "receipt")]),
+    ("under", [line(1, -400)], books(booked(1, -500)), [(State.UNDER, "receipt")]),
+    (
+        "duplicate",
+        [line(1, -500), line(2, -500, receipt="R1")],
+        books(booked(1, -500)),
+        [(State.MATCHED, "receipt"), (State.DUPLICATE, "receipt")],
+    ),
+    ("a sweep's pair", [line(1, -500), line(2, 500, receipt="R1")], books(), [(State.MATCHED, "pair")]),
+    ("nobody ordered it", [line(1, -500)], books(), [(State.MISSING_HERE, "none")]),
+    ("no line shows it", [], books(booked(1, -500)), [(State.MISSING_THERE, "none")]),
+    ("not shown yet", [], books(booked(1, -500, at=UNTIL)), [(State.AWAITED, "none")]),
+    ("elsewhere", [line(1, 500)], books(elsewhere={"R1": "asset.x"}), [(State.OTHER_SUB_ACCOUNT, "receipt")]),
+    (
+        "an open payout was paid",
+        [line(1, -500, originator="o")],
+        books(payouts={"o": _OPEN}),
+        [(State.RESOLVES, "originator")],
+    ),
+    (
+        "a released one too",
+        [line(1, -500, originator="o")],
+        books(payouts={"o": _RELEASED}),
+        [(State.RESOLVES, "originator")],
+    ),
+    (
+        "an open payout failed",
+        [line(1, -500, originator="o", status=LineStatus.FAILED)],
+        books(payouts={"o": _OPEN}),
+        [(State.RESOLVES, "originator")],
+    ),
+    (
+        "paid with another amount",
+        [line(1, -400, originator="o")],
+        books(payouts={"o": _OPEN}),
+        [(State.STATUS_CONFLICT, "originator")],
+    ),
+    (
+        "failed, and settled here",
+        [line(1, -500, originator="o", status=LineStatus.FAILED)],
+        books(payouts={"o": _PAID}),
+        [(State.STATUS_CONFLICT, "originator")],
+    ),
+    (
+        "under another receipt",
+        [line(1, -500, originator="o")],
+        books(booked(9, -500), payouts={"o": _PAID}),
+        [(State.MATCHED, "originator")],
+    ),
+    (
+        "paid twice",
+        [line(9, -500, originator="o"), line(1, -500, originator="o")],
+        books(booked(9, -500), payouts={"o": _PAID}),
+        [(State.DUPLICATE, "originator"), (State.MATCHED, "receipt")],
+    ),
+    (
+        "a payer typed a payout's reference",
+        [line(1, 500, originator="o", status=LineStatus.FAILED)],
+        books(payouts={"o": _OPEN}),
+        [(State.NO_MOVEMENT, "status")],
+    ),
+    (
+        "pending",
+        [line(1, -500, originator="o", status=LineStatus.PENDING)],
+        books(payouts={"o": _OPEN}),
+        [(State.NO_MOVEMENT, "status")],
+    ),
+    (
+        "a reversal",
+        [line(1, -500, linked="R8")],
+        books(booked(2, -500, receipt=None, original="R8")),
+        [(State.MATCHED, "linked")],
+    ),
+    (
+        "many lines of one account typed",
+        [line(1, 300, reference="INV1"), line(2, 200, reference="INV1")],
+        books(booked(5, 500, receipt="INV1")),
+        [(State.MATCHED, "reference")],
+    ),
+    ("the only amount", [line(1, 700)], books(booked(5, 700, receipt=None)), [(State.MATCHED, "amount")]),
+    (
+        "two of an amount are guessed at by nobody",
+        [line(1, 700), line(2, 700)],
+        books(booked(5, 700, receipt=None)),
+        [(State.MISSING_THERE, "none"), (State.MISSING_HERE, "none"), (State.MISSING_HERE, "none")],
+    ),
+    (
+        "a charge as accrued",
+        [line(1, -500), line(2, -5, receipt="R1", kind=LineKind.CHARGE)],
+        books(booked(1, -500), charges={"R1": 5}),
+        [(State.MATCHED, "receipt"), (State.MATCHED, "charge")],
+    ),
+    (
+        "a charge that is not",
+        [line(1, -500), line(2, -9, receipt="R1", kind=LineKind.CHARGE)],
+        books(booked(1, -500), charges={"R1": 5}),
+        [(State.MATCHED, "receipt"), (State.FEE_MISMATCH, "charge")],
+    ),
+    (
+        "on the account of the charges",
+        [line(1, -9, kind=LineKind.CHARGE)],
+        books(booked(1, -5), charges=None),
+        [(State.FEE_MISMATCH, "receipt")],
+    ),
+]
+
+
+@pytest.mark.parametrize(("lines", "known", "expected"), [case[1:] for case in CASES], ids=[case[0] for case in CASES])
+def test_each_rule_decides_its_case(lines: list[Line], known: Books, expected: list[tuple[State, str]]) -> None:
+    assert outcome(lines, known) == expected
+
+
+_RECEIPTS = st.sampled_from(["R1", "R2", "R3", "R4", "INV"])
+_AMOUNTS = st.sampled_from([-500, -300, -200, -5, 200, 300, 500])
+_LINES = st.builds(
+    line,
+    st.just(0),
+    _AMOUNTS,
+    receipt=_RECEIPTS,
+    kind=st.sampled_from(LineKind),
+    status=st.sampled_from(LineStatus),
+    originator=st.sampled_from([None, "o", "p", "q"]),
+    reference=st.sampled_from([None, "INV"]),
+    linked=st.sampled_from([None, "R1"]),
+)
+_ENTRIES = st.builds(
+    booked,
+    st.just(0),
+    _AMOUNTS,
+    receipt=st.one_of(st.none(), _RECEIPTS),
+    original=st.sampled_from([None, "R1"]),
+    at=st.sampled_from([AT, UNTIL]),
+)
+
+
+def _numbered(items: list[Any], name: str) -> list[Any]:
+    return [replace(one, **{name: number}) for number, one in enumerate(items)]
+
+
+@given(
+    lines=st.lists(_LINES, max_size=8),
+    entries=st.lists(_ENTRIES, max_size=8),
+    charges=st.sampled_from([None, {}, {"R1": 5}]),
+    shuffled=st.randoms(use_true_random=False),
+)
+def test_everything_is_decided_once_and_the_differences_are_the_difference(
+    lines: list[Line], entries: list[Booked], charges: dict[str, int] | None, shuffled: Any
+) -> None:
+    lines, entries = _numbered(lines, "id"), _numbered(entries, "entry_id")
+    known = books(*entries, charges=charges, payouts={"o": _OPEN, "p": _PAID, "q": _RELEASED})
+
+    decisions = match(lines, known)
+
+    assert sorted(number for one in decisions for number in one.lines) == [one.id for one in lines]
+    assert sorted(number for one in decisions for number in one.entries) == [one.entry_id for one in entries]
+    moved = sum(one.amount for one in lines if one.status is LineStatus.COMPLETED)
+    assert sum(one.difference for one in decisions) == moved - sum(one.amount for one in entries)
+    assert all(one.reason and one.rule for one in decisions)
+    for one in decisions:
+        if one.state is State.MATCHED and one.rule != "charge":
+            assert one.difference == 0
+    shuffled.shuffle(lines)
+    assert _totals(match(lines, known)) == _totals(decisions)
+
+
+def _totals(decisions: list[Decision]) -> int:
+    return sum(one.difference for one in decisions)
