@@ -101,7 +101,7 @@ class ReceiptRecorder:
         unproven = await self._find_unproven(driver, ledger, new)
         await self._ask(driver, ledger, unproven, now)
         unfit = await self.allocating.place(driver, ledger=ledger, receipts=proving.without(new, unproven), now=now)
-        await self._pay_prompts(driver, ledger, told, new, now)
+        await self._pay_prompts(driver, ledger, told, proving.without(new, unproven), now)
         await self._park(driver, ledger, [(one, unfit[one.id]) for one in new if one.id in unfit], now)
         contradictions = [
             Case(None, result.reason, inbox_id=one.inbox_id, receipt_id=result.receipt_id)
@@ -121,6 +121,15 @@ class ReceiptRecorder:
             driver, ledger=ledger, receipts=receipts, keys=self.booker.keys, ids=self.booker.ids, now=now
         )
 
+    async def _pay_prompts_late(
+        self, driver: Driver, ledger: Ledger, proven: Sequence[LockedReceipt], now: datetime
+    ) -> None:
+        """The same for large money, once it is confirmed: till then it ends no prompt."""
+        large = [one for one in proven if self.verify_above is not None and one.amount.minor_units > self.verify_above]
+        keys = self.booker.keys
+        receipts = await proving.read_payers(driver, ledger_id=ledger.id, receipts=large, keys=keys)
+        await match_receipts(driver, ledger=ledger, receipts=receipts, keys=keys, ids=self.booker.ids, now=now)
+
     async def settle_waiting(
         self, driver: Driver, *, ledger: Ledger, patience: timedelta = PATIENCE, now: datetime, limit: int
     ) -> int:
@@ -130,6 +139,7 @@ class ReceiptRecorder:
         indexed = [one for one in waiting if one.holdings.unallocated]
         unproven = await self._find_unproven(driver, ledger, indexed)
         unfit = await self.allocating.place(driver, ledger=ledger, receipts=proving.without(indexed, unproven), now=now)
+        await self._pay_prompts_late(driver, ledger, proving.without(indexed, unproven), now)
         again = await self._still_waiting(driver, ledger, indexed, dict.fromkeys(unproven, _UNPROVEN) | unfit)
         await self._park(driver, ledger, again, now)
         return len(waiting)
@@ -146,6 +156,7 @@ class ReceiptRecorder:
         await add_evidence(driver, ledger_id=ledger.id, evidence=evidence, now=now)
         waiting = [one for one in found.values() if one.holdings.unallocated]
         unfit = await self.allocating.place(driver, ledger=ledger, receipts=waiting, now=now)
+        await self._pay_prompts_late(driver, ledger, waiting, now)
         await self._park(driver, ledger, [(one, unfit[one.id]) for one in waiting if one.id in unfit], now)
 
     async def _find_unproven(self, driver: Driver, ledger: Ledger, receipts: Sequence[LockedReceipt]) -> frozenset[int]:

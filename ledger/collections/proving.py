@@ -5,14 +5,20 @@ from __future__ import annotations
 
 from collections.abc import Collection, Sequence
 
+from ledger.collections.reference import ReceiptKeys
 from ledger.collections.writing import LockedReceipt
 from ledger.database import Driver
-from ledger.outbox.collecting import Channel
+from ledger.outbox.collecting import Channel, Payer
 
 # What the provider answered us, or gave us as its own books.
 ANSWERED = (Channel.PULL, Channel.STATEMENT, Channel.QUERY)
 _PROVEN = """
 SELECT DISTINCT receipt_id FROM receipt_evidence WHERE ledger_id = %s AND receipt_id = ANY(%s) AND channel = ANY(%s)
+"""
+# Of those that pay no prompt yet.
+_SEALED = """
+SELECT r.id, r.sealed FROM receipts AS r WHERE r.ledger_id = %s AND r.id = ANY(%s) AND NOT EXISTS (
+    SELECT FROM prompts AS p WHERE p.ledger_id = r.ledger_id AND p.receipt_id = r.id)
 """
 
 
@@ -25,6 +31,21 @@ async def find_unproven(
         return frozenset()
     cursor = await driver.execute(_PROVEN, (ledger_id, large, [channel.value for channel in ANSWERED]))
     return frozenset(large) - {receipt_id for (receipt_id,) in await cursor.fetchall()}
+
+
+async def read_payers(
+    driver: Driver, *, ledger_id: int, receipts: Sequence[LockedReceipt], keys: ReceiptKeys
+) -> list[tuple[LockedReceipt, Payer | None]]:
+    """Receipts that pay no prompt yet, with who paid them, as the first message about each told it."""
+    if not receipts:
+        return []
+    cursor = await driver.execute(_SEALED, (ledger_id, [one.id for one in receipts]))
+    sealed = {receipt_id: bytes(told) for receipt_id, told in await cursor.fetchall()}
+    return [
+        (one, keys.open(sealed[one.id], ledger_id=ledger_id, receipt_id=one.id)[0])
+        for one in receipts
+        if one.id in sealed
+    ]
 
 
 def without(receipts: Sequence[LockedReceipt], unproven: frozenset[int]) -> list[LockedReceipt]:

@@ -81,6 +81,22 @@ async def forge_payment(history: History, opened: Opened) -> None:
     await history.bring(Letter(at, url, body, f"{receipt}, forged"))
 
 
+async def forge_on_the_true_path(history: History, opened: Opened) -> None:
+    """Large money that never came, told where the provider tells: somebody knows the registered address."""
+    paybill = history.daraja.paybill
+    if not history.options.verifies or not paybill.confirmation_url:
+        return
+    receipt = f"UI9INSID{history.daraja.number():02d}"
+    paybill.forged.append(receipt)
+    typed = [*(one.typed for one in paybill.taken), *(one.typed for one in paybill.asked), "W-ZURI"]
+    body = paybill_messages.payment(
+        receipt=receipt, cents=450_000, at=history.clock.now(), shortcode="600584", typed=history.chance.choice(typed),
+        payer="254712345678", balance_cents=450_000,
+    )  # fmt: skip
+    history.troubles["insider"] += 1
+    await history.bring(Letter(history.clock.now(), paybill.confirmation_url, body, f"{receipt}, forged"))
+
+
 async def look_at_order(process: Process, ledger: Ledger, stranger_id: int, order_id: int, told: list[str]) -> None:
     """Another partner asks for an order that is not its own."""
 

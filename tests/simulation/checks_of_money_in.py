@@ -3,7 +3,9 @@
 M1 each receipt of the provider is booked once, at its figure, whatever told of it; M2 nothing else is; M3 the float is
 the provider's, less what is named; M4 a receipt's money is in its places, and in its accounts; M5 it went to whom its
 reference named, or a person decided, or it lies in the queue; M6 no prompt was shown twice, and its state is the
-provider's or a named doubt; M7 nothing is returned twice, or beyond its receipt. Orders and loans: checks_of_targets.
+provider's or a named doubt; M7 nothing is returned twice, or beyond its receipt, and what the provider took back is
+gone; M10 what has ended is not wanted; M11 what never came is given to nobody by itself. Orders and loans:
+checks_of_targets.
 """
 
 from __future__ import annotations
@@ -53,9 +55,10 @@ WHERE subject_kind = 'collection' GROUP BY 1, 2
 """
 _MADE = """
 SELECT 'order' AS what, id FROM orders UNION ALL SELECT 'prompt', id FROM prompts
-UNION ALL SELECT 'loan', id FROM loans UNION ALL SELECT 'return', id FROM returns
+UNION ALL SELECT 'loan', id FROM loans UNION ALL SELECT 'return', id FROM returns WHERE NOT unasked
 """
 # What makes a prompt or a return end otherwise than the provider knows, if a queue says so.
+_ALARMING = ("false-failure", "replayer", "reverser", "insider")
 _LIES = ("false-failure", "query-contradicts", "replayer")
 
 
@@ -121,7 +124,17 @@ class MoneyInChecker(Checker):
         truth = {one.receipt: one for one in self._paybill.taken}
         booked = {one["receipt"]: one for one in receipts}
         entries = {(one["kind"], one["receipt"]): one["times"] for one in self._rows(_COUNTED)}
-        found = [f"M2 {one} is booked, which the provider never took" for one in booked if one not in truth]
+        forged = set(self._paybill.forged)
+        found = [
+            f"M2 {one} is booked, which the provider never took"
+            for one in booked
+            if one not in truth and one not in forged
+        ]
+        found += [
+            f"M11 {one['receipt']} never came, and went to {one['target_kind']} {one['target_id']} by itself"
+            for one in self._rows(_ALLOCATIONS)
+            if one["receipt"] in forged and one["actor"] == AUTOMATIC
+        ]
         for number, taken in truth.items():
             row = booked.get(number)
             if row is None:
@@ -282,6 +295,8 @@ class MoneyInChecker(Checker):
             if len(requests) > 1:
                 found.append(f"M7 {name} was asked for {len(requests)} times")
             match row["state"]:
+                case "RETURNED" if row["unasked"]:
+                    pass  # what is gone of each receipt is compared below
                 case "RETURNED":
                     told = [(one.number, one.cents) for one in made]
                     wanted = (row["return_receipt"], row["amount"])
@@ -297,9 +312,29 @@ class MoneyInChecker(Checker):
                     found += [] if row["receipt_id"] in doubted else [f"I7 {name} lies in no queue"]
                 case _:
                     found.append(f"I7 {name} has not ended")
+        return found + self._check_gone(doubted)
+
+    def _check_gone(self, doubted: set[int]) -> list[str]:
+        """What went back of each receipt is what the books say went back, but for what is in doubt or was lied about,
+        which the return itself is judged by."""
+        receipts = {one["receipt"]: one for one in self._rows(_RECEIPTS)}
+        settled = {one["return_receipt"] for one in self._rows(_RETURNS)}
+        found = []
         for taken in self._paybill.taken:
+            name, row = taken.receipt, receipts.get(taken.receipt)
             if taken.back_cents > taken.cents:
-                found.append(f"M7 of {taken.receipt} {taken.back_cents} went back, {taken.cents} came in")
+                found.append(f"M7 of {name} {taken.back_cents} went back, {taken.cents} came in")
+            if row is None:
+                continue
+            hidden = sum(
+                one.cents
+                for one in self._paybill.reversals
+                if one.original == name and one.number and one.number not in settled
+            )
+            if row["returned"] > taken.back_cents:
+                found.append(f"M7 of {name} {row['returned']} are booked as gone, {taken.back_cents} went back")
+            elif row["returned"] + hidden < taken.back_cents and row["id"] not in doubted:
+                found.append(f"M7 of {name} {taken.back_cents} went back, {row['returned']} are booked as gone")
         return found
 
     @staticmethod
@@ -317,16 +352,18 @@ class MoneyInChecker(Checker):
             one["reference"] for one in entries if one["kind"] in ("payout.settled", "payout.late_success")
         } - refuted
         booked = {one["receipt"] for one in receipts}
-        back = {row["return_receipt"] for row in self._rows(_RETURNS)}
+        back = {one["receipt"]: one["returned"] for one in receipts}
+        cents = {one["receipt"]: one["amount"] for one in receipts}
         unbooked = sum(one.cents for one in self._daraja.movements if one.receipt not in out)
-        unbooked += sum(one.cents for one in self._paybill.reversals if one.number and one.number not in back)
+        unbooked += sum(one.back_cents - back.get(one.receipt, 0) for one in self._paybill.taken)
+        unbooked += sum(cents.get(one, 0) - back.get(one, 0) for one in self._paybill.forged)
         unbooked -= sum(one.cents for one in self._paybill.taken if one.receipt not in booked)
         difference = self._balances()[FLOAT] - self._daraja.utility_cents
         found = []
         if difference != unbooked:
             found.append(f"M3 the float is {difference} more than the provider's, {unbooked} of it can be named")
         alarmed = any(one["queue"] == "unledgered-movement" for one in self._money_cases())
-        if alarmed and not any(witness.troubles[one] for one in ("false-failure", "replayer")):
+        if alarmed and not any(witness.troubles[one] for one in _ALARMING):
             found.append("M3 an alarm, though nothing left past the books")
         return found
 

@@ -7,6 +7,7 @@ import json
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, TypeAlias
 
+from tests.simulation.checks_of_targets import compared
 from tests.simulation.lenders import Loan
 from tests.simulation.paybill import Attempt
 from tests.simulation.shops import PAYERS, ShopOrder
@@ -109,11 +110,26 @@ async def _ask_us(history: MoneyInHistory, attempt: Attempt) -> None:
         return
     ledger_id, rail, _, token = paybill.validation_url.split("/")[-4:]
     questions = history.processes["edge"].parts["questions"]
-    body = paybill.question(attempt)
+    body, over = paybill.question(attempt), _has_ended(history, attempt)
 
     async def answer() -> None:
         told = await questions.answer(ledger_id=int(ledger_id), rail=rail, token=token, raw=body)
         if told is not None and not history.troubled("validation-silent", 0.2):
             attempt.wanted = json.loads(told)["ResultCode"] == "0"
+            if attempt.wanted and over and history.options.validates:
+                history.violations.append(f"M10 {attempt.receipt} is wanted, and what it is to pay has ended")
 
     await history.act("edge", f"question before {attempt.receipt}", answer())
+
+
+def _has_ended(history: MoneyInHistory, attempt: Attempt) -> bool:
+    """Whether the payment names an order or a loan that takes nothing more."""
+    session = history.arena.ground.session
+    match history.meant.get(attempt.receipt):
+        case ShopOrder() as order if compared(order.reference) == compared(attempt.typed):
+            found = session.execute("SELECT FROM orders WHERE id = %s AND state <> 'OPEN'", (order.ask.answer,))
+        case Loan() as loan if compared(attempt.typed) in (compared(loan.reference), compared(loan.long_reference)):
+            found = session.execute("SELECT FROM loans WHERE id = %s AND state = 'CLOSED'", (loan.ask.answer,))
+        case _:
+            return False
+    return bool(found.rowcount)

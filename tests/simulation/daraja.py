@@ -13,6 +13,7 @@ from datetime import datetime, timedelta
 from typing import Any
 
 from tests.simulation import daraja_messages as messages
+from tests.simulation import paybill_portal
 from tests.simulation.clock import Clock
 from tests.simulation.mail import Letter
 from tests.simulation.options import Options
@@ -226,10 +227,11 @@ class Daraja:
             return
         wanted = document.get("OriginalConversationID") or document.get("TransactionID")
         found = [one for one in self.orders if wanted in self._names_of(one)]
-        if not found or self._troubled("query-blind", 0.4):
+        told = None if found else paybill_portal.status(self.paybill, wanted=str(wanted), question=question)
+        if (not found and told is None) or self._troubled("query-blind", 0.4):
             body = messages.not_found(question=question)
         else:
-            body = self._status_of(found[0], question)
+            body = told or self._status_of(found[0], question)
         self.post(document["ResultURL"], body, document["Occasion"])
 
     def _status_of(self, order: Order, question: str) -> bytes:

@@ -9,8 +9,8 @@ from functools import partial
 from typing import LiteralString
 
 from ledger.ids import IdSource
-from tests.simulation import adversaries, asks, customers, processes, till_books, till_operator
-from tests.simulation.actors import current
+from tests.simulation import adversaries, asks, clerks, customers, processes, till_books, till_operator
+from tests.simulation.actors import Actor, current
 from tests.simulation.asks import Ask
 from tests.simulation.books import Opened
 from tests.simulation.checker import Checker
@@ -26,6 +26,8 @@ from tests.simulation.shops import ShopOrder, ShopPrompt, make_orders, make_prom
 
 # How often a borrower pays at the end, until the loan is closed.
 PAYMENTS_MAX = 4
+# How often everybody works before the troubles begin, where they begin late.
+MORNING_ROUNDS = 6
 _OWED: LiteralString = """
 SELECT coalesce(sum(b.debits - b.credits), 0)::bigint FROM accounts AS a
 JOIN account_balances AS b ON b.ledger_id = a.ledger_id AND b.account_id = a.id
@@ -35,8 +37,10 @@ _RETURNABLE: LiteralString = "SELECT id, amount FROM receipts WHERE returned + r
 _DUE: LiteralString = """
 SELECT 'prompts', min(due_at) FROM instructions WHERE done_at IS NULL AND kind LIKE 'prompt.%%'
 UNION ALL SELECT 'returns', min(due_at) FROM instructions WHERE done_at IS NULL AND kind LIKE 'return.%%'
-UNION ALL SELECT 'waiting', min(created_at) + %(waiting)s FROM receipts WHERE unallocated > 0
-UNION ALL SELECT 'waiting', min(expires_at) FROM orders WHERE state = 'OPEN'
+UNION ALL SELECT 'checks', min(due_at) FROM instructions WHERE done_at IS NULL AND kind LIKE 'receipt.%%'
+UNION ALL SELECT 'waiting', least(
+    (SELECT min(created_at) + %(waiting)s FROM receipts WHERE unallocated > 0),
+    (SELECT min(expires_at) FROM orders WHERE state = 'OPEN'))
 UNION ALL SELECT 'loans', min((worked_before + 1)::timestamp AT TIME ZONE 'Africa/Nairobi') FROM loans
     WHERE state = 'ACTIVE'
 UNION ALL SELECT 'receipts', coalesce((SELECT max(made_at) FROM collection_calls WHERE purpose = 'list'),
@@ -55,6 +59,9 @@ class MoneyInHistory(History):
         self.loans: list[Loan] = []
         self.returns: list[Ask] = []
         self.decisions: list[Ask] = []
+        self.clerks: list[Ask] = []
+        self.noticed: set[str] = set()
+        self.is_morning = False
         self.paid: list[Payment] = []
         self.meant: dict[str, Meant] = {}
         self.slept = options.loans == 0
@@ -65,7 +72,7 @@ class MoneyInHistory(History):
         made = [one.ask for one in self.orders]
         made += [one.ask for one in self.prompts if one.may_be_asked]
         made += [ask for loan in self.loans for ask in loan.asks]
-        return [*made, *self.returns, *self.decisions]
+        return [*made, *self.returns, *self.decisions, *self.clerks]
 
     def checker(self, opened: Opened) -> Checker:
         """Who judges it."""
@@ -95,7 +102,30 @@ class MoneyInHistory(History):
         self.orders = make_orders(self.chance, opened.partners, options.orders, now)
         self.prompts = make_prompts(self.chance, self.orders, options.prompts)
         self.loans = make_loans(self.chance, options.loans)
+        if options.morning:
+            await self._live_a_calm_morning(opened)
         return opened
+
+    def _dies(self, actor: Actor, point: str) -> bool:
+        return not self.is_morning and super()._dies(actor, point)
+
+    async def _live_a_calm_morning(self, opened: Opened) -> None:
+        """Loans are paid out, and some customers pay, before anything goes wrong."""
+        self.is_morning = self.healed = True
+        self.note("a calm morning")
+        await self._begin_healing(opened)
+        for _ in range(MORNING_ROUNDS):
+            self._look_at_loans()
+            wanted = [one.ask for one in self.orders] + [ask for loan in self.loans for ask in loan.asks]
+            for ask in [one for one in wanted if one.is_open]:
+                await self._send(opened, ask)
+            if len(self.paid) < self.options.payments // 2:
+                await self._customer()
+            await super()._work_for_good(opened)
+            due = self.daraja.next_due()
+            self.clock.advance((due - self.clock.now()).total_seconds() if due else 5.0)
+        self.is_morning = self.healed = False
+        self.doom += self.stage.passed.total()
 
     @property
     def _layout(self) -> str:
@@ -131,7 +161,9 @@ class MoneyInHistory(History):
             "repeater": (1.0, lambda: self._repeat(opened)),
             "stranger": (0.4, lambda: self._pry(opened)),
             "forger": (0.8, lambda: adversaries.forge_payment(self, opened)),
-            "returner": (0.6, self._want_return),
+            "returner": (0.6 if self.options.returns < 3 else 2.0, self._want_return),
+            "reverser": (0.6, lambda: clerks.claw_or_notice(self, opened)),
+            "insider": (0.5, lambda: adversaries.forge_on_the_true_path(self, opened)),
             "allocator": (0.8, partial(self._want_decision, "allocator", till_operator.allocate)),
             "misallocator": (0.5, partial(self._want_decision, "misallocator", till_operator.misallocate)),
         }
@@ -195,7 +227,7 @@ class MoneyInHistory(History):
 
     async def _want_return(self) -> None:
         found = self.arena.ground.session.execute(_RETURNABLE).fetchall()
-        if found and len(self.returns) < 3:
+        if found and len(self.returns) < self.options.returns:
             self.troubles["returner"] += 1
             receipt_id, amount = self.chance.choice(found)
             cents = self.chance.choice([None, amount // 200 * 100 or None])
@@ -224,6 +256,7 @@ class MoneyInHistory(History):
                 await self._send(opened, ask)
         for loan in self.loans:
             await self._pay_off(loan)
+        await clerks.notice_all(self, opened)
         await super()._work_for_good(opened)
 
     async def _pay_off(self, loan: Loan) -> None:
@@ -233,6 +266,9 @@ class MoneyInHistory(History):
             row = self.arena.ground.session.execute(_OWED, (name,)).fetchone()
             if row is not None and row[0] > 0:
                 await customers.pay_loan_off(self, loan, int(row[0]))
+        elif loan.state == "CLOSED" and not loan.paid_once_more and "paid-late" in self.options.troubles:
+            loan.paid_once_more = True
+            await customers.pay_loan_off(self, loan, 30_000)
 
     @property
     def _works(self) -> Mapping[str, Work]:

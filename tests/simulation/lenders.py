@@ -39,6 +39,7 @@ class Loan:
     long_reference: str = ""
     state: str = ""
     payments: int = 0
+    paid_once_more: bool = False
 
     def __post_init__(self) -> None:
         self.ask = Ask(f"loan-{self.number}", "RequestLoan", f"{self.product} {self.cents}", self._send)

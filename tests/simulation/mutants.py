@@ -47,6 +47,7 @@ def sow_all() -> None:
     from tests.simulation import (
         planted_in_judging,
         planted_in_money_in,
+        planted_in_proofs,
         planted_in_requests_and_webhooks,
         planted_in_returns_and_loans,
         planted_in_sending,
@@ -54,8 +55,8 @@ def sow_all() -> None:
     )
 
     parts = [
-        planted_in_judging, planted_in_money_in, planted_in_requests_and_webhooks, planted_in_returns_and_loans,
-        planted_in_sending, planted_in_states_and_booking,
+        planted_in_judging, planted_in_money_in, planted_in_proofs, planted_in_requests_and_webhooks,
+        planted_in_returns_and_loans, planted_in_sending, planted_in_states_and_booking,
     ]  # fmt: skip
     assert all(parts), "importing them makes their bugs known"
 

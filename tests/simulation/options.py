@@ -58,6 +58,8 @@ OF_MONEY_IN = (
     "list-late",  # the list shows a payment minutes later
     "list-repeated",  # or some of them twice
     "returner",  # people send money back, all of it or a part
+    "reverser",  # the provider sends money back unasked, and tells nobody
+    "insider",  # tells of large money that never came, on the true path
     "allocator",  # a person gives what lies in suspense to whom it was meant for
     "misallocator",  # or to somebody else, and gives it anew later
 )
@@ -82,6 +84,27 @@ class Kind(enum.Enum):
 
 
 @dataclass(frozen=True, slots=True)
+class Theme:
+    """What a history of money in is mostly about: from how many to how many of everything there are."""
+
+    orders: tuple[int, int]
+    prompts: tuple[int, int]
+    loans: tuple[int, int]
+    payments: tuple[int, int]
+    returns: tuple[int, int]
+    always: frozenset[str] = frozenset()
+
+
+# What is rare in a mixed history is dense in one of its own.
+THEMES = (
+    Theme((1, 3), (0, 3), (0, 2), (2, 6), (0, 3)),
+    Theme((1, 2), (3, 6), (0, 0), (0, 2), (0, 1)),
+    Theme((0, 2), (0, 1), (0, 0), (3, 6), (3, 5), frozenset({"returner"})),
+    Theme((0, 1), (0, 1), (1, 2), (3, 7), (0, 2), frozenset({"paid-late"})),
+)
+
+
+@dataclass(frozen=True, slots=True)
 class Options:
     """One history. Shares are probabilities per occasion; a trouble that is off has share 0."""
 
@@ -100,7 +123,10 @@ class Options:
     prompts: int = 0
     loans: int = 0
     payments: int = 0
+    returns: int = 0
     validates: bool = False
+    verifies: bool = False
+    morning: bool = False
 
     def share(self, trouble: str, of_occasions: float) -> float:
         """How often a trouble comes: its usual share, scaled by the storm; 0 where it is off."""
@@ -138,12 +164,17 @@ def expand(seed: int, *, calm: bool = False, without: Iterable[str] = (), kind: 
     )
     if kind is Kind.PAYOUTS:
         return options
+    theme = chance.choice(THEMES)
     return replace(
         options,
+        troubles=options.troubles | theme.always,
         payouts=0,
-        orders=chance.randint(1, 3),
-        prompts=chance.randint(0, 3),
-        loans=chance.randint(0, 2),
-        payments=chance.randint(2, 6),
+        orders=chance.randint(*theme.orders),
+        prompts=chance.randint(*theme.prompts),
+        loans=chance.randint(*theme.loans),
+        payments=chance.randint(*theme.payments),
+        returns=chance.randint(*theme.returns),
         validates=chance.random() < 0.4,
+        verifies=chance.random() < 0.4,
+        morning=chance.random() < 0.5,
     )

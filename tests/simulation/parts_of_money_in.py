@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
@@ -13,10 +13,11 @@ from adapters.loan_days import LoanWatch
 from adapters.prompt_judging import PromptJudge
 from adapters.prompting import PromptQuestions, PromptSubmission
 from adapters.questions import Questions
+from adapters.receipt_questions import ReceiptJudge, ReceiptQuestions
 from adapters.receiving import CollectionJudge
 from adapters.recovery import Recovery
 from adapters.return_judging import ReturnJudge
-from adapters.returning import ReturnSilence, ReturnSubmission
+from adapters.returning import ReturnQuestions, ReturnSilence, ReturnSubmission
 from adapters.waiting import WaitingWatch
 from ledger.collections.reference import ReceiptKeys
 from ledger.ids import IdSource
@@ -49,6 +50,8 @@ class MoneyIn:
     engine: Any
     public_url: str
     dispatching: DispatchSettings
+    schedule: Sequence[timedelta]
+    verify_above: int | None
 
     @property
     def keys(self) -> ReceiptKeys:
@@ -63,7 +66,7 @@ class MoneyIn:
     @property
     def receipts(self) -> ReceiptRecorder:
         """The door for money that came in."""
-        return open_recorder(keys=self.keys, directory=self.directory, ids=self.ids)
+        return open_recorder(keys=self.keys, directory=self.directory, ids=self.ids, verify_above=self.verify_above)
 
     @property
     def prompts(self) -> PromptRecorder:
@@ -104,6 +107,7 @@ class MoneyIn:
             judges=[
                 PromptJudge(rails=self.rails, recorder=self.prompts),
                 ReturnJudge(rails=self.rails, recorder=self.returns),
+                ReceiptJudge(rails=self.rails, recorder=self.returns, receipts=self.receipts),
             ],
         )
 
@@ -117,10 +121,12 @@ class MoneyIn:
         returning: dict[str, Errand] = {
             queue.RETURN_SUBMIT: ReturnSubmission(recorder=self.returns, **shared),
             queue.RETURN_SILENCE: ReturnSilence(recorder=self.returns, now=self.now),
+            queue.RETURN_QUERY: ReturnQuestions(schedule=self.schedule, **shared),
         }
         return {
             "prompter": self._dispatcher(prompting),
             "returner": self._dispatcher(returning),
+            "checker": self._dispatcher({queue.RECEIPT_QUERY: ReceiptQuestions(**shared)}),
             "recovery": self._recovery(),
             "waiting": WaitingWatch(
                 engine=self.engine, recorder=self.receipts, now=self.now, patience=WAITING_PATIENCE

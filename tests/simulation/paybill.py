@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 from tests.simulation import paybill_messages as messages
 from tests.simulation.clock import Clock
 from tests.simulation.options import Options
+from tests.simulation.paybill_portal import Clawed
 
 if TYPE_CHECKING:
     from tests.simulation.daraja import Daraja
@@ -112,6 +113,8 @@ class Paybill:
     attempts: list[Attempt] = field(default_factory=list)
     asked: list[Asked] = field(default_factory=list)
     reversals: list[Reversal] = field(default_factory=list)
+    clawed: list[Clawed] = field(default_factory=list)
+    forged: list[str] = field(default_factory=list)
 
     # What the network brings.
 

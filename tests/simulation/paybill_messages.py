@@ -167,6 +167,27 @@ def reversal_timed_out(*, originator: str, conversation: str) -> bytes:
     return _result(1, "The service request timed out.", originator, conversation, PLACEHOLDER)
 
 
+def status(
+    *, question: str, originator: str, conversation: str, told: str, cents: int, receipt: str, at: datetime
+) -> bytes:
+    """The answer to a status query about money in, or about a reversal of it."""
+    parameters = {
+        "DebitPartyName": "254700000017 - TEST PERSON",
+        "CreditPartyName": "600584 - Daftari Test Org",
+        "OriginatorConversationID": originator,
+        "InitiatedTime": int(_compact(at)),
+        "DebitPartyCharges": "",
+        "TransactionStatus": told,
+        "FinalisedTime": int(_compact(at)),
+        "Amount": cents / 100,
+        "ConversationID": conversation,
+        "ReceiptNo": receipt,
+    }
+    listed = [{"Key": key, "Value": value} for key, value in parameters.items()]
+    more = {"ResultParameters": {"ResultParameter": listed}}
+    return _result(0, SUCCESS_TEXT, question, f"AG_{question}", PLACEHOLDER, **more)
+
+
 def read_local(text: str) -> datetime:
     """A moment as a Pull request names it, in UTC."""
     return datetime.fromisoformat(f"{text}+00:00") - EAST_AFRICA

@@ -53,6 +53,8 @@ PATIENCE = timedelta(minutes=10)
 BALANCE_INTERVAL = timedelta(minutes=5)
 WEBHOOK_RESTS = tuple(timedelta(seconds=s) for s in (5, 60, 300, 1800, 7200, 18000, 36000, 50400, 72000, 86400))
 CONFIRM_ABOVE = 200_000
+# Receipts above are given to nobody before the provider, asked, has confirmed them.
+VERIFY_ABOVE = 100_000
 LIMITS = {"daraja": {"KES": RailLimits(step=100, minimum=1_000, maximum=25_000_000)}}
 PUBLIC_URL = "https://edge.example.com"
 _CERTIFICATE = make_certificate(START)
@@ -129,6 +131,8 @@ class Process:
             tokens=self._token,
             public_url=PUBLIC_URL,
             dispatching=self._dispatching(),
+            schedule=SCHEDULE,
+            verify_above=VERIFY_ABOVE if self.surroundings.options.verifies else None,
             **shared,
         )
         return {
@@ -248,6 +252,12 @@ async def send_back(process: Process) -> int:
     return done
 
 
+async def check_receipts(process: Process) -> int:
+    """One step of asking what became of receipts."""
+    done: int = await process.parts["checker"].step()
+    return done
+
+
 async def list_receipts(process: Process) -> int:
     """One step of asking what no callback told of."""
     done: int = await process.parts["recovery"].step()
@@ -285,6 +295,7 @@ ALL_WORKS: dict[str, Work] = {
     **WORKS,
     "prompts": ask_phones,
     "returns": send_back,
+    "checks": check_receipts,
     "receipts": list_receipts,
     "waiting": end_waiting,
     "loans": work_days,

@@ -143,7 +143,7 @@ def make_prompts(chance: random.Random, orders: list[ShopOrder], count: int) -> 
     """For orders mostly; two for the same now and then."""
     made = []
     for number in range(count):
-        order = chance.choice(orders) if chance.random() < 0.7 else None
+        order = chance.choice(orders) if chance.random() < 0.7 and orders else None
         cents = order.cents if order and chance.random() < 0.8 else 50_000
         made.append(ShopPrompt(number, order, chance.choice(list(WALLETS)), cents, chance.choice(PAYERS)))
     return made

@@ -20,25 +20,42 @@ OFTEN = ("crash", "commit-lost", "forger")
 # Bugs that one of the first histories catches; the others are looked for by `make simulate-long`.
 SEEDS_MAX = 20
 SOON_CAUGHT = (
+    "allocation-not-taken-off-the-receipt",
+    "closed-loan-wanted-before-a-payment",
     "confirmation-acknowledged-and-dropped",
     "confirmation-believed-on-any-path",
-    "list-moves-on-though-it-failed",
+    "large-money-given-before-it-is-confirmed",
+    "list-never-looks-back",
     "money-without-a-meaning-goes-to-the-newest",
     "nobody-lists",
     "order-paid-after-it-expired",
-    "overpayment-of-a-loan-lost",
     "orders-never-expire",
+    "overpayment-of-a-loan-lost",
+    "prompt-never-asked-about",
     "prompt-sent-again-on-a-timeout",
     "receipt-booked-once-per-channel",
     "receipts-told-apart-by-their-bytes",
+    "reversal-told-by-a-status-query-forgotten",
     "suspense-asks-nobody",
     "two-payments-alike-taken-for-one",
+    "unanswered-question-taken-for-a-yes",
 )
 # The seed that caught it when it was last looked for, where that is not the first.
 FIRST = {
-    "list-moves-on-though-it-failed": 4,
-    "money-without-a-meaning-goes-to-the-newest": 2,
+    "allocation-not-taken-off-the-receipt": 6,
+    "closed-loan-wanted-before-a-payment": 5,
+    "large-money-given-before-it-is-confirmed": 2,
+    "list-never-looks-back": 5,
+    "money-without-a-meaning-goes-to-the-newest": 3,
+    "nobody-lists": 10,
+    "order-paid-after-it-expired": 4,
+    "orders-never-expire": 1,
+    "prompt-never-asked-about": 1,
+    "prompt-sent-again-on-a-timeout": 1,
+    "reversal-told-by-a-status-query-forgotten": 4,
+    "suspense-asks-nobody": 2,
     "two-payments-alike-taken-for-one": 3,
+    "unanswered-question-taken-for-a-yes": 2,
 }
 
 
