@@ -5,13 +5,14 @@ No part of any provider. Gives out no secret. Amounts are integer cents, times I
 
 from __future__ import annotations
 
+from datetime import datetime
 from typing import Literal
 
 from fastapi import APIRouter, HTTPException, Query, Response
 from pydantic import BaseModel, ConfigDict, Field
 
 from adapters.sandbox import control_rows as rows
-from adapters.sandbox import magic
+from adapters.sandbox import magic, statements
 from adapters.sandbox.apis import Api, TokenError
 from adapters.sandbox.control_rows import Json
 from adapters.sandbox.customer_control import CustomerControl
@@ -94,6 +95,7 @@ class Control:
         """The routes under /sandbox."""
         router = APIRouter(prefix=CONTROL_PREFIX)
         router.add_api_route("/truth", self.truth, methods=["GET"])
+        router.add_api_route("/statement", self.statement, methods=["GET"], response_class=Response)
         router.add_api_route("/faults", self.faults, methods=["GET"])
         router.add_api_route("/faults", self.put_in_faults, methods=["POST"])
         router.add_api_route("/utility/credit", self.credit_utility, methods=["POST"])
@@ -130,6 +132,16 @@ class Control:
             "requests": [rows.request(request) for request in world.requests[page]],
             "deliveries": [rows.delivery(delivery) for delivery in world.deliveries[page]],
         }
+
+    async def statement(
+        self, account: Literal["utility", "working", "charges_paid"], since: datetime, until: datetime
+    ) -> Response:
+        """The statement of one account as the portal exports it, a CSV file; the moments carry an offset."""
+        if since.tzinfo is None or until.tzinfo is None:
+            raise HTTPException(422, "since and until carry an offset")
+        world, shortcode = self._simulation.world, self._simulation.settings.shortcode
+        text = statements.statement(world, account, shortcode=shortcode, since=since, until=until)
+        return Response(text, media_type="text/csv")
 
     async def faults(self) -> Json:
         """What is put in at present."""
