@@ -166,7 +166,7 @@ class Reconciler:
             Case(
                 None,
                 f"{account.currency} {format_minor_units(-one.difference, account.currency)} left {account.path} under "
-                f"receipt {one.receipt}, which nothing in the books ordered; see `daftari reconcile breaks`",
+                f"receipt {one.receipt}, which nothing in the books ordered; `daftari reconcile run` shows it",
             )
             for one in payments[:_ALARMS_MAX]
         ]
