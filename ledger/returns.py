@@ -105,6 +105,7 @@ class ReturnRecorder:
         its owner has spent of it the owner owes. Raises ReceiptNotFound, IdempotencyKeyReused, and ReceiptShort for
         more than is here: what is on its way back is for its own return to tell."""
         receipt, stored = await self._lock(driver, ledger, taken.receipt_id, taken.key)
+        new_key = taken.key if stored is None else None
         if stored is None and taken.return_receipt:
             known = await returning.find_by_receipts(
                 driver, ledger_id=ledger.id, return_receipts=[taken.return_receipt]
@@ -114,6 +115,8 @@ class ReturnRecorder:
             found = await self._read(driver, ledger, stored)
             if found.receipt_id != receipt.id or taken.amount not in (None, found.amount):
                 raise ReceiptShort("that receipt of the provider's is in the books for other money", field="amount")
+            if new_key is not None:
+                await store_key(driver, ledger_id=ledger.id, claim=new_key, result_id=found.id, now=now)
             return found, True
         wanted = Withdrawal(
             receipt=receipt,
@@ -126,8 +129,8 @@ class ReturnRecorder:
         )
         return_receipt = taken.return_receipt or None
         return_id = await self._withdraw(driver, ledger, wanted, Event.TAKEN_BACK, return_receipt, now)
-        if taken.key is not None:
-            await store_key(driver, ledger_id=ledger.id, claim=taken.key, result_id=return_id, now=now)
+        if new_key is not None:
+            await store_key(driver, ledger_id=ledger.id, claim=new_key, result_id=return_id, now=now)
         return await self._read(driver, ledger, return_id), False
 
     async def check(self, driver: Driver, *, ledger: Ledger, receipt_id: int, now: datetime) -> None:

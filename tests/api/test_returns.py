@@ -127,12 +127,14 @@ async def test_what_a_provider_took_back_is_booked_once_by_its_receipt(office: O
     read = await queries(office).GetReturn(pb.GetReturnRequest(ledger=office.ledger, return_id=first.refund.id))
     reused = await refusal(commands(office).TakeBackReceipt(telling(request_id="t3", amount=money(1))))
     unproved = await refusal(commands(office).TakeBackReceipt(telling(request_id="t4", return_receipt="")))
+    rewritten = await refusal(commands(office).TakeBackReceipt(telling(request_id="t2", evidence="another")))
 
     assert (first.refund.state, first.refund.unasked, first.replayed) == (pb.Return.STATE_RETURNED, True, False)
     assert [(one.refund, one.replayed) for one in others] == [(first.refund, True)] * 2
     assert [one.event for one in read.events] == ["taken_back"]
     assert (reused.reason, reused.field) == ("RECEIPT_SHORT", "amount")
     assert (unproved.reason, unproved.field) == ("TEXT_INVALID", "return_receipt")
+    assert rewritten.reason == "IDEMPOTENCY_KEY_REUSED"
     told = await receipt_of(office, receipt_id)
     assert (told.receipt.returned_minor_units, told.receipt.unallocated_minor_units) == (40_000, 60_000)
 
