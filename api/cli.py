@@ -21,6 +21,7 @@ from api.commands import (
     partners,
     promotions,
     reconcile,
+    refunds,
     reviews,
     sandbox,
     serve,
@@ -43,6 +44,7 @@ app.add_typer(keys.app, name="key")
 app.add_typer(collections.app, name="collections")
 app.add_typer(loans.app, name="loan")
 app.add_typer(promotions.app, name="promo")
+app.add_typer(refunds.app, name="refund")
 app.add_typer(reviews.app, name="review")
 app.add_typer(statements.app, name="statement")
 app.add_typer(reconcile.app, name="reconcile")

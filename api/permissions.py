@@ -30,6 +30,8 @@ class Permission(enum.Enum):
     COLLECTIONS_MANAGE = "collections.manage"
     RECEIPTS_ALLOCATE = "receipts.allocate"
     RECEIPTS_RETURN = "receipts.return"
+    REFUNDS_REQUEST = "refunds.request"
+    REFUNDS_APPROVE = "refunds.approve"
     PAYERS_REVEAL = "payers.reveal"
     ORDERS_READ = "orders.read"
     ORDERS_MANAGE = "orders.manage"
@@ -194,6 +196,15 @@ _BY_SERVICE: Mapping[str, Mapping[str, Permission]] = {
     "daftari.v1.ReturnQueryService": {
         "GetReturn": Permission.COLLECTIONS_READ,
         "ListReturns": Permission.COLLECTIONS_READ,
+    },
+    "daftari.v1.RefundCommandService": {
+        "RequestRefund": Permission.REFUNDS_REQUEST,
+        "ApproveRefund": Permission.REFUNDS_APPROVE,
+        "RejectRefund": Permission.REFUNDS_APPROVE,
+    },
+    "daftari.v1.RefundQueryService": {
+        "GetRefund": Permission.COLLECTIONS_READ,
+        "ListRefunds": Permission.COLLECTIONS_READ,
     },
     "daftari.v1.ReviewCommandService": {"ResolveReview": Permission.REVIEWS_RESOLVE},
     "daftari.v1.ReviewQueryService": {

@@ -34,6 +34,7 @@ from api.services.promotion_commands import CodeRedeemer
 from api.services.promotions import open_redeemer, promotion_services
 from api.services.prompts import prompt_services
 from api.services.redemption_counts import RedemptionCounts
+from api.services.refunds import refund_services
 from api.services.returns import return_services
 from api.services.reviews import review_services
 from api.services.vault import vault_services
@@ -47,6 +48,7 @@ from ledger.errors import Overloaded, TextInvalid
 from ledger.journal.books import Ledger
 from ledger.loans.settling import LoanCounter
 from ledger.msisdn import Msisdn
+from ledger.refunds import RefundDesk
 
 log = structlog.get_logger(__name__)
 
@@ -211,6 +213,7 @@ class Service:
             redeemer=shared.redeemer,
             counts=RedemptionCounts(lambda result: self._metrics.redemption_attempts.labels(result).inc()),
         )
+        services += refund_services(shared.core, desk=RefundDesk(application.receipt_recorder))
         services += return_services(shared.core, recorder=application.return_recorder)
         services += partner_services(shared.core)
         services += review_services(shared.core, recorder=application.recorder, returns=application.return_recorder)

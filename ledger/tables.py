@@ -203,6 +203,13 @@ returns = _table("returns", {"ledger_id": Integer, "id": BigInteger},
 return_events = _table("return_events", {"ledger_id": Integer, "return_id": BigInteger, "version": Integer},
     state=Text, event=Text, entry_id=BigInteger, detail=Text, actor=Text, recorded_at=MOMENT)
 
+payout_refunds = _table("payout_refunds", {"ledger_id": Integer, "id": BigInteger},
+    payout_id=BigInteger, provider=Text, shortcode=Text, receipt=Text, currency=Text, amount=BigInteger,
+    completed_at=MOMENT, evidence=Text, requested_by=Text, created_at=MOMENT)
+
+refund_decisions = _table("refund_decisions", {"ledger_id": Integer, "refund_id": BigInteger},
+    receipt_id=BigInteger, reason=Text, actor=Text, decided_at=MOMENT)
+
 loan_products = _table("loan_products", {"ledger_id": Integer, "id": BigInteger},
     code=Text, version=Integer, name=Text, partner_id=BigInteger, mode=Text, currency=Text, terms=JSONB,
     weekend=ARRAY(SmallInteger), holidays=ARRAY(Date), second_person=Boolean, created_by=Text, created_at=MOMENT)

@@ -22,6 +22,7 @@ from daftari.v1 import (
     payouts_pb2,
     promotions_pb2,
     prompts_pb2,
+    refunds_pb2,
     returns_pb2,
     reviews_pb2,
     vault_pb2,
@@ -52,6 +53,7 @@ ListRequest: TypeAlias = (
     | collections_pb2.ListOrdersRequest
     | prompts_pb2.ListPromptsRequest
     | returns_pb2.ListReturnsRequest
+    | refunds_pb2.ListRefundsRequest
     | loans_pb2.ListLoanProductsRequest
     | loans_pb2.ListLoansRequest
     | loans_pb2.ListLoanEventsRequest

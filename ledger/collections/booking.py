@@ -33,6 +33,7 @@ _SOURCES = {
     Channel.PULL: Source.QUERY,
     Channel.STATEMENT: Source.STATEMENT,
     Channel.QUERY: Source.QUERY,
+    Channel.MANUAL: Source.MANUAL,
 }
 
 

@@ -42,6 +42,7 @@ class Channel(enum.Enum):
     PULL = "pull"
     STATEMENT = "statement"
     QUERY = "query"
+    MANUAL = "manual"
 
 
 @dataclass(frozen=True, slots=True)

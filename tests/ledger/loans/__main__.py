@@ -25,8 +25,9 @@ _SETTINGS = {"fsync": "off", "synchronous_commit": "off", "full_page_writes": "o
 _HEAD = """\
 # Loans by chance
 
-Printed by `python -m tests.ledger.loans --lives {lives} --report docs/loans.md`; `make loans-long` is the same with 10,000
-lives. Each life is one loan of a product of any kind, through PostgreSQL and the doors that the product itself uses: paid out, at times
+Printed by `python -m tests.ledger.loans --lives {lives} --report docs/loans.md`; `make loans-long` is that with
+10,000 lives. Each life
+is one loan of a product of any kind, through PostgreSQL and the doors that the product itself uses: paid out, at times
 after an attempt that failed, then days, payments of whole shillings and of odd cents, payments that go back, repayments
 from a wallet, fees, settlement, write-off, in an order that its seed decides; then it is paid off. After every {batch}
 lives the database is asked for three things: an entry of a repayment whose parts are not the payment, an account of an
