@@ -1,4 +1,4 @@
-"""What finance people read: trial balances and journals as tables. Formats, never computes."""
+"""Journals as tables. Formats, never computes."""
 
 from __future__ import annotations
 
@@ -8,28 +8,10 @@ from zoneinfo import ZoneInfo
 from rich import box
 from rich.table import Table
 
-from api.tables import table
 from ledger.ids import encode
 from ledger.journal.entries import ENTRY_PREFIX, EntryView
 from ledger.journal.entry import Side
-from ledger.journal.trial_balance import TrialBalance
 from ledger.money import format_minor_units
-
-
-def trial_balance_table(found: TrialBalance) -> Table:
-    """Each account on the side its balance stands, and the totals that must be equal."""
-    columns = ("number", "account", "name", "currency", ">debits", ">credits", ">balance", "normal side")
-    drawn = table("Trial balance", columns, ())
-    for line in found.lines:
-        figures = [format_minor_units(units, line.currency) for units in (line.debits, line.credits, line.balance)]
-        drawn.add_row(line.number, line.path, line.name, line.currency, *figures, line.normal_side.name.lower())
-    drawn.add_section()
-    for total in found.totals:
-        label = "memorandum accounts" if total.is_memo else "all accounts"
-        debits, credits = (format_minor_units(units, total.currency) for units in (total.debits, total.credits))
-        difference = format_minor_units(total.debits - total.credits, total.currency)
-        drawn.add_row("", f"[bold]{label}[/]", "", total.currency, debits, credits, difference, "")
-    return drawn
 
 
 def entries_table(title: str, entries: Iterable[EntryView], *, zone: ZoneInfo) -> Table:

@@ -1,15 +1,15 @@
-"""`daftari books`: open a ledger with the shipped chart, list ledgers, print a trial balance and journal entries."""
+"""`daftari books`: open a ledger with the shipped chart, list ledgers, print statements and journal entries."""
 
 from __future__ import annotations
 
-from datetime import date, datetime
 from typing import Annotated
 
 import typer
 
 from api.administration import open_books
+from api.commands import book_statements
 from api.commands.opening import run
-from api.reports import entries_table, trial_balance_table
+from api.reports import entries_table
 from api.tables import console, table
 from api.wiring import Application
 from ledger.database import transaction
@@ -18,9 +18,13 @@ from ledger.journal import books
 from ledger.journal.books import Ledger
 from ledger.journal.entries import list_entries
 from ledger.journal.entry_search import EntryFilter
-from ledger.journal.trial_balance import trial_balance, trial_balance_on
 
 app = typer.Typer(help="Ledgers: open, list, read.", no_args_is_help=True)
+
+app.command("trial-balance")(book_statements.trial_balance_command)
+app.command("balance-sheet")(book_statements.balance_sheet_command)
+app.command("income-statement")(book_statements.income_statement_command)
+app.command("general-ledger")(book_statements.general_ledger_command)
 
 
 @app.command("open")
@@ -55,28 +59,6 @@ def list_command() -> None:
 
     rows = [(one.code, one.name, one.base_currency, one.zone.key, f"{one.created_at:%Y-%m-%d}") for one in run(command)]
     console().print(table("Ledgers", ("code", "name", "currency", "zone", "opened"), rows))
-
-
-@app.command("trial-balance")
-def trial_balance_command(
-    code: Annotated[str, typer.Argument(help="Ledger")],
-    on: Annotated[datetime | None, typer.Option(formats=["%Y-%m-%d"], help="Up to the end of this date")] = None,
-) -> None:
-    """Prints every account's debits and credits; exits 1 unless they are equal."""
-
-    async def command(application: Application) -> bool:
-        async with transaction(application.engine) as connection:
-            ledger = await books.find_ledger(connection, code=code)
-            if on is None:
-                found = await trial_balance(connection, ledger_id=ledger.id)
-            else:
-                day = date(on.year, on.month, on.day)
-                found = await trial_balance_on(connection, ledger_id=ledger.id, business_date=day)
-        console().print(trial_balance_table(found))
-        return found.is_balanced
-
-    if not run(command):
-        raise typer.Exit(1)
 
 
 @app.command("entries")

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from datetime import date
 from typing import Any
 
-from sqlalchemy import Row, Select, Subquery, func, select, tuple_
+from sqlalchemy import ColumnElement, Row, Select, Subquery, func, select, tuple_
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from ledger import tables
@@ -72,6 +72,14 @@ async def trial_balance_on(connection: AsyncConnection, *, ledger_id: int, busin
     return await _read(connection, ledger_id, _moved_by(ledger_id, business_date))
 
 
+async def trial_balance_between(
+    connection: AsyncConnection, *, ledger_id: int, from_date: date, until_date: date
+) -> TrialBalance:
+    """What moved on `from_date <= day < until_date` in the ledger's zone."""
+    days = (_days.business_date >= from_date, _days.business_date < until_date)
+    return await _read(connection, ledger_id, _moved_on(ledger_id, *days))
+
+
 async def trial_balance_page(
     connection: AsyncConnection,
     *,
@@ -103,9 +111,13 @@ def _moved(ledger_id: int) -> Subquery:
 
 
 def _moved_by(ledger_id: int, business_date: date) -> Subquery:
+    return _moved_on(ledger_id, _days.business_date <= business_date)
+
+
+def _moved_on(ledger_id: int, *days: ColumnElement[bool]) -> Subquery:
     return (
         select(_days.account_id, func.sum(_days.debits).label("debits"), func.sum(_days.credits).label("credits"))
-        .where(_days.ledger_id == ledger_id, _days.business_date <= business_date)
+        .where(_days.ledger_id == ledger_id, *days)
         .group_by(_days.account_id)
         .subquery()
     )

@@ -1,0 +1,132 @@
+"""`daftari books trial-balance|balance-sheet|income-statement|general-ledger`: on the screen, or as a file to keep."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable
+from datetime import date, datetime, timedelta
+from pathlib import Path
+from typing import Annotated
+
+import typer
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from api.commands.opening import run
+from api.documents import Document, write_document
+from api.finance import (
+    balance_sheet_document,
+    document_table,
+    general_ledger_document,
+    income_statement_document,
+    trial_balance_document,
+)
+from api.tables import console
+from api.wiring import Application
+from ledger.database import transaction
+from ledger.errors import ChoiceInvalid, TimeInvalid
+from ledger.journal import books
+from ledger.journal.books import Ledger
+from ledger.journal.financials import balance_sheets, income_statements
+from ledger.journal.general_ledger import general_ledger
+from ledger.journal.trial_balance import TrialBalance, trial_balance, trial_balance_between, trial_balance_on
+
+_DAY = ["%Y-%m-%d"]
+Code = Annotated[str, typer.Argument(help="Ledger")]
+On = Annotated[datetime | None, typer.Option(formats=_DAY, help="Up to the end of this date")]
+First = Annotated[datetime, typer.Option("--from", formats=_DAY, help="The first day")]
+Last = Annotated[datetime, typer.Option("--to", formats=_DAY, help="The last day")]
+Out = Annotated[Path | None, typer.Option(help="Write a .csv, .xlsx or .pdf instead of printing")]
+
+
+def trial_balance_command(code: Code, on: On = None, out: Out = None) -> None:
+    """Prints every account's debits and credits; exits 1 unless they are equal."""
+
+    async def read(connection: AsyncConnection, ledger: Ledger) -> tuple[Document, bool]:
+        found = await _trial_balance(connection, ledger, on)
+        return trial_balance_document(ledger, found, on=_date(on)), found.is_balanced
+
+    _show(code, read, out)
+
+
+def balance_sheet_command(code: Code, on: On = None, out: Out = None) -> None:
+    """Prints assets, liabilities, equity and the result per currency; exits 1 unless they are equal."""
+
+    async def read(connection: AsyncConnection, ledger: Ledger) -> tuple[Document, bool]:
+        sheets = balance_sheets((await _trial_balance(connection, ledger, on)).lines)
+        document = balance_sheet_document(ledger, sheets, on=_date(on))
+        return document, all(sheet.difference == 0 for sheet in sheets)
+
+    _show(code, read, out)
+
+
+def income_statement_command(code: Code, first: First, last: Last, out: Out = None) -> None:
+    """Prints income, expenses and the result of some days per currency."""
+    from_date, until_date = _days(first, last)
+
+    async def read(connection: AsyncConnection, ledger: Ledger) -> tuple[Document, bool]:
+        moved = await trial_balance_between(connection, ledger_id=ledger.id, from_date=from_date, until_date=until_date)
+        statements = income_statements(moved.lines)
+        return income_statement_document(ledger, statements, from_date=from_date, until_date=until_date), True
+
+    _show(code, read, out)
+
+
+def general_ledger_command(
+    code: Code,
+    first: First,
+    last: Last,
+    account: Annotated[str, typer.Option(help="Only this account path: an account statement")] = "",
+    out: Out = None,
+) -> None:
+    """Prints the lines of some days, account by account, between opening and closing balances."""
+    from_date, until_date = _days(first, last)
+
+    async def read(connection: AsyncConnection, ledger: Ledger) -> tuple[Document, bool]:
+        accounts = await general_ledger(
+            connection, ledger_id=ledger.id, from_date=from_date, until_date=until_date, path=account or None
+        )
+        return general_ledger_document(ledger, accounts, from_date=from_date, until_date=until_date), True
+
+    _show(code, read, out)
+
+
+def _show(
+    code: str, read: Callable[[AsyncConnection, Ledger], Awaitable[tuple[Document, bool]]], out: Path | None
+) -> None:
+    async def command(application: Application) -> bool:
+        async with transaction(application.engine) as connection:
+            ledger = await books.find_ledger(connection, code=code)
+            document, is_balanced = await read(connection, ledger)
+        if out is None:
+            console().print(document_table(document))
+        else:
+            _write(document, out)
+            rows = dict(document.head)["rows"]
+            console().print(f"{document.title.lower()} of {ledger.code}: {rows} rows in {out}", soft_wrap=True)
+        return is_balanced
+
+    if not run(command):
+        raise typer.Exit(1)
+
+
+def _write(document: Document, out: Path) -> None:
+    try:
+        write_document(document, out)
+    except OSError as error:
+        raise ChoiceInvalid(f"cannot write {out}: {error.strerror}", field="out") from error
+
+
+async def _trial_balance(connection: AsyncConnection, ledger: Ledger, on: datetime | None) -> TrialBalance:
+    if on is None:
+        return await trial_balance(connection, ledger_id=ledger.id)
+    return await trial_balance_on(connection, ledger_id=ledger.id, business_date=on.date())
+
+
+def _date(on: datetime | None) -> date | None:
+    return None if on is None else on.date()
+
+
+def _days(first: datetime, last: datetime) -> tuple[date, date]:
+    """Half open. Raises TimeInvalid."""
+    if last < first:
+        raise TimeInvalid("the last day is before the first", field="to")
+    return first.date(), last.date() + timedelta(days=1)

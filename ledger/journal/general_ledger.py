@@ -1,0 +1,139 @@
+"""The general ledger: every account's lines within a period of business dates, between its opening and its closing
+balance. Only reads."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from datetime import date
+from itertools import groupby
+from typing import Any
+
+from sqlalchemy import Row, Select, func, select
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from ledger import tables
+from ledger.errors import AccountNotFound, SetTooLarge
+from ledger.journal.balances import on_normal_side
+from ledger.journal.entry import Side
+
+LINES_MAX = 100_000
+_accounts, _days = tables.accounts.c, tables.account_days.c
+_lines, _entries = tables.postings.c, tables.journal_entries.c
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LedgerLine:
+    """One posting; `minor_units` stand on `side`, `balance_after` on the account's normal side, by business date."""
+
+    entry_id: int
+    business_date: date
+    kind: str
+    reference: str | None
+    side: Side
+    minor_units: int
+    balance_after: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LedgerAccount:
+    """An account that moved within the period. Balances are minor units on its normal side."""
+
+    number: str
+    path: str
+    name: str
+    currency: str
+    opening: int
+    lines: tuple[LedgerLine, ...]
+
+    @property
+    def closing(self) -> int:
+        """After the last line."""
+        return self.lines[-1].balance_after
+
+
+async def general_ledger(
+    connection: AsyncConnection,
+    *,
+    ledger_id: int,
+    from_date: date,
+    until_date: date,
+    path: str | None,
+    lines_max: int = LINES_MAX,
+) -> list[LedgerAccount]:
+    """The accounts that moved on `from_date <= day < until_date`, by number; only the account of that path where one is
+    given. Raises AccountNotFound, and SetTooLarge above `lines_max` lines."""
+    if path is not None:
+        await _check_account(connection, ledger_id, path)
+    query = _query(ledger_id, from_date, until_date, path).limit(lines_max + 1)
+    rows = (await connection.execute(query)).all()
+    if len(rows) > lines_max:
+        raise SetTooLarge(
+            f"more than {lines_max:,} lines were posted in this period; ask for a shorter one or a single account",
+            field="until",
+        )
+    openings = await _openings(connection, ledger_id, from_date, {row.account_id for row in rows})
+    groups = groupby(rows, key=lambda row: row.account_id)
+    return [_account(list(own), openings) for _, own in groups]
+
+
+async def _check_account(connection: AsyncConnection, ledger_id: int, path: str) -> None:
+    known = select(_accounts.id).where(_accounts.ledger_id == ledger_id, _accounts.path == path).limit(1)
+    if (await connection.execute(known)).first() is None:
+        raise AccountNotFound("no account of this path in this ledger", field="path")
+
+
+def _query(ledger_id: int, from_date: date, until_date: date, path: str | None) -> Select[Any]:
+    header = (_entries.ledger_id == _lines.ledger_id) & (_entries.id == _lines.entry_id)
+    account = (_accounts.ledger_id == _lines.ledger_id) & (_accounts.id == _lines.account_id)
+    order = (_accounts.number.collate("C"), _accounts.path.collate("C"), _accounts.currency.collate("C"))
+    about = (_accounts.number, _accounts.path, _accounts.name, _accounts.normal_side)
+    query = (
+        select(tables.postings, _entries.business_date, _entries.kind, _entries.reference, *about)
+        .join_from(tables.postings, tables.journal_entries, header)
+        .join(tables.accounts, account)
+        .where(_lines.ledger_id == ledger_id, _entries.business_date >= from_date, _entries.business_date < until_date)
+        .order_by(*order, _entries.business_date, _lines.account_version)
+    )
+    return query if path is None else query.where(_accounts.path == path)
+
+
+async def _openings(
+    connection: AsyncConnection, ledger_id: int, from_date: date, account_ids: Iterable[int]
+) -> dict[int, tuple[int, int]]:
+    """Debits and credits of each account before the period."""
+    query = (
+        select(_days.account_id, func.sum(_days.debits), func.sum(_days.credits))
+        .where(_days.ledger_id == ledger_id, _days.account_id.in_(account_ids), _days.business_date < from_date)
+        .group_by(_days.account_id)
+    )
+    return {account_id: (int(debits), int(credits)) for account_id, debits, credits in await connection.execute(query)}
+
+
+def _account(rows: list[Row[Any]], openings: Mapping[int, tuple[int, int]]) -> LedgerAccount:
+    first = rows[0]
+    normal_side = Side(first.normal_side)
+    debits, credits = openings.get(first.account_id, (0, 0))
+    opening = balance = on_normal_side(normal_side, debits=debits, credits=credits)
+    lines: list[LedgerLine] = []
+    for row in rows:
+        side = Side(row.side)
+        balance += row.amount if side is normal_side else -row.amount
+        line = LedgerLine(
+            entry_id=row.entry_id,
+            business_date=row.business_date,
+            kind=row.kind,
+            reference=row.reference,
+            side=side,
+            minor_units=row.amount,
+            balance_after=balance,
+        )
+        lines.append(line)
+    return LedgerAccount(
+        number=first.number,
+        path=first.path,
+        name=first.name,
+        currency=first.currency,
+        opening=opening,
+        lines=tuple(lines),
+    )
