@@ -36,7 +36,7 @@ Stores: TypeAlias = Callable[[str], TokenStore | None]
 
 
 class MomoSession:
-    """Calls for one wallet; closes its HTTP clients, one per platform."""
+    """Calls for one wallet; closes its HTTP clients: one per platform by its name, its own unless others are given."""
 
     def __init__(
         self,
@@ -46,11 +46,12 @@ class MomoSession:
         monotonic: Callable[[], float],
         limits: HttpLimits = transport.DEFAULT_LIMITS,
         stores: Stores = lambda _name: None,
+        clients: Mapping[str, httpx.AsyncClient] | None = None,
     ) -> None:
         self.access = access
         self._secrets = secrets
         self._limits = limits
-        self._clients: Mapping[str, httpx.AsyncClient] = {
+        self._clients: Mapping[str, httpx.AsyncClient] = clients or {
             platform.name: transport.http_client(base_url=platform.base_url, limits=limits)
             for platform in access.platforms
         }

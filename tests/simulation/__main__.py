@@ -22,7 +22,7 @@ from rich.progress import Progress
 
 from tests.fix_database import Postgres
 from tests.simulation import job
-from tests.simulation.mutants import PLANTED, PLANTED_IN_MONEY_IN, bugs_of, sow_all
+from tests.simulation.mutants import bugs_of, sow_all
 from tests.simulation.options import PATHS, Kind, expand
 from tests.simulation.postgres import simulation_server
 from tests.simulation.run import live, open_arena, shrink, timeline
@@ -39,17 +39,21 @@ def arguments(given: Sequence[str]) -> argparse.Namespace:
     parser.add_argument("--start", type=int, default=0, help="the first seed")
     parser.add_argument("--jobs", type=int, default=2, help="processes side by side")
     parser.add_argument("--collections", action="store_true", help="histories of money in, money back and loans")
+    parser.add_argument("--promotions", action="store_true", help="histories of codes and a MoMo wallet")
     parser.add_argument("--calm", action="store_true", help="every trouble, each about one occasion in a hundred")
     parser.add_argument("--without", nargs="*", default=[], choices=PATHS, help="take a path of recovery away")
     parser.add_argument("--bugs", action="store_true", help="plant each bug and count the seeds until it is caught")
     parser.add_argument("--again", type=int, help="live one seed through and tell of it")
-    parser.add_argument("--bug", default="", choices=["", *PLANTED, *PLANTED_IN_MONEY_IN], help="with this bug planted")
+    bugs = [one for kind in Kind for one in bugs_of(kind)]
+    parser.add_argument("--bug", default="", choices=["", *bugs], help="with this bug planted")
     parser.add_argument("--report", type=Path, help="write the summary here, in Markdown")
     return parser.parse_args(given)
 
 
 def kind_of(asked: argparse.Namespace) -> Kind:
     """What the histories are about."""
+    if asked.promotions:
+        return Kind.PROMOTIONS
     return Kind.COLLECTIONS if asked.collections else Kind.PAYOUTS
 
 
@@ -91,7 +95,7 @@ async def live_many(postgres: Postgres, asked: argparse.Namespace, given: Sequen
     if asked.report:
         asked.report.write_text(page)
     for seed, violation in tally.failures[:FAILURES_SHOWN_MAX]:
-        own = " --collections" if asked.collections else ""
+        own = "" if kind_of(asked) is Kind.PAYOUTS else f" --{kind_of(asked).value}"
         out.print(f"seed {seed}: {violation}; see it with: python -m tests.simulation{own} --again {seed}")
     return 1 if tally.failures or tally.histories < asked.seeds else 0
 

@@ -148,23 +148,27 @@ class History:
         around = Surroundings(
             options=self.options,
             engines=self.arena.engines,
-            provider=ProviderLine(self.daraja, stage=self.stage, troubled=self.troubled),
+            provider=self._provider(),
             receivers=ReceiverLine(self.receivers, stage=self.stage),
             chance=self.chance,
         )
-        for name in (*WORKERS, API, EDGE):
+        for name in self._process_names:
             skew = self.chance.uniform(-4, 4) if "clock" in self.options.troubles else 0.0
-            self.processes[name] = Process(
-                name=name, clock=SkewedClock(self.clock, skew_seconds=skew), surroundings=around
-            )
-            self.processes[name].start()
+            process = self._process(name=name, clock=SkewedClock(self.clock, skew_seconds=skew), surroundings=around)
+            (self.processes.setdefault(name, process)).start()
         opened = await self._open_books()
-        for url, secret in opened.endpoints.items():
-            self.receivers[url] = Receiver(secret, self.clock, self.troubled)
+        self.receivers.update({url: Receiver(one, self.clock, self.troubled) for url, one in opened.endpoints.items()})
         self.clock.advance(3_600)
         watch.commits = 0
         self.wishes = make_wishes(self.chance, opened.partners, self.options.payouts)
         return opened
+
+    _process_names: tuple[str, ...] = (*WORKERS, API, EDGE)
+    _process: type[Process] = Process
+    _healing = HEALING
+
+    def _provider(self) -> Any:
+        return ProviderLine(self.daraja, stage=self.stage, troubled=self.troubled)
 
     @property
     def _layout(self) -> str:
@@ -183,8 +187,7 @@ class History:
         return await open_books(process.engine, count=self.options.partners, ids=ids, now=self.clock.now())
 
     async def _step(self, opened: Opened) -> None:
-        choices = self._choices(opened)
-        names = list(choices)
+        names = list(choices := self._choices(opened))
         (name,) = self.chance.choices(names, [choices[one][0] for one in names])
         await choices[name][1]()
 
@@ -276,8 +279,7 @@ class History:
             self.note("daraja carries out what is due")
 
     async def _bring_mail(self) -> None:
-        letter = self.daraja.collect()
-        if letter is not None:
+        if (letter := self.daraja.collect()) is not None:
             await self.bring(letter)
 
     @property
@@ -322,7 +324,7 @@ class History:
         for receiver in self.receivers.values():
             receiver.away_until = None
         await self._begin_healing(opened)
-        end = self.clock.now() + HEALING
+        end = self.clock.now() + self._healing
         while self.clock.now() < end:
             await self._work_for_good(opened)
             self.clock.advance(self._next_rest(end))

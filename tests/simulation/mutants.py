@@ -18,6 +18,7 @@ Plant: TypeAlias = Callable[[Change], None]
 # By what the histories that must catch them are about.
 PLANTED: dict[str, Plant] = {}
 PLANTED_IN_MONEY_IN: dict[str, Plant] = {}
+PLANTED_IN_PROMOTIONS: dict[str, Plant] = {}
 
 
 def planted(plant: Plant) -> Plant:
@@ -32,9 +33,17 @@ def planted_in_money_in(plant: Plant) -> Plant:
     return plant
 
 
+def planted_in_promotions(plant: Plant) -> Plant:
+    """The same for one of promotions and of the wallet that pays them."""
+    PLANTED_IN_PROMOTIONS[plant.__name__.replace("_", "-")] = plant
+    return plant
+
+
 def bugs_of(kind: Kind) -> dict[str, Plant]:
     """Those that histories of a kind must catch."""
-    return PLANTED if kind is Kind.PAYOUTS else PLANTED_IN_MONEY_IN
+    return {
+        Kind.PAYOUTS: PLANTED, Kind.COLLECTIONS: PLANTED_IN_MONEY_IN, Kind.PROMOTIONS: PLANTED_IN_PROMOTIONS
+    }[kind]  # fmt: skip
 
 
 def part(name: str) -> Any:
@@ -47,6 +56,7 @@ def sow_all() -> None:
     from tests.simulation import (
         planted_in_judging,
         planted_in_money_in,
+        planted_in_promotions,
         planted_in_proofs,
         planted_in_requests_and_webhooks,
         planted_in_returns_and_loans,
@@ -55,7 +65,8 @@ def sow_all() -> None:
     )
 
     parts = [
-        planted_in_judging, planted_in_money_in, planted_in_proofs, planted_in_requests_and_webhooks,
+        planted_in_judging, planted_in_money_in, planted_in_promotions, planted_in_proofs,
+        planted_in_requests_and_webhooks,
         planted_in_returns_and_loans, planted_in_sending, planted_in_states_and_booking,
     ]  # fmt: skip
     assert all(parts), "importing them makes their bugs known"
@@ -74,7 +85,7 @@ def sown(name: str) -> Iterator[None]:
             before.append((place, key, place.__dict__[key]))
             setattr(place, key, value)
 
-    (PLANTED | PLANTED_IN_MONEY_IN)[name](change)
+    (PLANTED | PLANTED_IN_MONEY_IN | PLANTED_IN_PROMOTIONS)[name](change)
     try:
         yield
     finally:

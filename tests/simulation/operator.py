@@ -22,14 +22,14 @@ from tests.simulation.processes import Process
 _HELD = text("SELECT reference FROM journal_entries WHERE ledger_id = :ledger AND id = :entry")
 
 
-async def resume(process: Process, ledger: Ledger) -> None:
+async def resume(process: Process, ledger: Ledger, *, rail: str = "daraja") -> None:
     """Our access is mended; the rail goes on."""
 
     async def command(connection: AsyncConnection) -> None:
         session = await driver(connection)
-        if "daraja" in await switches.stopped_rails(session, ledger_id=ledger.id):
+        if rail in await switches.stopped_rails(session, ledger_id=ledger.id):
             await switches.resume_rail(
-                session, ledger_id=ledger.id, rail="daraja", actor="operator", now=process.clock.now()
+                session, ledger_id=ledger.id, rail=rail, actor="operator", now=process.clock.now()
             )
 
     await run(process.engine, command)

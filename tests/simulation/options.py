@@ -63,6 +63,26 @@ OF_MONEY_IN = (
     "allocator",  # a person gives what lies in suspense to whom it was meant for
     "misallocator",  # or to somebody else, and gives it anew later
 )
+# Those that only promotions know.
+OF_PROMOTIONS = (
+    "racing",  # several phones type one code
+    "redial",  # a phone types its code again in another session
+    "hop-again",  # the telco sends a hop again, to whichever process
+    "guesser",  # a phone types one wrong code after another, over both processes
+    "too-late",  # codes are typed seconds after their batch's end
+    "stolen",  # the desk takes codes out
+    "voided",
+    "paused",  # or lets a batch rest
+    "cancelled",  # or ends it
+    "activated",  # or lets a draft begin
+    "platform-moved",  # our access goes over to another platform, where nothing of before is known
+)
+# What befalls payouts over a wallet whose callbacks are hints and whose status is read at once.
+_OF_WALLETS = (
+    "request-lost", "answer-lost", "error-after", "error-before", "throttled", "callback-lost", "callback-twice",
+    "callback-late", "false-failure", "wrong-figure", "declined", "access-refused", "token", "query-pending",
+    "query-blind", "commit-lost", "commit-unheard", "crash", "pause", "clock", "forger", "replayer",
+)  # fmt: skip
 # Those of payouts that have no place there.
 _OF_PAYOUTS_ALONE = ("thief", "canceller")
 # The recovery paths that an ablation takes away; the list of what came in is the Pull.
@@ -74,12 +94,15 @@ class Kind(enum.Enum):
 
     PAYOUTS = "payouts"
     COLLECTIONS = "collections"
+    PROMOTIONS = "promotions"
 
     @property
     def troubles(self) -> tuple[str, ...]:
         """All that may befall it."""
         if self is Kind.PAYOUTS:
             return TROUBLES
+        if self is Kind.PROMOTIONS:
+            return (*_OF_WALLETS, *OF_PROMOTIONS)
         return (*(one for one in TROUBLES if one not in _OF_PAYOUTS_ALONE), *OF_MONEY_IN)
 
 
@@ -164,6 +187,8 @@ def expand(seed: int, *, calm: bool = False, without: Iterable[str] = (), kind: 
     )
     if kind is Kind.PAYOUTS:
         return options
+    if kind is Kind.PROMOTIONS:
+        return replace(options, payouts=0, refuses_repeats=True, confirms=False)
     theme = chance.choice(THEMES)
     return replace(
         options,

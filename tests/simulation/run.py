@@ -14,6 +14,7 @@ from tests.fix_database import Postgres
 from tests.simulation.actors import Crash
 from tests.simulation.history import History
 from tests.simulation.history_of_money_in import MoneyInHistory
+from tests.simulation.history_of_promotions import PromotionHistory
 from tests.simulation.mutants import sow_all, sown
 from tests.simulation.options import Kind, Options
 from tests.simulation.outcome import Arena, Outcome
@@ -22,6 +23,7 @@ from tests.simulation.postgres import Engines, Ground
 # Real time: a history that takes longer has come to a stop, which is as bad as a lost shilling.
 SECONDS_MAX = 60
 TIMELINE_LINES_MAX = 40
+_HISTORIES = {Kind.PAYOUTS: History, Kind.COLLECTIONS: MoneyInHistory, Kind.PROMOTIONS: PromotionHistory}
 
 
 @asynccontextmanager
@@ -42,7 +44,7 @@ async def open_arena(postgres: Postgres) -> AsyncIterator[Arena]:
 
 async def live(arena: Arena, options: Options, *, bug: str = "") -> Outcome:
     """One history, with a planted bug if one is named. One that does not end, or breaks, is a violation as well."""
-    history = (History if options.kind is Kind.PAYOUTS else MoneyInHistory)(options, arena)
+    history = _HISTORIES[options.kind](options, arena)
     sow_all()
     with sown(bug) if bug else nullcontext():
         try:
