@@ -24,7 +24,16 @@ from ledger.sealing import Sealer
 from tests.simulation.books import SECRET
 from tests.simulation.fair_books import LIMITS, parts_of
 from tests.simulation.parts_of_money_in import MoneyIn
-from tests.simulation.processes import BALANCE_INTERVAL, LEASE, PUBLIC_URL, RESULT_DEADLINE, WORKS, Process, Work
+from tests.simulation.processes import (
+    BALANCE_INTERVAL,
+    LEASE,
+    PUBLIC_URL,
+    RESULT_DEADLINE,
+    SCHEDULE,
+    WORKS,
+    Process,
+    Work,
+)
 from tests.simulation.wallet import ENVIRONMENT, WALLET, WalletLine
 
 
@@ -50,6 +59,8 @@ class FairProcess(Process):
             tokens=self._token,
             public_url=PUBLIC_URL,
             dispatching=self._dispatching(),
+            schedule=SCHEDULE,
+            verify_above=None,
             **shared,
         )
         return {
