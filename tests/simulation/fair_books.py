@@ -89,18 +89,7 @@ async def open_fair(engine: AsyncEngine, *, ids: IdSource, now: datetime) -> Fai
             connection, ledger=ledger, code="brewery", name="Brewery", payout_fee=Money("RWF", 0), ids=ids, now=now
         )
         openings = [(FLOAT, "equity.opening", OPENING), ("asset.bank.main", partner.funding_account, PREFUND)]
-        requests = [
-            PostRequest(
-                JournalEntry(
-                    kind="opening",
-                    postings=(debit(debited, Money("RWF", amount)), credit(credited, Money("RWF", amount))),
-                    effective_at=now,
-                    source=Source.OPENING,
-                ),
-                "history",
-            )
-            for debited, credited, amount in openings
-        ]
+        requests = [_opening(*one, now=now) for one in openings]
         session = await driver(connection)
         await post_entries(session, ledger=ledger, requests=requests, directory=AccountDirectory(), ids=ids, now=now)
         campaign = NewCampaign(
@@ -117,6 +106,13 @@ async def open_fair(engine: AsyncEngine, *, ids: IdSource, now: datetime) -> Fai
         for name, count, lasting, active in BATCHES
     ]
     return Fair(ledger, (partner,), {}, tuple(batches))
+
+
+def _opening(debited: str, credited: str, amount: int, *, now: datetime) -> PostRequest:
+    money = Money("RWF", amount)
+    lines = (debit(debited, money), credit(credited, money))
+    entry = JournalEntry(kind="opening", postings=lines, effective_at=now, source=Source.OPENING)
+    return PostRequest(entry, "history")
 
 
 def _request(name: str, count: int, expires_at: datetime) -> BatchRequest:
