@@ -68,8 +68,8 @@ async def import_statement(
             shortcode=order.shortcode, sub_account=order.sub_account, currency=order.currency or ledger.base_currency,
         )  # fmt: skip
         file_id = await importer.keep(
-            session, ledger=ledger, account=account, name=order.path.name, chunks=_chunks(order.path), sha256=digest,
-            actor=order.actor, now=now,
+            session, ledger=ledger, account=account, name=order.path.name, chunks=_chunks(order.path),
+            size=order.path.stat().st_size, sha256=digest, actor=order.actor, now=now,
         )  # fmt: skip
         return ledger, account, file_id
 

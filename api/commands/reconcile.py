@@ -124,7 +124,9 @@ def _print(ledger: Ledger, account: StatementAccount, run: Run, shown: Sequence[
         out.print(table(heading, ("when", "receipt", "state", "rule", ">difference", "why"), listed))
     if run.resolved:
         out.print(f"{run.resolved:,} payouts of unknown outcome were told by the statement")
-    verdict = (
-        f"{len(run.breaks):,} breaks over {account.currency} {money(run.unexplained)}" if run.breaks else "nothing"
-    )
-    out.print(f"unexplained: {verdict}")
+    if run.opening_gap:
+        gap = f"{account.currency} {money(run.opening_gap)}"
+        out.print(f"before these days the statement held {gap} more than the books; run the days before with --since")
+    breaks = [f"{len(run.breaks):,} breaks over {account.currency} {money(run.unexplained)}"] if run.breaks else []
+    gaps = ["the opening balance"] if run.opening_gap else []
+    out.print(f"unexplained: {', and '.join([*breaks, *gaps]) or 'nothing'}")

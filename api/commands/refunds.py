@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable
+from datetime import datetime
 from functools import partial
 from typing import Annotated, TypeAlias
 
@@ -42,6 +43,7 @@ _Command: TypeAlias = Callable[[Application, Driver, Ledger], Awaitable[tuple[Re
 def request_command(
     ledger: LedgerCode,
     payout: Annotated[str, typer.Argument(help="pay_ and 13 characters")],
+    *,
     amount: Annotated[str, typer.Option(help="How much, such as 150.00")],
     receipt: Annotated[str, typer.Option(help="What the bank, or the cash book, calls it")],
     evidence: Annotated[str, typer.Option(help="What that rests on")],
@@ -49,6 +51,10 @@ def request_command(
     place: Annotated[
         str, typer.Option(help="Where the money is, as `daftari collections open` named it: provider/shortcode")
     ],
+    came: Annotated[
+        datetime | None,
+        typer.Option(formats=["%Y-%m-%d", "%Y-%m-%dT%H:%M:%S"], help="When it came, in the ledger's zone; else now"),
+    ] = None,
 ) -> None:
     """Says that money of a payout came back; nothing moves until another person approves it."""
 
@@ -63,7 +69,7 @@ def request_command(
             shortcode=shortcode,
             receipt=receipt,
             amount=parse_decimal(amount, books.base_currency),
-            completed_at=now,
+            completed_at=now if came is None else came.replace(tzinfo=books.zone),
             evidence=evidence,
             actor=actor,
         )

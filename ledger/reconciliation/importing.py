@@ -31,7 +31,7 @@ PURPOSE = "statements"
 # One file may take this long to go in; the longest export has a million lines.
 IMPORT_SECONDS_MAX = 900
 RACING_CONSTRAINTS = frozenset({"statement_files_are_kept_once", "statement_imports_accept_once"})
-_SET_LINES = 5_000
+_SET_LINES, _SET_CHUNKS = 5_000, 8
 _NEVER, _NOT_YET = datetime.max.replace(tzinfo=UTC), datetime.min.replace(tzinfo=UTC)
 _SAID_EVERY = 50_000
 
@@ -121,28 +121,32 @@ class Importer:
         account: StatementAccount,
         name: str,
         chunks: Iterable[bytes],
+        size: int,
         sha256: bytes,
         actor: str,
         now: datetime,
     ) -> int:
-        """Stores the bytes as they came and returns the file's id; bytes that are there keep theirs."""
+        """Stores the `size` bytes as they came, a few chunks in memory at a time, and returns the file's id; bytes that
+        are there keep theirs. Raises StatementRefused for bytes that are not those of `sha256`."""
         check_text(name, field="name", length_max=200)
         check_text(actor, field="actor", length_max=100)
         row = await (await driver.execute(_KNOWN, (ledger.id, account.id, sha256))).fetchone()
         if row is not None:
             return int(row[0])
-        file_id, size, digest = self.ids.next(now), 0, hashlib.sha256()
-        sealed: list[tuple[int, int, int, bytes]] = []
-        for number, chunk in enumerate(chunks):
-            size += len(chunk)
-            digest.update(chunk)
-            bound_to = f"{ledger.id} {file_id} {number}".encode()
-            sealed.append((ledger.id, file_id, number, self.sealer.seal(chunk, bound_to=bound_to)))
-        if digest.digest() != sha256:
-            raise refused("the file changed while it was read")
+        file_id, read, digest = self.ids.next(now), 0, hashlib.sha256()
         await driver.execute(_KEPT, (ledger.id, file_id, account.id, name, sha256, size, actor, now))
-        async with driver.cursor() as cursor:
-            await cursor.executemany(_CHUNK, sealed)
+        numbered = enumerate(chunks)
+        while batch := list(islice(numbered, _SET_CHUNKS)):
+            sealed = []
+            for number, chunk in batch:
+                read += len(chunk)
+                digest.update(chunk)
+                bound_to = f"{ledger.id} {file_id} {number}".encode()
+                sealed.append((ledger.id, file_id, number, self.sealer.seal(chunk, bound_to=bound_to)))
+            async with driver.cursor() as cursor:
+                await cursor.executemany(_CHUNK, sealed)
+        if (digest.digest(), read) != (sha256, size):
+            raise refused("the file changed while it was read")
         return file_id
 
     async def take_in(

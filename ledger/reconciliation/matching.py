@@ -194,8 +194,14 @@ class _Matcher:
             reason = f"the provider took {taken}, and {accrued} is accrued, in minor units"
             self._decide(State.FEE_MISMATCH, "charge", reason, fees, [])
 
+    def _named(self, line: Line) -> Payout | None:
+        """The payout that a line names: what comes in has texts that its payer typed, and names none."""
+        if line.amount > 0 or line.kind is LineKind.COLLECTION:
+            return None
+        return self.books.payouts.get(line.originator or "")
+
     def _idle(self, line: Line) -> None:
-        payout = self.books.payouts.get(line.originator or "")
+        payout = self._named(line)
         word = line.status.value
         if payout is not None and payout.amount != line.amount:
             payout = None  # not this payout's line, whoever wrote its reference there
@@ -211,7 +217,7 @@ class _Matcher:
     def _by_originator(self, lines: Sequence[Line]) -> list[Line]:
         waiting = []
         for line in lines:
-            payout = self.books.payouts.get(line.originator or "")
+            payout = self._named(line)
             if payout is None:
                 waiting.append(line)
             elif payout.known is Known.SETTLED:

@@ -24,7 +24,7 @@ from ledger.payouts.reviews import Case
 from ledger.reconciliation.importing import IMPORT_SECONDS_MAX, StatementAccount
 from ledger.reconciliation.matching import Decision, Line, State, match
 from ledger.reconciliation.reading import Days, Told, find_days, read_books, read_opening, read_told
-from ledger.reconciliation.statement import LineKind, LineStatus
+from ledger.reconciliation.statement import LineStatus
 from ledger.session import plain_array, text_array
 from ledger.text import check_text
 
@@ -183,7 +183,6 @@ def _evidence(decision: Decision, lines: Mapping[int, Line], account: StatementA
         outcome = Settled(line.receipt, Money(account.currency, -line.amount), line.at)
     else:
         outcome = Failed("statement", f"the statement shows {line.receipt} as failed")
-    assert line.kind is not LineKind.COLLECTION, "a payer's line is no evidence of a payout"
     return Report(payout_id=decision.payout_id, outcome=outcome, source=Source.STATEMENT, actor=actor)
 
 

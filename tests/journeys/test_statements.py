@@ -39,7 +39,7 @@ async def _reconciled(rig: Rig, file: Path, sub_account: str) -> Run:
         )  # fmt: skip
         file_id = await importer.keep(
             session, ledger=rig.ledger, account=account, name=file.name, chunks=[told.content],
-            sha256=sha256(told.content).digest(), actor="fin.viewer", now=rig.now(),
+            size=len(told.content), sha256=sha256(told.content).digest(), actor="fin.viewer", now=rig.now(),
         )  # fmt: skip
         statement = read_statement(file, COLUMNS, currency="KES")
         await importer.take_in(

@@ -23,7 +23,7 @@ from tests.simulation.checker import Checker, Witness
 from tests.simulation.clients import Wish, make_wishes
 from tests.simulation.clock import Clock, SkewedClock
 from tests.simulation.daraja import Daraja
-from tests.simulation.mail import Letter
+from tests.simulation.mail import Letter, Rail
 from tests.simulation.network import ProviderLine, Receiver, ReceiverLine
 from tests.simulation.options import Options
 from tests.simulation.outcome import Arena, Outcome
@@ -55,6 +55,7 @@ class History:
         self.told: list[tuple[str, str]] = []
         self.stage = Stage(decide=self._dies, may_wait=self._waits)
         self.daraja = Daraja(options, clock=self.clock, chance=self.chance, troubled=self.troubled)
+        self.rail: Rail = self.daraja
         self.receivers: dict[str, Receiver] = {}
         self.processes: dict[str, Process] = {}
         self.wishes: list[Wish] = []
@@ -165,7 +166,7 @@ class History:
 
     _process_names: tuple[str, ...] = (*WORKERS, API, EDGE)
     _process: type[Process] = Process
-    _healing = HEALING
+    _healing, _stuck_seconds = HEALING, 60.0
 
     def _provider(self) -> Any:
         return ProviderLine(self.daraja, stage=self.stage, troubled=self.troubled)
@@ -275,11 +276,11 @@ class History:
             await self.act(API, name, clients.ask(self.processes[API], opened.ledger, *free))
 
     async def _provider_works(self) -> None:
-        if self.daraja.work():
-            self.note("daraja carries out what is due")
+        if self.rail.work():
+            self.note("the provider carries out what is due")
 
     async def _bring_mail(self) -> None:
-        if (letter := self.daraja.collect()) is not None:
+        if (letter := self.rail.collect()) is not None:
             await self.bring(letter)
 
     @property
@@ -335,13 +336,11 @@ class History:
 
     async def _work_for_good(self, opened: Opened) -> None:
         """Everybody does what is due now, over and over until nothing is."""
-        api = self.processes[API]
-        for wish in [one for one in self.wishes if one.is_open]:
-            await self.act(API, f"ask {wish.number}", clients.ask(api, opened.ledger, wish))
+        await self._ask_again(opened)
         for _ in range(_ROUNDS_MAX):
-            done = self.daraja.work()
+            done = self.rail.work()
             await self._resume_if_stopped(opened)
-            while (letter := self.daraja.collect()) is not None:
+            while (letter := self.rail.collect()) is not None:
                 await self.bring(letter)
                 done += 1
             for work in self._due_now():
@@ -350,10 +349,13 @@ class History:
             if not done:
                 return
 
+    async def _ask_again(self, opened: Opened) -> None:
+        for wish in [one for one in self.wishes if one.is_open]:
+            await self.act(API, f"ask {wish.number}", clients.ask(self.processes[API], opened.ledger, wish))
+
     async def _resume_if_stopped(self, opened: Opened) -> None:
         """An operator is at hand: a refusal of before the troubles stopped may be told after."""
-        stopped = self.arena.ground.session.execute("SELECT FROM rail_stops WHERE resumed_at IS NULL")
-        if stopped.rowcount:
+        if self.arena.ground.session.execute("SELECT FROM rail_stops WHERE resumed_at IS NULL").rowcount:
             await operator.resume(self.processes[API], opened.ledger)
 
     async def _ask_for_balances(self) -> None:
@@ -371,20 +373,18 @@ class History:
 
     def _due(self) -> dict[str, datetime]:
         """When each kind of work has something to do next."""
-        query, parameters = self._due_query()
-        found = self.arena.ground.session.execute(query, parameters)
+        found = self.arena.ground.session.execute(*self._due_query())
         return {work: moment for work, moment in found.fetchall() if moment is not None}
 
     def _due_query(self) -> tuple[LiteralString, dict[str, timedelta]]:
         return _DUE, {"patience": processes.RESULT_DEADLINE}
 
     def _next_rest(self, end: datetime) -> float:
-        """To the next moment at which anything is due, with a second to spare; what is due and was not done waits for
-        another: a minute then."""
-        moments = [*self._due().values(), self.daraja.next_due() or end, end]
+        """To the next moment at which anything is due, with a second to spare; else to when to look again."""
+        moments = [*self._due().values(), self.rail.next_due() or end, end]
         later = [one for one in moments if one > self.clock.now()]
         seconds = (min(later, default=end) - self.clock.now()).total_seconds() + 1.0
-        return seconds if len(later) == len(moments) else min(seconds, 60.0)
+        return seconds if len(later) == len(moments) else min(seconds, self._stuck_seconds)
 
 
 _ROUNDS_MAX = 40

@@ -5,7 +5,7 @@ from __future__ import annotations
 
 import random
 from collections.abc import Mapping
-from datetime import datetime, timedelta
+from datetime import timedelta
 from typing import Any, LiteralString
 
 import httpx
@@ -53,10 +53,12 @@ class PromotionHistory(History):
     _process = FairProcess
     # Long enough for every try that follows a failure.
     _healing = timedelta(hours=40)
+    # What waits for a person here waits long.
+    _stuck_seconds = 600.0
 
     def __init__(self, options: Options, arena: Arena) -> None:
         super().__init__(options, arena)
-        self.wallet = Wallet(self.clock, self.chance, self.troubled)
+        self.wallet = self.rail = Wallet(self.clock, self.chance, self.troubled)
         self.hops: list[Hop] = []
         self.stolen: set[tuple[int, int]] = set()
         self.paused: set[int] = set()
@@ -252,15 +254,6 @@ class PromotionHistory(History):
         assert isinstance(process, FairProcess)
         return process
 
-    async def _provider_works(self) -> None:
-        if self.wallet.work():
-            self.note("the wallet decides what is due")
-
-    async def _bring_mail(self) -> None:
-        letter = self.wallet.collect()
-        if letter is not None:
-            await self.bring(letter)
-
     # Its end.
 
     async def _begin_healing(self, opened: Opened) -> None:
@@ -268,28 +261,10 @@ class PromotionHistory(History):
         for batch in opened.batches:
             await self._decide(opened, batch, "resume")
 
-    async def _work_for_good(self, opened: Opened) -> None:
+    async def _ask_again(self, opened: Opened) -> None:
         assert isinstance(opened, Fair)
         for hop in [one for one in self.hops if one.is_open]:
             await self._send(opened, hop)
-        for _ in range(_ROUNDS_MAX):
-            done = self.wallet.work()
-            await self._resume_if_stopped(opened)
-            while (letter := self.wallet.collect()) is not None:
-                await self.bring(letter)
-                done += 1
-            for work in self._due_now():
-                actor = await self.act(WORKERS[0], work, self._works[work](self.processes[WORKERS[0]]))
-                done += actor.result
-            if not done:
-                return
-
-    def _next_rest(self, end: datetime) -> float:
-        """To the next moment at which anything is due; what is due and was not done waits for another."""
-        moments = [*self._due().values(), self.wallet.next_due() or end, end]
-        later = [one for one in moments if one > self.clock.now()]
-        seconds = (min(later, default=end) - self.clock.now()).total_seconds() + 1.0
-        return seconds if len(later) == len(moments) else min(seconds, _STUCK_SECONDS)
 
     @property
     def _works(self) -> Mapping[str, Work]:
@@ -300,7 +275,6 @@ class PromotionHistory(History):
         return _DUE + query, parameters
 
 
-_ROUNDS_MAX, _STUCK_SECONDS = 40, 600.0
 _TROUBLE_OF = {"pause": "paused", "resume": "paused", "cancel": "cancelled", "activate": "activated"}
 # What the desk is refused for good reasons.
 _NOT_NOW = ("BATCH_NOT_READY", "CODE_NOT_LIVE")

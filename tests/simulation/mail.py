@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from datetime import datetime
+from typing import Protocol
 
 
 @dataclass(frozen=True, slots=True)
@@ -15,3 +16,19 @@ class Letter:
     body: bytes
     about: str
     says: str = ""
+
+
+class Rail(Protocol):
+    """A provider's world, as a history drives it."""
+
+    def work(self) -> int:
+        """Carries out what is due; how much that was."""
+        ...
+
+    def collect(self) -> Letter | None:
+        """The next callback whose time has come."""
+        ...
+
+    def next_due(self) -> datetime | None:
+        """When the next of either is; None for never."""
+        ...

@@ -6,7 +6,7 @@ import pytest
 
 from tests.simulation.conftest import Lived
 from tests.simulation.options import PATHS, expand
-from tests.simulation.run import timeline
+from tests.simulation.verdicts import assert_unbroken
 
 CALM, WITHOUT = 80, 15
 
@@ -14,8 +14,7 @@ CALM, WITHOUT = 80, 15
 def test_on_most_days_everything_ends_and_hardly_anything_waits_for_a_person(lived: Lived) -> None:
     outcomes = lived((expand(seed, calm=True) for seed in range(CALM)), "")
 
-    broken = [one for one in outcomes if one.violations]
-    assert [(one.options.seed, one.violations) for one in broken] == [], "\n".join(timeline(broken[0]))
+    assert_unbroken(outcomes)
     # Where the provider refuses repeats, what was lost on its way is sent again; elsewhere only a person can know.
     repeatable = [one for one in outcomes if one.options.refuses_repeats]
     assert sum(one.parked for one in repeatable) <= 1

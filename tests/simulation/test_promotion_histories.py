@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-from collections import Counter
-
 import pytest
 
 from tests.simulation import mutants
 from tests.simulation.conftest import Lived
 from tests.simulation.options import Kind, expand
 from tests.simulation.outcome import Outcome
-from tests.simulation.run import timeline
+from tests.simulation.verdicts import assert_troubled, assert_unbroken
 
 mutants.sow_all()
 # More are lived by `make simulate ARGS=--promotions`.
@@ -32,16 +30,11 @@ def outcomes(lived: Lived) -> list[Outcome]:
 
 
 def test_no_invariant_breaks(outcomes: list[Outcome]) -> None:
-    broken = [one for one in outcomes if one.violations]
-
-    assert [(one.options.seed, one.violations) for one in broken] == [], "\n".join(timeline(broken[0]))
+    assert_unbroken(outcomes)
 
 
 def test_every_history_had_a_crash_and_the_usual_troubles_came(outcomes: list[Outcome]) -> None:
-    came: Counter[str] = sum((one.troubles for one in outcomes), Counter())
-
-    assert all(one.deaths for one in outcomes)
-    assert [trouble for trouble in OFTEN if not came[trouble]] == []
+    assert_troubled(outcomes, OFTEN)
 
 
 def test_a_seed_lived_again_is_the_same_history(lived: Lived, outcomes: list[Outcome]) -> None:

@@ -10,7 +10,7 @@ import pytest
 from tests.simulation.conftest import Lived
 from tests.simulation.options import TROUBLES, expand
 from tests.simulation.outcome import Outcome
-from tests.simulation.run import timeline
+from tests.simulation.verdicts import assert_troubled, assert_unbroken
 
 HISTORIES = 125
 # Seeds that once found a bug of the product, each with what it found; lived again for ever.
@@ -24,16 +24,11 @@ def outcomes(lived: Lived) -> list[Outcome]:
 
 
 def test_no_invariant_breaks(outcomes: list[Outcome]) -> None:
-    broken = [one for one in outcomes if one.violations]
-
-    assert [(one.options.seed, one.violations) for one in broken] == [], "\n".join(timeline(broken[0]))
+    assert_unbroken(outcomes)
 
 
 def test_every_history_had_a_crash_and_every_trouble_came(outcomes: list[Outcome]) -> None:
-    came: Counter[str] = sum((one.troubles for one in outcomes), Counter())
-
-    assert all(one.deaths for one in outcomes)
-    assert [trouble for trouble in TROUBLES if not came[trouble]] == []
+    assert_troubled(outcomes, TROUBLES)
 
 
 def test_every_place_where_a_process_may_die_was_died_at(outcomes: list[Outcome]) -> None:

@@ -60,7 +60,7 @@ class Desk:
         async def keep(connection: AsyncConnection) -> int:
             return await self.importer.keep(
                 await driver(connection), ledger=shop.ledger, account=account, name=path.name, chunks=[content],
-                sha256=sha256(content).digest(), actor=ACTOR, now=shop.now(),
+                size=len(content), sha256=sha256(content).digest(), actor=ACTOR, now=shop.now(),
             )  # fmt: skip
 
         file_id = await run(shop.engine, keep)

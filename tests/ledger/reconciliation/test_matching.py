@@ -125,6 +125,18 @@ CASES: list[tuple[str, list[Line], Books, list[tuple[State, str]]]] = [
         [(State.NO_MOVEMENT, "status")],
     ),
     (
+        "a payer typed the reference of a payout that is paid",
+        [line(1, 500, originator="o")],
+        books(booked(9, -500), payouts={"o": _PAID}),
+        [(State.MISSING_HERE, "none"), (State.MISSING_THERE, "none")],
+    ),
+    (
+        "declared as a collection, whatever its sign",
+        [line(1, -500, originator="o", kind=LineKind.COLLECTION, status=LineStatus.FAILED)],
+        books(payouts={"o": _OPEN}),
+        [(State.NO_MOVEMENT, "status")],
+    ),
+    (
         "pending",
         [line(1, -500, originator="o", status=LineStatus.PENDING)],
         books(payouts={"o": _OPEN}),
