@@ -1,8 +1,15 @@
-"""Fixtures come from plugins, one per subject: tests/fix_*.py. Here is the order in which files are begun."""
+"""Fixtures come from plugins, one per subject: tests/fix_*.py. Here are the order in which files are begun, and how
+Hypothesis chooses: the same cases every time, so that a change is judged by what it changes;
+`--hypothesis-profile=search` looks for new ones."""
 
 from __future__ import annotations
 
 import pytest
+from hypothesis import HealthCheck, settings
+
+settings.register_profile("search", deadline=None, suppress_health_check=[HealthCheck.too_slow])
+settings.register_profile("settled", settings.get_profile("search"), derandomize=True, database=None)
+settings.load_profile("settled")
 
 pytest_plugins = ["tests.fix_canary", "tests.fix_api", "tests.fix_database", "tests.fix_embedded"]
 

@@ -11,7 +11,7 @@ from sqlalchemy.ext.asyncio import AsyncEngine
 
 from tests.ledger.loans.lending import Lending, open_lending
 
-settings.register_profile("thorough", max_examples=10_000, deadline=None)
+settings.register_profile("thorough", settings.get_profile("search"), max_examples=10_000)
 
 
 @pytest.fixture
