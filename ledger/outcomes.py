@@ -38,6 +38,7 @@ from ledger.payouts.posting import Step, post_steps
 from ledger.payouts.reviews import Case
 from ledger.payouts.writing import LockedPayout
 from ledger.promotions import following
+from ledger.sms import announcing as texting
 from ledger.text import check_text
 
 # A payout that became unknown is first asked about after this; the dispatcher knows the rest of the schedule.
@@ -180,6 +181,7 @@ async def _record_wave(
     )
     told = [step.payout.id for step in steps.values() if _state_after(step) in announcing.EVENTS and _moves(step)]
     await announcing.announce(driver, ledger_id=ledger.id, payout_ids=told, ids=ids, now=now)
+    await texting.announce(driver, ledger_id=ledger.id, payout_ids=told, ids=ids, now=now)
     await _break_circuit(driver, ledger, steps.values(), ids, now)
     return results | {index: Applied(_state_after(step), step.entry_id) for index, step in steps.items()}, learned
 

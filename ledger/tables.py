@@ -101,7 +101,8 @@ provider_references = _table("provider_references",
 
 instructions = _table("instructions", {"ledger_id": Integer, "id": BigInteger},
     kind=Text, payout_id=BigInteger, due_at=MOMENT, attempts=Integer, lease_token=BigInteger, done_at=MOMENT,
-    prompt_id=BigInteger, return_id=BigInteger, platform=Text, hinted=Boolean, receipt_id=BigInteger)
+    prompt_id=BigInteger, return_id=BigInteger, platform=Text, hinted=Boolean, receipt_id=BigInteger,
+    sms_id=BigInteger)
 
 attempts = _table("attempts", {"ledger_id": Integer, "instruction_id": BigInteger, "number": Integer},
     token_hash=LargeBinary, started_at=MOMENT, finished_at=MOMENT, answer=Text, detail=Text)
@@ -297,6 +298,26 @@ webhook_endpoints = _table("webhook_endpoints", {"ledger_id": Integer, "id": Big
 
 webhook_secrets = _table("webhook_secrets", {"ledger_id": Integer, "id": BigInteger},
     endpoint_id=BigInteger, request_id=Text, sealed=LargeBinary, created_at=MOMENT, retires_at=MOMENT)
+
+sms_settings = _table("sms_settings", {"ledger_id": Integer},
+    provider=Text, fallback=Text, sender=Text, brand=Text, language=Text, events=TEXTS, stop_covers=Text,
+    token_hash=LargeBinary, actor=Text, updated_at=MOMENT)
+
+sms_messages = _table("sms_messages", {"ledger_id": Integer, "id": BigInteger},
+    event=Text, payout_id=BigInteger, party_id=BigInteger, language=Text, body=Text, segments=Integer, sender=Text,
+    provider=Text, state=Text, version=Integer, provider_message_id=Text, failure_code=Text, created_at=MOMENT,
+    updated_at=MOMENT)
+
+sms_events = _table("sms_events", {"ledger_id": Integer, "sms_id": BigInteger, "version": Integer},
+    state=Text, event=Text, detail=Text, cost_currency=Text, cost_micros=BigInteger, actor=Text, recorded_at=MOMENT)
+
+sms_edges = _table("sms_edges", {"event": Text, "source": Text, "target": Text})
+
+sms_costs = _table("sms_costs", {"ledger_id": Integer, "provider": Text, "currency": Text},
+    told_micros=BigInteger, unit_micros=BigInteger, posted_minor_units=BigInteger)
+
+sms_opt_outs = _table("sms_opt_outs", {"ledger_id": Integer, "phone": LargeBinary},
+    source=Text, opted_out_at=MOMENT, lifted_at=MOMENT)
 
 webhook_deliveries = _table("webhook_deliveries", {"ledger_id": Integer, "id": BigInteger},
     endpoint_id=BigInteger, payout_id=BigInteger, order_id=BigInteger, loan_id=BigInteger, prompt_id=BigInteger,

@@ -140,6 +140,11 @@ PER_BATCH = (
     Template("2310", "liab.promo.{batch}", "Live codes of {batch}", _LIABILITY, _CREDIT, None, 0),
     Template("9110", "memo.promo_unactivated.{batch}", "Codes of {batch}, not activated", _MEMO, _DEBIT, None, 0),
 )
+
+# What a provider of text messages is owed; below zero where it is paid in advance.
+PER_MESSENGER = (
+    Template("2411", "liab.sms.{messenger}", "Owed to {messenger} for messages", _LIABILITY, _CREDIT, None, None),
+)
 OF_PROMOTIONS = tuple(one for one in COMMON if one.number in ("4310", "5210", "9119"))
 
 _TEMPLATES = (
@@ -151,6 +156,7 @@ _TEMPLATES = (
     *PER_AGENT_LOAN,
     *PER_LOAN_OF_ANY_MODE,
     *PER_BATCH,
+    *PER_MESSENGER,
 )
 
 # Whom an account belongs to, where it is opened for somebody or something.
@@ -219,6 +225,12 @@ def batch_accounts(*, batch: str, currency: str) -> list[AccountSpec]:
     """What a batch of a promotion needs, its own three accounts first; none of these goes below zero."""
     own = [_spec(template, currency, {"batch": batch}) for template in PER_BATCH]
     return own + [_spec(template, currency, {}) for template in OF_PROMOTIONS]
+
+
+def messenger_accounts(*, messenger: str, currency: str) -> list[AccountSpec]:
+    """What a provider of text messages needs in a currency: what it is owed, and the expense."""
+    (owed,), (expense,) = PER_MESSENGER, (one for one in COMMON if one.number == "5130")
+    return [_spec(owed, currency, {"messenger": messenger}), _spec(expense, currency, {})]
 
 
 def path_of(number: str, **values: str) -> str:

@@ -22,6 +22,7 @@ RESERVED_SUBJECT_KINDS = frozenset(
         "promotion",
         "promotion_change",
         "promotion_redemption",
+        "sms",
         "reversal",
         "reconciliation",
     }

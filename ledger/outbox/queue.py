@@ -19,6 +19,7 @@ SUBMIT, QUERY, RESUBMIT = "payout.submit", "payout.query", "payout.resubmit"
 PROMPT_SUBMIT, PROMPT_QUERY = "prompt.submit", "prompt.query"
 RETURN_SUBMIT, RETURN_SILENCE, RETURN_QUERY = "return.submit", "return.silence", "return.query"
 RECEIPT_QUERY = "receipt.query"
+SMS_SUBMIT = "sms.submit"
 
 _START = """
 INSERT INTO attempts (ledger_id, instruction_id, number, token_hash, started_at)

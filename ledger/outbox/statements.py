@@ -17,6 +17,7 @@ class Subject(enum.Enum):
     PROMPT = "prompt"
     RETURN = "return"
     RECEIPT = "receipt"
+    SMS = "sms"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -137,4 +138,5 @@ STATEMENTS: Mapping[Subject, Statements] = {
     Subject.PROMPT: _statements_about("prompts", "prompt_id", questions=["prompt.query"], unless=_UNLESS_SUSPENDED),
     Subject.RETURN: _statements_about("returns", "return_id", questions=["return.silence", "return.query"]),
     Subject.RECEIPT: _statements_about("receipts", "receipt_id", questions=["receipt.query"], rail="provider"),
+    Subject.SMS: _statements_about("sms_messages", "sms_id", questions=[], rail="provider"),
 }

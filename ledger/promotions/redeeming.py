@@ -31,6 +31,7 @@ from ledger.promotions.judging import Answered, Judged, Known, RedemptionOrder, 
 from ledger.promotions.reading import Paid, read_facts, write_redemptions, write_wrong
 from ledger.promotions.redemptions import PREFIX, Redemption, read_redemptions, redemptions_of_payouts
 from ledger.promotions.writing import Batch
+from ledger.sms import announcing
 from ledger.text import check_text
 
 SET_MAX = 500
@@ -110,6 +111,8 @@ class Redeemer:
             paid, refused = await self._pay(driver, ledger, winners, now)
             if not refused:
                 await write_redemptions(driver, ledger_id=ledger.id, paid=list(paid.values()), today=today, now=now)
+                payouts = [one.payout_id for one in paid.values()]
+                await announcing.announce(driver, ledger_id=ledger.id, payout_ids=payouts, ids=self.poster.ids, now=now)
                 break
             await driver.execute("ROLLBACK TO SAVEPOINT redeeming")
             given_up |= refused

@@ -18,7 +18,7 @@ APPEND_ONLY = frozenset(
         "receipt_evidence", "receipt_moves", "reconciliation_decisions",
         "reconciliation_runs", "refund_decisions", "return_edges", "return_events", "reversal_links",
         "review_resolutions",
-        "reviews", "statement_chunks", "statement_files", "statement_imports",
+        "reviews", "sms_edges", "sms_events", "statement_chunks", "statement_files", "statement_imports",
         "statement_lines", "vault_openings", "vault_retired_keys",
     }
 )  # fmt: skip
@@ -49,6 +49,10 @@ KEPT = {
     "receipts": "allocated returned returning_now suspended unallocated updated_at version",
     "rail_stops": "resumed_at resumed_by",
     "returns": "conversation failure_code failure_text originator return_receipt state updated_at version",
+    "sms_costs": "posted_minor_units told_micros",
+    "sms_messages": "failure_code provider provider_message_id sender state updated_at version",
+    "sms_opt_outs": "lifted_at opted_out_at source",
+    "sms_settings": "actor brand events fallback language provider sender stop_covers token_hash updated_at",
     "vault_secrets": "key_fingerprint wrapped_key",
     "webhook_deliveries": "answer behind due_at lease_token leased_until state tried_at tries",
     "webhook_endpoints": "disabled_at disabled_why failing_since probe_at recovered_at",
@@ -59,7 +63,7 @@ KEPT = {
 SEALED = frozenset(
     {
         "alembic_version", "currencies", "loan_moves", "payout_edges", "promo_batch_moves", "promo_redemption_moves",
-        "prompt_edges", "receipt_moves", "return_edges",
+        "prompt_edges", "receipt_moves", "return_edges", "sms_edges",
     }
 )  # fmt: skip
 # Inserted without this column, which the database fills in.

@@ -1,0 +1,179 @@
+"""PostgreSQL keeps text messages to their words, their moves and their events, against the owner too. The messages
+under attack were written by the product."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from dataclasses import dataclass
+
+import pytest
+from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
+
+from ledger.database import driver, run
+from ledger.sms import desk
+from ledger.sms.desk import SmsSettings
+from ledger.sms.message import EDGES, Event
+from ledger.sms.templates import Language, StopCovers, Told
+from ledger.sms.writing import Step, lock_messages, take_steps
+from tests.guards.attacks import CHECK, UNIQUE
+from tests.guards.stage import Connection, refusal
+from tests.ledger.payouts.roads import FAILED, STARTED, settled
+from tests.ledger.payouts.shop import Shop, open_shop
+
+FOLLOWS, TOLD, WORDS = "sms_follows_its_event", "sms_event_tells_a_change", "sms_words_are_fixed"
+ONE = "WHERE ledger_id = %(ledger)s AND id = %(sent)s"
+SETTINGS = SmsSettings(
+    provider="africastalking",
+    fallback="pindo",
+    sender="SHOP",
+    brand="Shop",
+    language=Language.ENGLISH,
+    events=tuple(Told),
+    stop_covers=StopCovers.ALL_BUT_ESSENTIAL,
+)
+
+
+@dataclass(frozen=True)
+class Post:
+    """A shop that tells, with a message that was sent and one that is queued; a payout nobody is told of, and one to
+    another phone."""
+
+    shop: Shop
+    sent: int
+    queued: int
+    untold: int
+    elsewhere: int
+
+    @property
+    def values(self) -> dict[str, int]:
+        """Of the statements below."""
+        return {
+            "ledger": self.shop.ledger.id,
+            "sent": self.sent,
+            "queued": self.queued,
+            "untold": self.untold,
+            "elsewhere": self.elsewhere,
+        }
+
+
+@pytest.fixture
+async def post(engine: AsyncEngine) -> AsyncIterator[Post]:
+    """On the database that is attacked."""
+    async with open_shop(engine) as shop:
+
+        async def open_it(connection: AsyncConnection) -> None:
+            await desk.open_sms(
+                await driver(connection),
+                ledger_id=shop.ledger.id,
+                settings=SETTINGS,
+                token_hash=bytes(32),
+                actor="tests",
+                now=shop.now(),
+            )
+
+        await run(engine, open_it)
+        first, second, untold = await shop.request_many(3)
+        await shop.record(*((one, step) for one in (first, second) for step in (STARTED, settled(one))))
+        await shop.record((untold, STARTED), (untold, FAILED))
+        rows = await shop.rows("SELECT id FROM sms_messages WHERE ledger_id = :ledger ORDER BY payout_id")
+        (sent,), (queued,) = rows
+        await _send(shop, sent)
+        yield Post(shop, sent, queued, untold, await shop.request(msisdn="254712345679"))
+
+
+async def _send(shop: Shop, sms_id: int) -> None:
+    async def send_it(connection: AsyncConnection) -> None:
+        session = await driver(connection)
+        found = await lock_messages(session, ledger_id=shop.ledger.id, sms_ids=[sms_id])
+        step = Step(message=found[sms_id], event=Event.SENT, message_id="ATXid_1")
+        await take_steps(session, ledger_id=shop.ledger.id, steps=[step], actor="tests", now=shop.now())
+
+    await run(shop.engine, send_it)
+
+
+@pytest.fixture(params=["app", "owner"])
+def anyone(request: pytest.FixtureRequest, app: Connection, owner: Connection) -> Connection:
+    """Each of the two roles that may write."""
+    return app if request.param == "app" else owner
+
+
+def _with_event(change: str, event: str, state: str) -> str:
+    return (
+        f"WITH m AS (UPDATE sms_messages SET version = version + 1, {change} {ONE} RETURNING *) "
+        "INSERT INTO sms_events (ledger_id, sms_id, version, state, event, actor, recorded_at) "
+        f"SELECT ledger_id, id, version, '{state}', '{event}', 'thief', now() FROM m"
+    )
+
+
+def _forged(changes: str, *, event: str = "queued") -> str:
+    return (
+        "WITH m AS (INSERT INTO sms_messages SELECT (r).* FROM (SELECT jsonb_populate_record(m, jsonb_build_object("
+        f"'id', 7, 'payout_id', %(untold)s, {changes})) AS r FROM sms_messages AS m "
+        "WHERE ledger_id = %(ledger)s AND id = %(queued)s) AS x RETURNING *) "
+        "INSERT INTO sms_events (ledger_id, sms_id, version, state, event, actor, recorded_at) "
+        f"SELECT ledger_id, id, version, state, '{event}', 'thief', now() FROM m WHERE '{event}' <> ''"
+    )
+
+
+# What anybody may try, and what refuses it.
+ATTACKS: dict[str, tuple[str, str, str]] = {
+    "delivered without an event": (
+        f"UPDATE sms_messages SET state = 'DELIVERED', version = version + 1 {ONE}", CHECK, FOLLOWS,
+    ),
+    "a state without a version": (f"UPDATE sms_messages SET state = 'FAILED' {ONE}", CHECK, FOLLOWS),
+    "sent once more": (_with_event("state = 'QUEUED'", "resent", "QUEUED"), CHECK, FOLLOWS),
+    "an event that tells of another state": (_with_event("state = 'DELIVERED'", "delivered", "FAILED"), CHECK, FOLLOWS),
+    "an id of somebody else": (
+        _with_event("state = 'DELIVERED', provider_message_id = 'theirs'", "delivered", "DELIVERED"), CHECK, FOLLOWS,
+    ),
+    "another provider": (
+        _with_event("state = 'DELIVERED', provider = 'theirs'", "delivered", "DELIVERED"), CHECK, FOLLOWS,
+    ),
+    "sent without an id": (
+        _with_event("state = 'DELIVERED', provider_message_id = NULL", "delivered", "DELIVERED"),
+        CHECK, "sms_sent_has_an_id",
+    ),
+    "an event of nothing": (
+        ("INSERT INTO sms_events (ledger_id, sms_id, version, state, event, actor, recorded_at) "
+         "VALUES (%(ledger)s, %(sent)s, 3, 'DELIVERED', 'delivered', 'thief', now())"), CHECK, TOLD,
+    ),
+    "a message that begins as sent": (
+        _forged("'state', 'SENT', 'provider_message_id', 'x'"), CHECK, FOLLOWS,
+    ),
+    "a message without its event": (_forged("'state', 'QUEUED'", event=""), CHECK, FOLLOWS),
+    "a message to somebody else": (_forged("'payout_id', %(elsewhere)s"), CHECK, FOLLOWS),
+    "the same told twice": (
+        _forged("'payout_id', (SELECT payout_id FROM sms_messages WHERE ledger_id = %(ledger)s AND id = %(sent)s)"),
+        UNIQUE, "sms_tells_an_event_once",
+    ),
+    "three segments": (_forged("'segments', 3"), CHECK, "sms_is_short"),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("attack", ATTACKS.values(), ids=ATTACKS)
+async def test_no_message_changes_but_as_it_is_drawn(
+    anyone: Connection, post: Post, attack: tuple[str, str, str]
+) -> None:
+    query, state, constraint = attack
+
+    with refusal(anyone, state, constraint):
+        assert anyone.execute(query.encode(), post.values).rowcount > 0, "nothing was attacked"
+
+
+@pytest.mark.parametrize("change", ["body = 'call 0900'", "event = 'loan.disbursed'", "payout_id = %(untold)s"])
+async def test_what_a_message_says_never_changes(owner: Connection, post: Post, change: str) -> None:
+    with refusal(owner, CHECK, WORDS):
+        owner.execute(f"UPDATE sms_messages SET {change} {ONE}".encode(), post.values)
+
+
+async def test_costs_are_posted_as_far_as_they_are_whole(anyone: Connection, post: Post) -> None:
+    anyone.execute("INSERT INTO sms_costs VALUES (%(ledger)s, 'pindo', 'USD', 15000, 10000, 1)", post.values)
+
+    with refusal(anyone, CHECK, "sms_costs_are_posted_whole"):
+        anyone.execute("UPDATE sms_costs SET posted_minor_units = 2 WHERE ledger_id = %(ledger)s", post.values)
+
+
+def test_the_moves_in_the_database_are_those_of_the_product(app: Connection) -> None:
+    found = app.execute("SELECT event, source, target FROM sms_edges").fetchall()
+
+    assert set(found) == {(event.value, source.value, target.value) for event, source, target in EDGES}
