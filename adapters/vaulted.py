@@ -124,6 +124,22 @@ class VaultedMomo:
         return MomoSecrets(**await self._secrets.read())
 
 
+class VaultedKey:
+    """adapters.sms's KeyProvider: one secret of a provider of messages, at `place`/name."""
+
+    def __init__(
+        self, *, engine: AsyncEngine, place: str, name: str, opener: Opener, ids: IdSource, now: Callable[[], datetime]
+    ) -> None:
+        self._name = name
+        self._secrets = VaultedSecrets(
+            engine=engine, place=place, names=(name,), optional=(), opener=opener, ids=ids, now=now
+        )
+
+    async def key(self) -> Secret:
+        """Raises VaultSealed, SecretNotFound, DatabaseUnavailable."""
+        return (await self._secrets.read())[self._name]
+
+
 class SharedTokens:
     """adapters.transport's TokenStore on PostgreSQL: one sealed row per app, one refresher at a time by advisory
     lock."""

@@ -25,6 +25,7 @@ from api.commands import (
     reviews,
     sandbox,
     serve,
+    sms,
     statements,
     status,
     ussd,
@@ -49,6 +50,7 @@ app.add_typer(reviews.app, name="review")
 app.add_typer(statements.app, name="statement")
 app.add_typer(reconcile.app, name="reconcile")
 app.add_typer(webhooks.app, name="webhook")
+app.add_typer(sms.app, name="sms")
 app.add_typer(vault.app, name="vault")
 app.add_typer(momo.app, name="momo")
 app.add_typer(database.app, name="database")

@@ -128,6 +128,25 @@ class Settings(BaseSettings):
     )
     momo_old_collection_credential: SecretStr = Field(default=SecretStr(""), description="USER:KEY of collection on it")
 
+    africastalking_base_url: str = Field(
+        default="",
+        description="Africa's Talking's host for messages; empty leaves it off. https://api.africastalking.com",
+    )
+    africastalking_username: str = Field(default="", description="Its username; `sandbox` in its sandbox")
+    africastalking_secrets: Literal["environment", "vault"] = Field(
+        default="environment", description="Where its key is: below, or in the vault of the ledger"
+    )
+    africastalking_key: SecretStr = Field(default=SecretStr(""), description="Its API key")
+    pindo_base_url: str = Field(
+        default="", description="Pindo's host for messages; empty leaves it off. https://api.pindo.io in production"
+    )
+    pindo_account: str = Field(default="main", description="What the vault calls the account")
+    pindo_currency: str = Field(default="USD", description="The currency of its costs, which its answers do not name")
+    pindo_secrets: Literal["environment", "vault"] = Field(
+        default="environment", description="Where its token is: below, or in the vault of the ledger"
+    )
+    pindo_token: SecretStr = Field(default=SecretStr(""), description="Its bearer token")
+
     clock_skew_seconds_max: float = Field(
         default=5, gt=0, description="How far a host's clock may be from the database's; further off it does not start"
     )

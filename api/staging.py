@@ -22,7 +22,10 @@ from adapters.collecting import Registered
 from adapters.sandbox.momo.settings import MomoSandboxSettings
 from adapters.sandbox.server import SandboxServer
 from adapters.sandbox.settings import SandboxSettings
+from adapters.sandbox.sms.world import SMS_KEY, SMS_USERNAME
+from adapters.sms import DELIVERY
 from api.administration import add_collection_tariff, create_key, create_partner, open_books
+from api.messaging import open_sms
 from api.rails import float_names
 from api.roles import ALL_ROLES
 from api.serving import Addresses, Service
@@ -32,6 +35,8 @@ from ledger.collections.shortcodes import Shortcode, open_shortcode
 from ledger.database import run
 from ledger.errors import PartnerExists
 from ledger.journal.books import Ledger
+from ledger.sms.desk import SmsSettings
+from ledger.sms.templates import Language, StopCovers, Told
 
 LEDGER, PARTNER, RAIL = "demo", "web-shop", "daraja"
 WALLET_LEDGER, WALLET_RAIL = "demo-rw", "momo"
@@ -98,8 +103,33 @@ async def open_stage(settings: Settings, *, certificate_directory: Path) -> Asyn
             for books in (_paybill_books(sandbox_settings), _wallet_books(MOMO))
         ]
         await _collect(application, opened[0][0], addresses, sandbox_settings)
+        for books, sender in ((LEDGER, "DAFTARI"), (WALLET_LEDGER, "DAFTARI-RW")):
+            await _text(application, books, sender, addresses, sandbox)
         (ledger, partner_key), (_, wallet_key) = opened
         yield Stage(application, addresses, sandbox, sandbox_url, ledger, operator_key, partner_key, wallet_key)
+
+
+async def _text(
+    application: Application, ledger_code: str, sender: str, addresses: Addresses, sandbox: SandboxServer
+) -> None:
+    """Customers of these books are sent messages, and the sandbox reports on them."""
+    wanted = SmsSettings(
+        provider="africastalking",
+        fallback="pindo",
+        sender=sender,
+        brand="Daftari",
+        language=Language.ENGLISH,
+        events=tuple(Told),
+        stop_covers=StopCovers.ALL_BUT_ESSENTIAL,
+    )
+    paths = await open_sms(
+        application,
+        ledger_code=ledger_code,
+        wanted=wanted,
+        currencies=["KES", "USD"],
+        public_url=application.settings.public_url or addresses.http or "",
+    )
+    sandbox.sms.reports_to |= {f"{provider}/{sender}": url for provider, url in paths[DELIVERY].items()}
 
 
 def _paybill_books(sandbox: SandboxSettings) -> _Books:
@@ -179,6 +209,13 @@ def _rail_settings(base_url: str, sandbox: SandboxSettings, certificate: Path) -
         "momo_collection_subscription_key": SecretStr(MOMO.subscription_keys["collection"]),
         "momo_collection_credential": SecretStr(MOMO.credential),
         "momo_old_base_url": "",
+        "africastalking_base_url": base_url,
+        "africastalking_username": SMS_USERNAME,
+        "africastalking_key": SecretStr(SMS_KEY),
+        "africastalking_secrets": "environment",
+        "pindo_base_url": base_url,
+        "pindo_token": SecretStr(SMS_KEY),
+        "pindo_secrets": "environment",
     }
 
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 
 import random
 import secrets
-import ssl
 import time
 from collections.abc import AsyncIterator, Collection, Mapping
 from contextlib import AsyncExitStack, asynccontextmanager
@@ -18,7 +17,7 @@ from sqlalchemy.ext.asyncio import AsyncEngine
 from adapters.balances import BalanceWatch
 from adapters.collecting import CollectionRail, DeclaredCollections
 from adapters.dispatch import Dispatcher, DispatchSettings, Errand, fresh_token
-from adapters.egress import Egress, EgressLimits, EgressRules, SystemResolver
+from adapters.egress import EgressRules
 from adapters.inbound import Inbound
 from adapters.inquiry import Inquiry
 from adapters.loan_days import LoanWatch
@@ -34,11 +33,15 @@ from adapters.resubmission import Resubmission
 from adapters.return_judging import ReturnJudge
 from adapters.returning import ReturnQuestions, ReturnSilence, ReturnSubmission
 from adapters.silence import SilenceWatch
+from adapters.sms import DeclaredMessenger, Messenger
 from adapters.submission import Submission
+from adapters.texting import SmsJudge, Texting
 from adapters.waiting import WaitingWatch
-from adapters.webhooks import Deliverer, DelivererSettings
+from adapters.webhooks import Deliverer
 from api.clock_guard import ClockGuard
 from api.credentials import check_roles, vault_writer
+from api.delivering import open_deliverer
+from api.messengers import connect_messengers, declared_messengers
 from api.profile import Profile, open_profile
 from api.promoting import PromotionParts, promotion_parts
 from api.rails import connect_rails, declared_collections, declared_rails
@@ -62,7 +65,6 @@ from ledger.receiving import ReceiptRecorder, open_recorder
 from ledger.returns import ReturnRecorder
 from ledger.sealing import Sealer
 from ledger.vault_keys import Writer
-from ledger.webhooks.deliveries import RetryPolicy
 
 # What ends within this of each other is recorded together.
 _GATHER_SECONDS = 0.01
@@ -77,6 +79,7 @@ class Application:
     profile: Profile
     rails: Mapping[str, DeclaredRail]
     collections: Mapping[str, DeclaredCollections] = field(default_factory=dict)
+    messengers: Mapping[str, DeclaredMessenger] = field(default_factory=dict)
     party_keys: PartyKeys
     sealer: Sealer
     ids: IdSource
@@ -203,11 +206,13 @@ class Application:
                     PromptJudge(rails=self.collections, recorder=self.prompt_recorder),
                     ReturnJudge(rails=self.collections, recorder=self.return_recorder),
                     ReceiptJudge(rails=self.collections, recorder=self.return_recorder, receipts=self.receipt_recorder),
+                    SmsJudge(messengers=self.messengers, party_keys=self.party_keys),
                 ],
             ),
             ids=self.ids,
             now=self.now,
             confirm_above=self.settings.confirm_above_minor_units,
+            messengers=tuple(self.messengers),
         )
 
 
@@ -217,6 +222,7 @@ class WorkerApplication(Application):
 
     rails: Mapping[str, PayoutRail]
     collections: Mapping[str, CollectionRail] = field(default_factory=dict)
+    messengers: Mapping[str, Messenger] = field(default_factory=dict)
 
     def clock_guard(self) -> ClockGuard:
         """Keeps a worker from claiming while the clock is off."""
@@ -269,6 +275,13 @@ class WorkerApplication(Application):
         """The outbound door of questions about receipts."""
         errands: dict[str, Errand] = {queue.RECEIPT_QUERY: ReceiptQuestions(rails=self.collections, now=self.now)}
         return self._dispatcher(errands, public_url=public_url, rails=self.collections)
+
+    def texter(self, *, public_url: str) -> Dispatcher:
+        """The outbound door of text messages."""
+        texting = Texting(
+            messengers=self.messengers, party_keys=self.party_keys, poster=self.loan_days.poster, now=self.now
+        )
+        return self._dispatcher({queue.SMS_SUBMIT: texting}, public_url=public_url, rails=self.messengers)
 
     def _dispatcher(self, errands: Mapping[str, Errand], *, public_url: str, rails: Collection[str]) -> Dispatcher:
         settings = DispatchSettings(
@@ -333,33 +346,14 @@ class WorkerApplication(Application):
 
     def deliverer(self) -> Deliverer:
         """The way out for webhooks; close it."""
-        settings = self.settings
-        call_seconds = settings.webhook_timeout_seconds
-        egress = Egress(
-            rules=self.webhook_rules,
-            limits=EgressLimits(connect_seconds=min(5.0, call_seconds), call_seconds=call_seconds),
-            resolver=SystemResolver(),
-            tls=ssl.create_default_context(),
-        )
-        retry = RetryPolicy(
-            rests=tuple(timedelta(seconds=seconds) for seconds in settings.webhook_retry_seconds),
-            probe=timedelta(seconds=settings.webhook_probe_seconds),
-            randomness=random.SystemRandom(),
-        )
-        limits = DelivererSettings(
-            calls_max=settings.webhook_calls_max,
-            endpoint_calls_max=settings.webhook_endpoint_calls_max,
-            # A worker that died leaves its tries to the others after this; one that lives has ended them long before.
-            lease=timedelta(seconds=4 * call_seconds + 30),
-        )
-        return Deliverer(
+        return open_deliverer(
+            self.settings,
             engine=self.engine,
-            egress=egress,
+            rules=self.webhook_rules,
             sealer=self.webhook_sealer,
-            retry=retry,
             ids=self.ids,
             now=self.now,
-            settings=limits,
+            randomness=random.SystemRandom(),
         )
 
 
@@ -391,8 +385,16 @@ async def _application(
         "ids": IdSource(random.SystemRandom()),
     }
     if Role.WORKER not in roles:
-        return Application(rails=declared_rails(settings), collections=declared_collections(settings), **shared)
+        return Application(
+            rails=declared_rails(settings),
+            collections=declared_collections(settings),
+            messengers=declared_messengers(settings),
+            **shared,
+        )
     rails = connect_rails(settings, profile, ids=shared["ids"], now=Application.now)
+    messengers = connect_messengers(settings, profile, ids=shared["ids"], now=Application.now)
     for rail in rails.payouts.values():
         stack.push_async_callback(rail.close)
-    return WorkerApplication(rails=rails.payouts, collections=rails.collections, **shared)
+    for messenger in messengers.values():
+        stack.push_async_callback(messenger.close)
+    return WorkerApplication(rails=rails.payouts, collections=rails.collections, messengers=messengers, **shared)

@@ -40,6 +40,7 @@ class Worker:
         self._prompter = application.prompter(public_url=public_url)
         self._returner = application.returner(public_url=public_url)
         self._checker = application.checker(public_url=public_url)
+        self._texter = application.texter(public_url=public_url)
         self._inbound = application.inbound()
         self._balance_watch = application.balance_watch(public_url=public_url)
         self._silence_watch = application.silence_watch()
@@ -74,6 +75,7 @@ class Worker:
             self._loop("prompts", partial(claiming, self._prompter.step), poll, full=settings.worker_calls_max),
             self._loop("returns", partial(claiming, self._returner.step), poll, full=settings.worker_calls_max),
             self._loop("questions", partial(claiming, self._checker.step), poll, full=settings.worker_calls_max),
+            self._loop("messages", partial(claiming, self._texter.step), poll, full=settings.worker_calls_max),
             self._loop("judge", partial(self._inbound.step, limit=JUDGED_PER_STEP_MAX), poll, full=JUDGED_PER_STEP_MAX),
             self._loop("webhooks", partial(claiming, self._deliverer.step), poll, full=LOOKED_AT_MAX),
             self._loop("loans", partial(claiming, self._loan_watch.step), max(poll, _LOANS_REST_SECONDS)),

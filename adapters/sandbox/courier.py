@@ -29,6 +29,7 @@ class Parcel:
     url: str = field(repr=False)
     body: bytes = field(repr=False)
     method: str = "POST"
+    content_type: str = "application/json"
 
 
 class Diary(Protocol):
@@ -157,7 +158,7 @@ class Courier:
         return str(response.status_code)
 
     def _request(self, parcel: Parcel, timeout_seconds: float) -> httpx.Request:
-        headers = {"Content-Type": "application/json"}
+        headers = {"Content-Type": parcel.content_type}
         extensions = {"timeout": httpx.Timeout(timeout_seconds, pool=None).as_dict()}
         return httpx.Request(parcel.method, parcel.url, headers=headers, content=parcel.body, extensions=extensions)
 

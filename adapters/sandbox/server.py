@@ -28,6 +28,10 @@ from adapters.sandbox.prompts import Prompts
 from adapters.sandbox.refusals import Refused
 from adapters.sandbox.settings import Clock, SandboxSettings
 from adapters.sandbox.simulation import Simulation
+from adapters.sandbox.sms.control import CONTROL_PREFIX as SMS_CONTROL
+from adapters.sandbox.sms.control import SmsControl
+from adapters.sandbox.sms.rail import SmsRails
+from adapters.sandbox.sms.world import SmsSimulation, sms_credentials
 from adapters.sandbox.world import World
 
 LOOPBACK = "127.0.0.1"
@@ -61,6 +65,12 @@ class SandboxServer:
             callback_delay_seconds=settings.callback_delay_seconds,
             callback_timeout_seconds=settings.callback_timeout_seconds,
         )
+        self._sms = SmsSimulation(
+            clock=clock,
+            randomness=random.Random(randomness.getrandbits(64)),
+            callback_delay_seconds=settings.callback_delay_seconds,
+            callback_timeout_seconds=settings.callback_timeout_seconds,
+        )
         self._listener = RoughListener(host=host, port=port, grace_seconds=GRACE_SECONDS)
 
     @property
@@ -72,6 +82,11 @@ class SandboxServer:
     def momo(self) -> MomoSimulation:
         """The wallet of the other provider, with its own truth."""
         return self._momo
+
+    @property
+    def sms(self) -> SmsSimulation:
+        """The providers of text messages, with what was sent to whom."""
+        return self._sms
 
     @property
     def prompts(self) -> Prompts:
@@ -90,18 +105,20 @@ class SandboxServer:
 
     async def start(self) -> str:
         """Listens, and returns the base URL. Raises OSError when the address is taken."""
-        return await self._listener.start(_application(self._simulation, self._momo, self._listener))
+        return await self._listener.start(_application(self._simulation, self._momo, self._sms, self._listener))
 
     async def idle(self) -> None:
         """Returns once no callback is waiting or under way."""
         await self._simulation.courier.idle()
         await self._momo.courier.idle()
+        await self._sms.courier.idle()
 
     async def stop(self) -> None:
         """Drops callbacks not yet delivered, cuts all connections and frees the port."""
         await self._listener.stop()
         await self._simulation.courier.close()
         await self._momo.courier.close()
+        await self._sms.courier.close()
 
 
 async def serve(host: str, port: int, *, settings: SandboxSettings, announce: Callable[[str], None]) -> None:
@@ -170,6 +187,10 @@ def _momo_lines(base_url: str, momo: MomoSandboxSettings) -> list[str]:
         f"  truth, numbers   GET  {base_url}{MOMO_CONTROL}/truth  and  {MOMO_CONTROL}/magic",
         f"  user:key         {momo.credential}",
         *keys,
+        "",
+        "Africa's Talking and Pindo at the same address: every message that was sent, and how numbers behave",
+        f"  messages         GET  {base_url}{SMS_CONTROL}/truth  and  {SMS_CONTROL}/magic",
+        f"  apiKey, token    {sms_credentials()}",
     ]
 
 
@@ -177,11 +198,13 @@ def _magic_lines() -> list[str]:
     return [f"  {magic.magic_msisdn(suffix)}  {behaviour.summary}" for suffix, behaviour in magic.ROWS.items()]
 
 
-def _application(simulation: Simulation, momo: MomoSimulation, listener: RoughListener) -> FastAPI:
+def _application(simulation: Simulation, momo: MomoSimulation, sms: SmsSimulation, listener: RoughListener) -> FastAPI:
     app = FastAPI(title="Daftari sandbox", docs_url=None, redoc_url=None, openapi_url=None, redirect_slashes=False)
     daraja = DarajaRail(simulation, listener)
     app.include_router(daraja.router())
     app.include_router(MomoControl(momo).router())
+    app.include_router(SmsControl(sms).router())
+    app.include_router(SmsRails(sms, listener).router())
     app.include_router(Control(simulation).router())
     app.include_router(MomoRail(momo, listener).router())
 

@@ -15,6 +15,7 @@ from starlette.requests import ClientDisconnect
 from adapters.inbound import BODY_BYTES_MAX, Callback, Inbound
 from adapters.questions import Questions
 from adapters.receiving import CONFIRMATION, VALIDATION
+from adapters.sms import KINDS as SMS_KINDS
 from api.failures import known_refusal
 from api.http.sources import EVERYWHERE, Sources
 from ledger.errors import LedgerError, Overloaded
@@ -23,7 +24,7 @@ from ledger.gather import Gatherer, Limits
 log = structlog.get_logger(__name__)
 
 LEDGER_ID_MAX = 2**31 - 1
-KINDS = ("result", "timeout", CONFIRMATION, VALIDATION)
+KINDS = ("result", "timeout", CONFIRMATION, VALIDATION, *SMS_KINDS)
 TOKEN_LENGTH_MAX = 128
 # A callback may be long, so a set is small; what awaits its commit is bounded by memory alone.
 SETS = Limits(set_max=128, queue_max=1024)

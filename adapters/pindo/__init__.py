@@ -1,0 +1,1 @@
+"""Pindo, of Rwanda: text messages."""

@@ -1,0 +1,1 @@
+"""The simulated providers of text messages: Africa's Talking and Pindo."""
