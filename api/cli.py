@@ -11,6 +11,7 @@ from pydantic_settings import SettingsError
 from sqlalchemy.exc import ArgumentError, DBAPIError
 
 from api.commands import (
+    adjustments,
     books,
     collections,
     database,
@@ -49,6 +50,7 @@ app.add_typer(refunds.app, name="refund")
 app.add_typer(reviews.app, name="review")
 app.add_typer(statements.app, name="statement")
 app.add_typer(reconcile.app, name="reconcile")
+app.add_typer(adjustments.app, name="adjustment")
 app.add_typer(webhooks.app, name="webhook")
 app.add_typer(sms.app, name="sms")
 app.add_typer(vault.app, name="vault")

@@ -285,12 +285,29 @@ statement_lines = _table("statement_lines", {"ledger_id": Integer, "account_id":
 reconciliation_runs = _table("reconciliation_runs", {"ledger_id": Integer, "id": BigInteger},
     account_id=BigInteger, from_date=Date, until_date=Date, told_until=MOMENT, statement_opening=BigInteger,
     statement_closing=BigInteger, books_opening=BigInteger, books_closing=BigInteger, lines=Integer, decisions=Integer,
-    breaks=Integer, difference=BigInteger, unexplained=BigInteger, resolved=Integer, actor=Text, recorded_at=MOMENT)
+    breaks=Integer, difference=BigInteger, unexplained=BigInteger, resolved=Integer, actor=Text, recorded_at=MOMENT,
+    carried=BigInteger)
 
 reconciliation_decisions = _table(
     "reconciliation_decisions", {"ledger_id": Integer, "run_id": BigInteger, "number": Integer},
     state=Text, rule=Text, reason=Text, happened_at=MOMENT, receipt=Text, difference=BigInteger,
     line_ids=ARRAY(BigInteger), entry_ids=ARRAY(BigInteger), payout_id=BigInteger)
+
+adjustments = _table("adjustments", {"ledger_id": Integer, "id": BigInteger},
+    account_id=BigInteger, run_id=BigInteger, way=Text, numbers=ARRAY(Integer), line_ids=ARRAY(BigInteger),
+    entry_ids=ARRAY(BigInteger), difference=BigInteger, receipt=Text, happened_at=MOMENT, reason=Text,
+    proposed_by=Text, proposed_at=MOMENT)
+
+adjustment_postings = _table("adjustment_postings",
+    {"ledger_id": Integer, "adjustment_id": BigInteger, "line": SmallInteger},
+    account_id=BigInteger, side=Text, amount=BigInteger)
+
+adjustment_decisions = _table("adjustment_decisions", {"ledger_id": Integer, "adjustment_id": BigInteger},
+    approved=Boolean, entry_id=BigInteger, reason=Text, actor=Text, decided_at=MOMENT)
+
+adjusted_items = _table("adjusted_items",
+    {"ledger_id": Integer, "account_id": BigInteger, "what": Text, "item_id": BigInteger},
+    adjustment_id=BigInteger)
 
 webhook_endpoints = _table("webhook_endpoints", {"ledger_id": Integer, "id": BigInteger},
     partner_id=BigInteger, url=Text, request_id=Text, disabled_why=Text, created_at=MOMENT, failing_since=MOMENT,

@@ -23,7 +23,7 @@ from ledger.outcomes import RACING_CONSTRAINTS
 from ledger.reconciliation.importing import StatementAccount, find_statement_account
 from ledger.reconciliation.matching import Decision
 from ledger.reconciliation.reading import Days
-from ledger.reconciliation.run import Reconciler, Run
+from ledger.reconciliation.run import PREFIX, Reconciler, Run
 
 app = typer.Typer(help="Statements held against the books.", no_args_is_help=True)
 
@@ -47,9 +47,7 @@ def command(
     """Holds a statement against the books, all days of the newest unless --since and --until name some. Exits 1 where
     something is unexplained."""
     provider, _, code = shortcode.partition(":")
-    if (since is None) != (until is None):
-        raise typer.BadParameter("--since and --until go together")
-    days = Days(since.date(), until.date()) if since and until else None
+    days = _days(since, until)
 
     async def opened(application: Application) -> tuple[Ledger, StatementAccount, Run]:
         async def reconcile(connection: AsyncConnection) -> tuple[Ledger, StatementAccount, Run]:
@@ -70,13 +68,20 @@ def command(
     if as_json:
         typer.echo(json.dumps(_summary(made)))
     else:
-        _print(found, whose, made, made.decisions if matched else made.breaks)
+        numbered = enumerate(made.decisions, start=1)
+        _print(found, whose, made, [pair for pair in numbered if matched or not pair[1].is_explained])
     raise typer.Exit(0 if made.agrees else 1)
+
+
+def _days(since: datetime | None, until: datetime | None) -> Days | None:
+    if (since is None) != (until is None):
+        raise typer.BadParameter("--since and --until go together")
+    return Days(since.date(), until.date()) if since and until else None
 
 
 def _summary(run: Run) -> dict[str, object]:
     return {
-        "run": encode("rec", run.id),
+        "run": encode(PREFIX, run.id),
         "from": run.days.first.isoformat(),
         "until": run.days.last.isoformat(),
         "lines": run.lines,
@@ -84,6 +89,7 @@ def _summary(run: Run) -> dict[str, object]:
         "breaks": len(run.breaks),
         "unexplained": run.unexplained,
         "opening_gap": run.opening_gap,
+        "carried": run.carried,
         "agrees": run.agrees,
         "resolved": run.resolved,
         "statement_opening": run.statement_opening,
@@ -94,7 +100,7 @@ def _summary(run: Run) -> dict[str, object]:
     }
 
 
-def _print(ledger: Ledger, account: StatementAccount, run: Run, shown: Sequence[Decision]) -> None:
+def _print(ledger: Ledger, account: StatementAccount, run: Run, shown: Sequence[tuple[int, Decision]]) -> None:
     out, currency = console(), account.currency
 
     def money(cents: int | None) -> str:
@@ -104,7 +110,7 @@ def _print(ledger: Ledger, account: StatementAccount, run: Run, shown: Sequence[
         ("opening", money(run.statement_opening), money(run.books_opening)),
         ("closing", money(run.statement_closing), money(run.books_closing)),
     ]
-    title = f"{account.path}, {run.days.first} to {run.days.last}, {account.currency}"
+    title = f"{encode(PREFIX, run.id)}: {account.path}, {run.days.first} to {run.days.last}, {account.currency}"
     out.print(table(title, ("", ">statement", ">books"), rows))
     counts = Counter((one.state.value, one.rule) for one in run.decisions)
     out.print(
@@ -116,12 +122,12 @@ def _print(ledger: Ledger, account: StatementAccount, run: Run, shown: Sequence[
     )
     if shown:
         listed = [
-            (f"{one.at.astimezone(ledger.zone):%Y-%m-%d %H:%M:%S}", one.receipt, one.state.value, one.rule,
-             money(one.difference), one.reason)
-            for one in shown[:_SHOWN_MAX]
+            (f"{number:,}", f"{one.at.astimezone(ledger.zone):%Y-%m-%d %H:%M:%S}", one.receipt, one.state.value,
+             one.rule, money(one.difference), one.reason)
+            for number, one in shown[:_SHOWN_MAX]
         ]  # fmt: skip
         heading = f"{len(listed):,} of {len(shown):,}"
-        out.print(table(heading, ("when", "receipt", "state", "rule", ">difference", "why"), listed))
+        out.print(table(heading, (">", "when", "receipt", "state", "rule", ">difference", "why"), listed))
     if run.resolved:
         out.print(f"{run.resolved:,} payouts of unknown outcome were told by the statement")
     if run.opening_gap:

@@ -35,6 +35,7 @@ _SET_LINES, _SET_CHUNKS = 5_000, 8
 _NEVER, _NOT_YET = datetime.max.replace(tzinfo=UTC), datetime.min.replace(tzinfo=UTC)
 _SAID_EVERY = 50_000
 
+_ACCOUNT = "SELECT path, currency FROM accounts WHERE ledger_id = %s AND id = %s"
 _KEPT = """
 INSERT INTO statement_files (ledger_id, id, account_id, name, sha256, bytes, actor, received_at)
 VALUES (%s, %s, %s, %s, %s, %s, %s, %s)
@@ -104,6 +105,15 @@ async def find_statement_account(
     if not found:
         raise AccountNotFound(f"the books have no account {path!r:.120} in {currency}", field="account")
     return StatementAccount(found[0].id, path, provider, shortcode, sub_account, currency)
+
+
+async def read_statement_account(driver: Driver, *, ledger: Ledger, account_id: int) -> StatementAccount:
+    """The same by its id."""
+    row = await (await driver.execute(_ACCOUNT, (ledger.id, account_id))).fetchone()
+    assert row is not None, "runs and statements are of accounts"
+    path, currency = row
+    *_, provider, shortcode, last = (*path.split("."), CHARGES_PAID) if path.startswith("liab.") else path.split(".")
+    return StatementAccount(account_id, path, provider, shortcode, last, currency)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

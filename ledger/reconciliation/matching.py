@@ -1,9 +1,9 @@
 """What each line of a statement is in the books, and what no line shows: decisions with their reasons. Pure.
 
-Rules are tried in order over all lines, the strongest first: the receipt, our reference in the details, the receipt
-that a reversal undoes, the account typed, and last the amount within a day where only one of each is left. Charges go
-with the payment of their receipt. The difference of a decision is what its lines moved less what its entries booked,
-so all differences together are what the statement and the books differ by.
+Rules are tried in order over all lines, the strongest first: what two persons decided, the receipt, our reference in
+the details, the receipt that a reversal undoes, the account typed, and last the amount within a day where only one of
+each is left. Charges go with the payment of their receipt. The difference of a decision is what its lines moved less
+what its entries booked, so all differences together are what the statement and the books differ by.
 """
 
 from __future__ import annotations
@@ -30,6 +30,7 @@ class State(enum.Enum):
     MATCHED = "matched"
     NO_MOVEMENT = "no_movement"  # a failed or pending line: nothing moved
     AWAITED = "awaited"  # booked, and the statement ends too soon to show it
+    ACCEPTED = "accepted"  # two persons say why the difference stays
     RESOLVES = "resolves"  # evidence of a payout whose outcome the books do not know
     OVER = "over"  # more moved than is booked
     UNDER = "under"
@@ -41,7 +42,7 @@ class State(enum.Enum):
     OTHER_SUB_ACCOUNT = "other_sub_account"
 
 
-EXPLAINED = frozenset({State.MATCHED, State.NO_MOVEMENT, State.AWAITED})
+EXPLAINED = frozenset({State.MATCHED, State.NO_MOVEMENT, State.AWAITED, State.ACCEPTED})
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -90,6 +91,15 @@ class Payout:
     receipt: str | None
 
 
+@dataclass(frozen=True, slots=True)
+class Adjusted:
+    """Lines and entries that an approved adjustment puts together, its own entry among them, and why."""
+
+    lines: frozenset[int]
+    entries: frozenset[int]
+    reason: str
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Decision:
     """Lines and entries that belong together, or stand alone, and why."""
@@ -114,13 +124,14 @@ class Decision:
 class Books:
     """What the books know of one account. `payouts` are those that lines name by our reference; `charges` what was
     accrued by receipt, None where the account is that of the charges; `elsewhere` the account on which a receipt that
-    lines show was booked instead; `told_until` is how far the statement reaches."""
+    lines show was booked instead; `told_until` is how far the statement reaches; `adjusted` what people decided."""
 
     booked: Sequence[Booked]
     payouts: Mapping[str, Payout]
     charges: Mapping[str, int] | None
     elsewhere: Mapping[str, str]
     told_until: datetime
+    adjusted: Sequence[Adjusted] = ()
 
 
 def match(lines: Sequence[Line], books: Books) -> list[Decision]:
@@ -141,7 +152,7 @@ class _Matcher:
             if one.receipt is not None:
                 self.by_receipt[one.receipt].append(one)
         groups: dict[str, tuple[list[Line], list[Line]]] = {}
-        for line in lines:
+        for line in self._adjusted(lines):
             if line.status is not LineStatus.COMPLETED:
                 self._idle(line)
                 continue
@@ -152,9 +163,28 @@ class _Matcher:
             waiting = rule(waiting)
         for line in waiting:
             self._alone(line)
-        for one in self.left.values():
+        for one in self._undone():
             self._unseen(one)
         return sorted(self.made, key=lambda one: (one.at, one.receipt, one.lines, one.entries))
+
+    def _adjusted(self, lines: Sequence[Line]) -> list[Line]:
+        """Decides what people decided, as far as it lies in these days; returns the other lines."""
+        if not self.books.adjusted:
+            return list(lines)
+        waiting = {line.id: line for line in lines}
+        for one in self.books.adjusted:
+            own = [waiting.pop(line_id) for line_id in sorted(one.lines & waiting.keys())]
+            booked = [self.left[entry_id] for entry_id in sorted(one.entries & self.left.keys())]
+            if own or booked:
+                self._decide(State.ACCEPTED, "adjustment", one.reason, own, booked)
+        return list(waiting.values())
+
+    def _undone(self) -> list[Booked]:
+        """What no line is about, less what was booked and undone again under one receipt."""
+        for group in _grouped((one for one in self.left.values() if one.receipt), lambda one: one.receipt).values():
+            if len(group) > 1 and sum(one.amount for one in group) == 0:
+                self._decide(State.MATCHED, "undone", "booked and undone again under one receipt", [], group)
+        return list(self.left.values())
 
     def _group(self, mains: Sequence[Line], fees: Sequence[Line]) -> Sequence[Line]:
         """Decides what one receipt decides; returns the lines that other rules must."""
@@ -309,15 +339,16 @@ class _Matcher:
         for one in booked:
             del self.left[one.entry_id]
         moved = sum(line.amount for line in lines if line.status is LineStatus.COMPLETED)
+        difference = moved - sum(one.amount for one in booked)
         decision = Decision(
-            state=state,
+            state=State.MATCHED if state is State.ACCEPTED and not difference else state,
             rule=rule,
             reason=reason,
-            at=min(line.at for line in lines),
-            receipt=lines[0].receipt,
+            at=min([line.at for line in lines] or [one.at for one in booked]),
+            receipt=lines[0].receipt if lines else booked[0].receipt or "",
             lines=tuple(line.id for line in lines),
             entries=tuple(one.entry_id for one in booked),
-            difference=moved - sum(one.amount for one in booked),
+            difference=difference,
             payout_id=payout_id,
         )
         self.made.append(decision)

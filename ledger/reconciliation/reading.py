@@ -7,11 +7,14 @@ from dataclasses import dataclass
 from datetime import date, datetime, timedelta
 
 from ledger.database import Driver
+from ledger.ids import encode
 from ledger.journal.books import Ledger
 from ledger.reconciliation.importing import CHARGES_PAID, StatementAccount
-from ledger.reconciliation.matching import Booked, Books, Known, Line, Payout
+from ledger.reconciliation.matching import Adjusted, Booked, Books, Known, Line, Payout
 from ledger.reconciliation.statement import LineKind, LineStatus
 from ledger.session import text_array
+
+ADJUSTMENT_PREFIX = "adj"
 
 _LINES = """
 SELECT id, receipt, completed_at, amount, kind, status, originator, reference, linked_receipt FROM statement_lines
@@ -46,6 +49,34 @@ JOIN journal_entries AS e ON e.ledger_id = %s AND e.reference = w.receipt
 JOIN postings AS p ON p.ledger_id = e.ledger_id AND p.entry_id = e.id
 JOIN accounts AS a ON a.ledger_id = p.ledger_id AND a.id = p.account_id
 WHERE a.provider = %s AND a.path LIKE 'asset.float.%%' AND a.id <> %s ORDER BY 1, 2
+"""
+# Those whose run, or whose entry, lies in the days. A receipt is known by its number like any other.
+_ADJUSTED = """
+SELECT a.id, a.line_ids, a.entry_ids, d.entry_id, a.reason, d.actor FROM adjustments AS a
+JOIN adjustment_decisions AS d ON d.ledger_id = a.ledger_id AND d.adjustment_id = a.id AND d.approved
+JOIN reconciliation_runs AS r ON r.ledger_id = a.ledger_id AND r.id = a.run_id
+LEFT JOIN journal_entries AS e ON e.ledger_id = d.ledger_id AND e.id = d.entry_id
+WHERE a.ledger_id = %(ledger)s AND a.account_id = %(account)s AND a.way <> 'receipt'
+  AND (daterange(r.from_date, r.until_date, '[]') && daterange(%(first)s, %(last)s, '[]')
+       OR e.business_date BETWEEN %(first)s AND %(last)s)
+ORDER BY a.id
+"""
+# Of a run that ended before, whatever no entry had booked by then; of one that reaches into the days, the part before.
+_CARRIED = """
+SELECT coalesce(sum(CASE WHEN r.until_date < %(first)s
+    THEN CASE WHEN e.business_date < %(first)s THEN 0 ELSE a.difference END
+    ELSE (SELECT coalesce(sum(l.amount), 0) FROM statement_lines AS l
+          WHERE l.ledger_id = a.ledger_id AND l.account_id = a.account_id AND l.id = ANY (a.line_ids)
+            AND l.status = 'completed' AND l.completed_at < %(start)s)
+       - (SELECT coalesce(sum(p.amount * CASE p.side WHEN 'D' THEN 1 ELSE -1 END), 0) FROM postings AS p
+          JOIN journal_entries AS x ON x.ledger_id = p.ledger_id AND x.id = p.entry_id
+          WHERE p.ledger_id = a.ledger_id AND p.account_id = a.account_id AND x.business_date < %(first)s
+            AND p.entry_id = ANY (a.entry_ids || d.entry_id)) END), 0)::bigint
+FROM adjustments AS a
+JOIN adjustment_decisions AS d ON d.ledger_id = a.ledger_id AND d.adjustment_id = a.id AND d.approved
+JOIN reconciliation_runs AS r ON r.ledger_id = a.ledger_id AND r.id = a.run_id
+LEFT JOIN journal_entries AS e ON e.ledger_id = d.ledger_id AND e.id = d.entry_id
+WHERE a.ledger_id = %(ledger)s AND a.account_id = %(account)s AND a.way <> 'receipt' AND r.from_date < %(first)s
 """
 _OPENING = """
 SELECT coalesce(sum(debits - credits), 0)::bigint FROM account_days
@@ -95,6 +126,11 @@ class Told:
     until: datetime
     closing: int | None
 
+    @property
+    def moved(self) -> int:
+        """What all of them moved."""
+        return sum(line.amount for line in self.lines if line.status is LineStatus.COMPLETED)
+
 
 async def find_days(driver: Driver, *, ledger: Ledger, account: StatementAccount) -> Days | None:
     """The days of the account's newest statement; None before there is one."""
@@ -128,20 +164,31 @@ async def read_opening(driver: Driver, *, ledger: Ledger, account: StatementAcco
     return int(row[0])
 
 
+async def read_carried(driver: Driver, *, ledger: Ledger, account: StatementAccount, days: Days) -> int:
+    """What of the difference before the days two persons explained without booking it by then."""
+    place = {"ledger": ledger.id, "account": account.id, "first": days.first, "start": days.start(ledger)}
+    row = await (await driver.execute(_CARRIED, place)).fetchone()
+    assert row is not None
+    return int(row[0])
+
+
 async def read_books(driver: Driver, *, ledger: Ledger, account: StatementAccount, days: Days, told: Told) -> Books:
     """What the books say of the account in the days, and of what the lines name beyond that."""
     booked = await _booked(driver, ledger, account, days)
     receipts = {one.receipt for one in booked}
     stray = [line for line in told.lines if line.receipt not in receipts]
     named = sorted({line.originator for line in stray if line.originator})
-    charges = None if account.sub_account == CHARGES_PAID else await _charges(driver, ledger, account, days)
+    charges = await read_charges(driver, ledger=ledger, account=account, days=days)
     elsewhere: Mapping[str, str] = {}
     if charges is not None and stray:
         wanted = text_array(sorted({line.receipt for line in stray}))
         cursor = await driver.execute(_ELSEWHERE, (wanted, ledger.id, account.provider, account.id))
         elsewhere = dict(await cursor.fetchall())
     payouts = await _payouts(driver, ledger, account, named)
-    return Books(booked=booked, payouts=payouts, charges=charges, elsewhere=elsewhere, told_until=told.until)
+    adjusted = await _adjusted(driver, ledger, account, days)
+    return Books(
+        booked=booked, payouts=payouts, charges=charges, elsewhere=elsewhere, told_until=told.until, adjusted=adjusted
+    )
 
 
 async def _booked(driver: Driver, ledger: Ledger, account: StatementAccount, days: Days) -> list[Booked]:
@@ -155,7 +202,25 @@ async def _booked(driver: Driver, ledger: Ledger, account: StatementAccount, day
     ]  # fmt: skip
 
 
-async def _charges(driver: Driver, ledger: Ledger, account: StatementAccount, days: Days) -> dict[str, int]:
+async def _adjusted(driver: Driver, ledger: Ledger, account: StatementAccount, days: Days) -> list[Adjusted]:
+    place = {"ledger": ledger.id, "account": account.id, "first": days.first, "last": days.last}
+    return [
+        Adjusted(
+            frozenset(lines), frozenset((*entries, *([] if entry_id is None else [entry_id]))),
+            f"{encode(ADJUSTMENT_PREFIX, adjustment_id)}, approved by {actor}: {reason}"[:500],
+        )
+        for adjustment_id, lines, entries, entry_id, reason, actor in await (
+            await driver.execute(_ADJUSTED, place)
+        ).fetchall()
+    ]  # fmt: skip
+
+
+async def read_charges(
+    driver: Driver, *, ledger: Ledger, account: StatementAccount, days: Days
+) -> dict[str, int] | None:
+    """What was accrued for charges by receipt; None for the account of charges itself."""
+    if account.sub_account == CHARGES_PAID:
+        return None
     place = (ledger.id, account.provider, account.shortcode, account.currency, days.first, days.last)
     return dict(await (await driver.execute(_CHARGES, place)).fetchall())
 

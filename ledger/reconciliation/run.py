@@ -23,11 +23,12 @@ from ledger.payouts.outcome import Report
 from ledger.payouts.reviews import Case
 from ledger.reconciliation.importing import IMPORT_SECONDS_MAX, StatementAccount
 from ledger.reconciliation.matching import Decision, Line, State, match
-from ledger.reconciliation.reading import Days, Told, find_days, read_books, read_opening, read_told
+from ledger.reconciliation.reading import Days, Told, find_days, read_books, read_carried, read_opening, read_told
 from ledger.reconciliation.statement import LineStatus
 from ledger.session import plain_array, text_array
 from ledger.text import check_text
 
+PREFIX = "rec"
 ALARM = "unledgered-movement"
 _ALARMS_MAX = 100
 _SET_ROWS = 5_000
@@ -35,7 +36,8 @@ _SET_ROWS = 5_000
 _RUN = """
 INSERT INTO reconciliation_runs (ledger_id, id, account_id, from_date, until_date, told_until, statement_opening,
     statement_closing, books_opening, books_closing, lines, decisions, breaks, difference, unexplained, resolved,
-    actor, recorded_at) VALUES (%s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s)
+    actor, recorded_at, carried)
+VALUES (%s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s)
 """
 # An array of arrays is rectangular; so each row's ids come as text of an array.
 _DECISIONS = """
@@ -56,7 +58,8 @@ class StatementMissing(NotFound):
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Run:
     """What a run found. Amounts in minor units, as the statement writes them; `unexplained` sums up what breaks differ
-    by, whichever way; `resolved` counts payouts whose outcome the statement told."""
+    by, whichever way; `resolved` counts payouts whose outcome the statement told; `carried` is what of the difference
+    before these days is explained."""
 
     id: int
     days: Days
@@ -68,6 +71,7 @@ class Run:
     books_closing: int
     resolved: int
     decisions: Sequence[Decision]
+    carried: int = 0
 
     @property
     def breaks(self) -> list[Decision]:
@@ -76,8 +80,8 @@ class Run:
 
     @property
     def opening_gap(self) -> int:
-        """What the statement held more than the books before these days; 0 where it does not say."""
-        return 0 if self.statement_opening is None else self.statement_opening - self.books_opening
+        """What the statement held more than the books before these days, unexplained; 0 where it does not say."""
+        return 0 if self.statement_opening is None else self.statement_opening - self.books_opening - self.carried
 
     @property
     def agrees(self) -> bool:
@@ -127,18 +131,18 @@ class Reconciler:
             decisions = await self._match(driver, ledger, account, days, told)
         await self._alarm(driver, ledger, account, decisions, lines, now)
         opening = await read_opening(driver, ledger=ledger, account=account, days=days)
-        moved = sum(line.amount for line in told.lines if line.status is LineStatus.COMPLETED)
         run = Run(
             id=self.ids.next(now),
             days=days,
             told_until=told.until,
             lines=len(told.lines),
-            statement_opening=None if told.closing is None else told.closing - moved,
+            statement_opening=None if told.closing is None else told.closing - told.moved,
             statement_closing=told.closing,
             books_opening=opening,
-            books_closing=opening + moved - sum(one.difference for one in decisions),
+            books_closing=opening + told.moved - sum(one.difference for one in decisions),
             resolved=len(reports),
             decisions=decisions,
+            carried=await read_carried(driver, ledger=ledger, account=account, days=days),
         )
         await _write(driver, ledger, account, run, actor, now)
         return run
@@ -193,6 +197,7 @@ async def _write(
         ledger.id, run.id, account.id, run.days.first, run.days.last, run.told_until, run.statement_opening,
         run.statement_closing, run.books_opening, run.books_closing, run.lines, len(run.decisions), len(run.breaks),
         run.difference, run.unexplained, run.resolved, actor, now,
+        run.carried,
     )  # fmt: skip
     await driver.execute(_RUN, row)
     for at in range(0, len(run.decisions), _SET_ROWS):

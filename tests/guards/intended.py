@@ -8,7 +8,8 @@ from __future__ import annotations
 # INSERT and SELECT for the application, SELECT for the reader, and nothing is ever changed, not even by the owner.
 APPEND_ONLY = frozenset(
     {
-        "accounts", "balance_queries", "campaigns", "collection_calls", "collection_listings", "collection_paths",
+        "accounts", "adjusted_items", "adjustment_decisions", "adjustment_postings", "adjustments", "balance_queries",
+        "campaigns", "collection_calls", "collection_listings", "collection_paths",
         "collection_shortcodes", "currencies",
         "float_assertions", "idempotency_keys", "journal_entries", "ledgers", "loan_events", "loan_moves",
         "loan_products", "order_events", "payout_edges", "payout_events", "payout_limits", "payout_refunds",

@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ledger.reconciliation.matching import Booked, Books, Decision, Known, Line, Payout, State, match
+from ledger.reconciliation.matching import Adjusted, Booked, Books, Decision, Known, Line, Payout, State, match
 from ledger.reconciliation.statement import LineKind, LineStatus
 
 AT = datetime(2026, 9, 1, 9, tzinfo=UTC)
@@ -74,6 +74,24 @@ CASES: list[tuple[str, list[Line], Books, list[tuple[State, str]]]] = [
     ("a sweep's pair", [line(1, -500), line(2, 500, receipt="R1")], books(), [(State.MATCHED, "pair")]),
     ("nobody ordered it", [line(1, -500)], books(), [(State.MISSING_HERE, "none")]),
     ("no line shows it", [], books(booked(1, -500)), [(State.MISSING_THERE, "none")]),
+    (
+        "booked and undone",
+        [],
+        books(booked(1, -500), booked(2, 500, receipt="R1")),
+        [(State.MATCHED, "undone")],
+    ),
+    (
+        "two persons put them together",
+        [line(1, -500)],
+        books(booked(2, -500), adjusted=[Adjusted(frozenset({1}), frozenset({2}), "so")]),
+        [(State.MATCHED, "adjustment")],
+    ),
+    (
+        "two persons let it stay",
+        [line(1, -500), line(2, -500)],
+        books(booked(2, -500), adjusted=[Adjusted(frozenset({1}), frozenset({9}), "so")]),
+        [(State.ACCEPTED, "adjustment"), (State.MATCHED, "receipt")],
+    ),
     ("not shown yet", [], books(booked(1, -500, at=UNTIL)), [(State.AWAITED, "none")]),
     ("elsewhere", [line(1, 500)], books(elsewhere={"R1": "asset.x"}), [(State.OTHER_SUB_ACCOUNT, "receipt")]),
     (
@@ -209,6 +227,9 @@ _ENTRIES = st.builds(
     at=st.sampled_from([AT, UNTIL]),
 )
 
+_SOME = st.frozensets(st.integers(0, 9), max_size=3)
+_ADJUSTED = st.builds(Adjusted, _SOME, _SOME, st.just("so"))
+
 
 def _numbered(items: list[Any], name: str) -> list[Any]:
     return [replace(one, **{name: number}) for number, one in enumerate(items)]
@@ -218,13 +239,19 @@ def _numbered(items: list[Any], name: str) -> list[Any]:
     lines=st.lists(_LINES, max_size=8),
     entries=st.lists(_ENTRIES, max_size=8),
     charges=st.sampled_from([None, {}, {"R1": 5}]),
+    adjusted=st.lists(_ADJUSTED, max_size=2),
     shuffled=st.randoms(use_true_random=False),
 )
 def test_everything_is_decided_once_and_the_differences_are_the_difference(
-    lines: list[Line], entries: list[Booked], charges: dict[str, int] | None, shuffled: Any
+    lines: list[Line],
+    entries: list[Booked],
+    charges: dict[str, int] | None,
+    adjusted: list[Adjusted],
+    shuffled: Any,
 ) -> None:
     lines, entries = _numbered(lines, "id"), _numbered(entries, "entry_id")
-    known = books(*entries, charges=charges, payouts={"o": _OPEN, "p": _PAID, "q": _RELEASED})
+    payouts = {"o": _OPEN, "p": _PAID, "q": _RELEASED}
+    known = books(*entries, charges=charges, payouts=payouts, adjusted=adjusted)
 
     decisions = match(lines, known)
 
