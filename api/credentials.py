@@ -12,6 +12,7 @@ from api.profile import read_key
 from api.roles import Role
 from api.settings import Settings
 from ledger.errors import TextInvalid
+from ledger.proof.keys import SealKey
 from ledger.sealing import derive_key
 from ledger.vault_keys import Mark, Opener, PrivateKey, PublicKey, Writer, parse_public_key
 
@@ -20,6 +21,8 @@ WORKERS_ALONE = (
     "vault_key",
     "vault_key_file",
     "vault_key_old",
+    "seal_key",
+    "seal_key_file",
     "daraja_consumer_key",
     "daraja_consumer_secret",
     "daraja_initiator_password",
@@ -84,6 +87,15 @@ def vault_opener(settings: Settings, *, secret: bytes) -> Opener:
     now = _private_key(settings)
     keys = ([] if now is None else [now]) + before
     return Opener((*keys, _derived_key(secret)), Mark(secret))
+
+
+def seal_key(settings: Settings) -> SealKey | None:
+    """The key that signs seals; None where none is given, and then nothing is sealed. Raises TextInvalid."""
+    if settings.seal_key_file is not None:
+        return SealKey(read_key(settings.seal_key_file.read_text().strip(), field="seal_key_file"))
+    if settings.seal_key is not None:
+        return SealKey(read_key(settings.seal_key.get_secret_value(), field="seal_key"))
+    return None
 
 
 def _private_key(settings: Settings) -> PrivateKey | None:

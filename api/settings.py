@@ -54,6 +54,13 @@ class Settings(BaseSettings):
         default=None, description="The key before, for workers and `daftari vault rotate` during a rotation"
     )
 
+    seal_key: SecretStr | None = Field(
+        default=None,
+        description="64 hexadecimal digits that sign the seals of entries, for workers alone; empty to seal nothing",
+    )
+    seal_key_file: Path | None = Field(default=None, description="A file with the same, for a key that is mounted")
+    seal_seconds: float = Field(default=10, gt=0, description="How often new entries are sealed")
+
     grpc_listen: str = Field(default="127.0.0.1:50051", description="HOST:PORT of the gRPC services")
     tls_certificate: Path | None = Field(default=None, description="PEM chain for gRPC; required off loopback")
     tls_key: Path | None = Field(default=None, description="PEM key for gRPC; required off loopback")

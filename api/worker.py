@@ -15,6 +15,7 @@ import structlog
 
 from adapters.recovery import Recovery
 from api.failures import log_failure
+from api.proofs import proof_watch
 from api.wiring import WorkerApplication
 from ledger.webhooks.deliveries import LOOKED_AT_MAX
 
@@ -48,6 +49,7 @@ class Worker:
         self._waiting_watch = application.waiting_watch()
         self._loan_watch = application.loan_watch()
         self._promotion_watch = application.promotion_watch()
+        self._proof_watch = proof_watch(application)
         self._deliverer = application.deliverer()
         self._clock = application.clock_guard()
         self._stopping = asyncio.Event()
@@ -64,9 +66,11 @@ class Worker:
         claiming = self._clock.claiming
         watches = [self._watch_balances] if settings.balance_query_seconds else []
         listings = [self._list_receipts] if settings.receipt_list_seconds else []
+        proofs = [self._proof_watch] if self._proof_watch is not None else []
         await asyncio.gather(
             *(self._loop("balances", watch, _BALANCE_REST_SECONDS) for watch in watches),
             *(self._loop("receipts", listing, _BALANCE_REST_SECONDS) for listing in listings),
+            *(self._loop("proof", partial(claiming, proof.step), settings.seal_seconds) for proof in proofs),
             # Side by side, so that a call that hangs delays no other batch.
             *(
                 self._loop("dispatch", partial(claiming, self._dispatcher.step), poll, full=settings.worker_calls_max)

@@ -22,6 +22,15 @@ SELECT r.ledger_id, 'review: ' || r.queue, count(*), min(r.opened_at) FROM revie
 UNION ALL
 SELECT ledger_id, 'redemptions: ' || lower(state), count(*), min(updated_at) FROM promo_redemptions
  WHERE state <> 'PAID' GROUP BY 1, 2
+UNION ALL
+-- Behind the newest seal, of ledgers that have one; counting ends where it is clear that sealing stands still.
+SELECT waiting.ledger_id, 'entries to seal', count(*), min(waiting.recorded_at) FROM ledgers AS l
+ CROSS JOIN LATERAL (
+    SELECT entry_id FROM entry_seals AS s WHERE s.ledger_id = l.id ORDER BY position DESC LIMIT 1) AS newest
+ JOIN journal_entries AS sealed ON sealed.ledger_id = l.id AND sealed.id = newest.entry_id
+ CROSS JOIN LATERAL (SELECT e.ledger_id, e.recorded_at FROM journal_entries AS e
+    WHERE e.ledger_id = l.id AND (e.xid, e.id) > (sealed.xid, sealed.id) ORDER BY e.xid, e.id LIMIT 100000) AS waiting
+ GROUP BY 1
 ORDER BY 1, 2
 """
 _OPEN: LiteralString = """

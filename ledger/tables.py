@@ -86,6 +86,13 @@ provider_tariffs = _table("provider_tariffs",
      "from_amount": BigInteger},
     to_amount=BigInteger, charge=BigInteger)
 
+entry_seals = _table("entry_seals", {"ledger_id": Integer, "position": BigInteger},
+    entry_id=BigInteger, digest=LargeBinary, chain=LargeBinary, signature=LargeBinary, marks=LargeBinary)
+
+seal_checkpoints = _table("seal_checkpoints", {"ledger_id": Integer, "number": BigInteger},
+    from_position=BigInteger, until_position=BigInteger, root=LargeBinary, chain=LargeBinary, is_complete=Boolean,
+    signed_at=MOMENT, key=Text, signature=LargeBinary)
+
 payouts = _table("payouts", {"ledger_id": Integer, "id": BigInteger},
     partner_id=BigInteger, partner_reference=Text, party_id=BigInteger, currency=Text, amount=BigInteger,
     fee=BigInteger, provider_charge=BigInteger, purpose=Text, remarks=Text, rail=Text, shortcode=Text,

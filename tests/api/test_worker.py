@@ -3,17 +3,19 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from dataclasses import replace
+from typing import LiteralString
 
 import pytest
 import structlog
+from pydantic import SecretStr
 
 from adapters.sandbox.magic import magic_msisdn
 from api.wiring import WorkerApplication
 from api.worker import Worker
-from ledger.database import connect
+from ledger.database import connect, session_transaction
 from tests.fix_database import Database
 from tests.journeys.rig import RESULT_DEADLINE_SECONDS, Rig
 from tests.ledger.payouts.shop import UNKNOWN
@@ -40,8 +42,17 @@ async def working(rig: Rig, application: WorkerApplication | None = None) -> Asy
 
 async def until_states(rig: Rig, ids: list[int], *, are: set[str]) -> None:
     """Returns once the payouts are in these states. Fails after twenty seconds."""
+
+    async def there() -> bool:
+        return {await rig.state(one) for one in ids} == are
+
+    await until_so(there)
+
+
+async def until_so(is_so: Callable[[], Awaitable[bool]]) -> None:
+    """Returns once it is so. Fails after twenty seconds."""
     async with asyncio.timeout(20):
-        while {await rig.state(one) for one in ids} != are:  # noqa: ASYNC110  (the worker sets no Event)
+        while not await is_so():  # noqa: ASYNC110  (the worker sets no Event)
             await asyncio.sleep(0.02)
 
 
@@ -183,3 +194,26 @@ async def until(condition: Callable[[], bool]) -> None:
     async with asyncio.timeout(20):
         while not condition():  # noqa: ASYNC110  (see above)
             await asyncio.sleep(0.02)
+
+
+async def test_a_worker_with_the_key_seals_what_was_posted(rig: Rig) -> None:
+    own = {"seal_key": SecretStr(bytes(32).hex()), "seal_seconds": 0.02}
+    application = replace(rig.application, settings=rig.application.settings.model_copy(update=own))
+    payout_id = await rig.request()
+    query: LiteralString = """
+        SELECT count(*) FROM journal_entries AS e WHERE ledger_id = %s AND EXISTS (
+            SELECT FROM entry_seals AS s WHERE s.ledger_id = e.ledger_id AND s.entry_id = e.id)::int = %s"""
+
+    async def counts() -> list[int]:
+        async with session_transaction(application.engine) as session:
+            rows = [await (await session.execute(query, (rig.ledger.id, is_sealed))).fetchone() for is_sealed in (0, 1)]
+        return [int(row[0]) for row in rows if row is not None]
+
+    async def all_sealed() -> bool:
+        return (await counts())[0] == 0
+
+    async with working(rig, application):
+        await until_states(rig, [payout_id], are={"SETTLED"})
+        await until_so(all_sealed)
+
+    assert (await counts())[1] >= 2

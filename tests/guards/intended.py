@@ -10,7 +10,7 @@ APPEND_ONLY = frozenset(
     {
         "accounts", "adjusted_items", "adjustment_decisions", "adjustment_postings", "adjustments", "balance_queries",
         "campaigns", "collection_calls", "collection_listings", "collection_paths",
-        "collection_shortcodes", "currencies",
+        "collection_shortcodes", "currencies", "entry_seals",
         "float_assertions", "idempotency_keys", "journal_entries", "ledgers", "loan_events", "loan_moves",
         "loan_products", "order_events", "payout_edges", "payout_events", "payout_limits", "payout_refunds",
         "postings", "promo_accounts",
@@ -19,7 +19,8 @@ APPEND_ONLY = frozenset(
         "receipt_evidence", "receipt_moves", "reconciliation_decisions",
         "reconciliation_runs", "refund_decisions", "return_edges", "return_events", "reversal_links",
         "review_resolutions",
-        "reviews", "sms_edges", "sms_events", "statement_chunks", "statement_files", "statement_imports",
+        "reviews", "seal_checkpoints", "sms_edges", "sms_events", "statement_chunks", "statement_files",
+        "statement_imports",
         "statement_lines", "vault_openings", "vault_retired_keys",
     }
 )  # fmt: skip

@@ -1,0 +1,88 @@
+-- Entries sealed into a chain per ledger, behind posting, in sets; each set has its checkpoint, signed with a key that the database
+-- never sees. Seals name every column of an entry by its digest; what they say is checked outside, here only that there is one chain.
+
+-- What commits late is found by its transaction, not by its id.
+CREATE INDEX journal_entries_by_transaction ON journal_entries (ledger_id, xid, id);
+
+CREATE TABLE entry_seals (
+    position bigint NOT NULL CONSTRAINT entry_seals_position_is_positive CHECK (position > 0),
+    entry_id bigint NOT NULL,
+    ledger_id integer NOT NULL,
+    digest bytea NOT NULL CONSTRAINT entry_seals_digest_is_whole CHECK (length(digest) = 32),
+    chain bytea NOT NULL,
+    signature bytea NOT NULL CONSTRAINT entry_seals_signature_is_whole CHECK (length(signature) = 64),
+    marks bytea NOT NULL,
+    PRIMARY KEY (ledger_id, position),
+    CONSTRAINT entry_seals_seal_once UNIQUE (ledger_id, entry_id)
+);
+
+CREATE TABLE seal_checkpoints (
+    ledger_id integer NOT NULL REFERENCES ledgers,
+    number bigint NOT NULL CONSTRAINT seal_checkpoints_number_is_positive CHECK (number > 0),
+    from_position bigint NOT NULL,
+    until_position bigint NOT NULL,
+    root bytea NOT NULL CONSTRAINT seal_checkpoints_root_is_whole CHECK (length(root) = 32),
+    chain bytea NOT NULL,
+    is_complete boolean NOT NULL,
+    signed_at timestamptz NOT NULL,
+    key text NOT NULL,
+    signature bytea NOT NULL CONSTRAINT seal_checkpoints_signature_is_whole CHECK (length(signature) = 64),
+    PRIMARY KEY (ledger_id, number),
+    CONSTRAINT seal_checkpoints_end_once UNIQUE (ledger_id, until_position),
+    CONSTRAINT seal_checkpoints_are_of_something CHECK (from_position <= until_position)
+);
+
+CALL make_append_only('entry_seals', 'seal_checkpoints');
+
+-- One chain without a gap: each seal follows the one before, over an entry that there is, up to the end of a checkpoint.
+-- No foreign key to the entries: it would lock, and so write, every one of them again.
+CREATE FUNCTION entry_seals_must_follow() RETURNS trigger
+LANGUAGE plpgsql SET search_path = pg_catalog, public, pg_temp AS $$
+DECLARE
+    stray bigint;
+BEGIN
+    SELECT s.position INTO stray
+    FROM added AS s
+    LEFT JOIN public.entry_seals AS before ON before.ledger_id = s.ledger_id AND before.position = s.position - 1
+    LEFT JOIN public.ledgers AS l ON l.id = s.ledger_id AND s.position = 1
+    WHERE s.chain IS DISTINCT FROM sha256(
+            coalesce(before.chain, sha256(convert_to('daftari chain 1' || chr(10) || l.code, 'UTF8')))
+            || int8send(s.position) || int8send(s.entry_id) || s.digest)
+        OR NOT EXISTS (SELECT FROM public.journal_entries AS e WHERE e.ledger_id = s.ledger_id AND e.id = s.entry_id)
+        OR NOT EXISTS (SELECT FROM public.seal_checkpoints AS c
+            WHERE c.ledger_id = s.ledger_id AND s.position BETWEEN c.from_position AND c.until_position)
+    LIMIT 1;
+    IF FOUND THEN
+        RAISE EXCEPTION 'seal % does not follow the chain, or seals no entry, or has no checkpoint', stray
+            USING ERRCODE = 'check_violation', CONSTRAINT = 'seals_form_one_chain', TABLE = 'entry_seals';
+    END IF;
+    RETURN NULL;
+END $$;
+
+CREATE TRIGGER entry_seals_follow AFTER INSERT ON entry_seals
+    REFERENCING NEW TABLE AS added
+    FOR EACH STATEMENT EXECUTE FUNCTION entry_seals_must_follow();
+
+-- Checkpoints leave out no seal, and end where the chain is as they say.
+CREATE FUNCTION seal_checkpoints_must_follow() RETURNS trigger
+LANGUAGE plpgsql SET search_path = pg_catalog, public, pg_temp AS $$
+DECLARE
+    stray bigint;
+BEGIN
+    SELECT c.number INTO stray
+    FROM added AS c
+    LEFT JOIN public.seal_checkpoints AS before ON before.ledger_id = c.ledger_id AND before.number = c.number - 1
+    LEFT JOIN public.entry_seals AS s ON s.ledger_id = c.ledger_id AND s.position = c.until_position
+    WHERE c.from_position IS DISTINCT FROM CASE WHEN c.number = 1 THEN 1 ELSE before.until_position + 1 END
+        OR c.chain IS DISTINCT FROM s.chain
+    LIMIT 1;
+    IF FOUND THEN
+        RAISE EXCEPTION 'checkpoint % does not follow the one before, or is not over the chain', stray
+            USING ERRCODE = 'check_violation', CONSTRAINT = 'checkpoints_follow_seals', TABLE = 'seal_checkpoints';
+    END IF;
+    RETURN NULL;
+END $$;
+
+CREATE TRIGGER seal_checkpoints_follow AFTER INSERT ON seal_checkpoints
+    REFERENCING NEW TABLE AS added
+    FOR EACH STATEMENT EXECUTE FUNCTION seal_checkpoints_must_follow();
