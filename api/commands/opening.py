@@ -28,8 +28,12 @@ async def command_application(*, roles: Collection[Role] = ()) -> AsyncIterator[
 def run(command: Callable[[Application], Awaitable[Result]], *, roles: Collection[Role] = ()) -> Result:
     """Runs one command to its end."""
 
-    async def opened() -> Result:
-        async with command_application(roles=roles) as application:
-            return await command(application)
+    # Not the task's own result: at its end asyncio writes that out, whole, into an error that nobody sees.
+    results: list[Result] = []
 
-    return asyncio.run(opened())
+    async def opened() -> None:
+        async with command_application(roles=roles) as application:
+            results.append(await command(application))
+
+    asyncio.run(opened())
+    return results[0]

@@ -5,7 +5,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
-from datetime import date
+from datetime import date, timedelta
 from itertools import groupby
 from typing import Any
 
@@ -13,9 +13,11 @@ from sqlalchemy import Row, Select, func, select
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from ledger import tables
+from ledger.database import driver
 from ledger.errors import AccountNotFound, SetTooLarge
 from ledger.journal.balances import on_normal_side
 from ledger.journal.entry import Side
+from ledger.journal.span import Span, span_of_days
 
 LINES_MAX = 100_000
 _accounts, _days = tables.accounts.c, tables.account_days.c
@@ -65,7 +67,9 @@ async def general_ledger(
     given. Raises AccountNotFound, and SetTooLarge above `lines_max` lines."""
     if path is not None:
         await _check_account(connection, ledger_id, path)
-    query = _query(ledger_id, from_date, until_date, path).limit(lines_max + 1)
+    last = until_date - timedelta(days=1)
+    span = await span_of_days(await driver(connection), ledger_id=ledger_id, first=from_date, last=last)
+    query = _query(ledger_id, from_date, until_date, path, span).limit(lines_max + 1)
     rows = (await connection.execute(query)).all()
     if len(rows) > lines_max:
         raise SetTooLarge(
@@ -83,7 +87,7 @@ async def _check_account(connection: AsyncConnection, ledger_id: int, path: str)
         raise AccountNotFound("no account of this path in this ledger", field="path")
 
 
-def _query(ledger_id: int, from_date: date, until_date: date, path: str | None) -> Select[Any]:
+def _query(ledger_id: int, from_date: date, until_date: date, path: str | None, span: Span) -> Select[Any]:
     header = (_entries.ledger_id == _lines.ledger_id) & (_entries.id == _lines.entry_id)
     account = (_accounts.ledger_id == _lines.ledger_id) & (_accounts.id == _lines.account_id)
     order = (_accounts.number.collate("C"), _accounts.path.collate("C"), _accounts.currency.collate("C"))
@@ -92,7 +96,12 @@ def _query(ledger_id: int, from_date: date, until_date: date, path: str | None) 
         select(tables.postings, _entries.business_date, _entries.kind, _entries.reference, *about)
         .join_from(tables.postings, tables.journal_entries, header)
         .join(tables.accounts, account)
-        .where(_lines.ledger_id == ledger_id, _entries.business_date >= from_date, _entries.business_date < until_date)
+        .where(
+            _lines.ledger_id == ledger_id,
+            _lines.entry_id.between(span.first_id, span.last_id),
+            _entries.business_date >= from_date,
+            _entries.business_date < until_date,
+        )
         .order_by(*order, _entries.business_date, _lines.account_version)
     )
     return query if path is None else query.where(_accounts.path == path)

@@ -13,6 +13,7 @@ from collections import defaultdict
 from collections.abc import Callable, Hashable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
+from functools import lru_cache
 from typing import TypeVar
 
 from ledger.reconciliation.statement import LineKind, LineStatus
@@ -151,14 +152,13 @@ class _Matcher:
         for one in self.books.booked:
             if one.receipt is not None:
                 self.by_receipt[one.receipt].append(one)
-        groups: dict[str, tuple[list[Line], list[Line]]] = {}
+        groups: dict[str, list[Line]] = {}
         for line in self._adjusted(lines):
             if line.status is not LineStatus.COMPLETED:
                 self._idle(line)
-                continue
-            mains, fees = groups.setdefault(line.receipt, ([], []))
-            (fees if self.books.charges is not None and line.kind.is_charge else mains).append(line)
-        waiting = [line for mains, fees in groups.values() for line in self._group(mains, fees)]
+            else:
+                groups.setdefault(line.receipt, []).append(line)
+        waiting = [line for group in groups.values() for line in self._group(group)]
         for rule in (self._by_originator, self._by_linked, self._by_reference, self._by_amount):
             waiting = rule(waiting)
         for line in waiting:
@@ -186,8 +186,12 @@ class _Matcher:
                 self._decide(State.MATCHED, "undone", "booked and undone again under one receipt", [], group)
         return list(self.left.values())
 
-    def _group(self, mains: Sequence[Line], fees: Sequence[Line]) -> Sequence[Line]:
+    def _group(self, group: Sequence[Line]) -> Sequence[Line]:
         """Decides what one receipt decides; returns the lines that other rules must."""
+        mains, fees = group, list[Line]()
+        if self.books.charges is not None:
+            fees = [line for line in group if line.kind.is_charge]
+            mains = [line for line in group if not line.kind.is_charge] if fees else group
         if fees:
             self._charge(fees)
         if not mains:
@@ -366,4 +370,10 @@ def _near(at: datetime, lines: Sequence[Line]) -> bool:
 
 
 def _shape(lines: Sequence[Line], booked: Sequence[Booked]) -> str:
-    return f"{len(lines)} {'line' if len(lines) == 1 else 'lines'}, {len(booked)} booked under it"
+    return _counted(len(lines), len(booked))
+
+
+@lru_cache(maxsize=1000)
+def _counted(lines: int, booked: int) -> str:
+    """Nearly every decision has the same few words: they are kept once."""
+    return f"{lines} {'line' if lines == 1 else 'lines'}, {booked} booked under it"

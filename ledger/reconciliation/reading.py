@@ -2,20 +2,24 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import AsyncIterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date, datetime, timedelta
+from typing import LiteralString
+
+from psycopg.rows import TupleRow
 
 from ledger.database import Driver
 from ledger.ids import encode
 from ledger.journal.books import Ledger
+from ledger.journal.span import Span, span_of_days
 from ledger.reconciliation.importing import CHARGES_PAID, StatementAccount
 from ledger.reconciliation.matching import Adjusted, Booked, Books, Known, Line, Payout
 from ledger.reconciliation.statement import LineKind, LineStatus
 from ledger.session import text_array
 
 ADJUSTMENT_PREFIX = "adj"
-
+_CURSOR, _ROWS_AT_ONCE = "reconciliation", 5_000
 _LINES = """
 SELECT id, receipt, completed_at, amount, kind, status, originator, reference, linked_receipt FROM statement_lines
 WHERE ledger_id = %s AND account_id = %s AND completed_at >= %s AND completed_at < %s ORDER BY completed_at, id
@@ -27,7 +31,7 @@ SELECT e.id, sum(p.amount * CASE p.side WHEN 'D' THEN 1 ELSE -1 END)::bigint, e.
 FROM postings AS p JOIN journal_entries AS e ON e.ledger_id = p.ledger_id AND e.id = p.entry_id
 LEFT JOIN return_events AS v ON v.ledger_id = e.ledger_id AND v.entry_id = e.id AND e.kind LIKE 'collection.%%'
 LEFT JOIN returns AS r ON r.ledger_id = v.ledger_id AND r.id = v.return_id
-WHERE p.ledger_id = %s AND p.account_id = %s AND e.business_date BETWEEN %s AND %s
+WHERE p.ledger_id = %s AND p.account_id = %s AND p.entry_id BETWEEN %s AND %s AND e.business_date BETWEEN %s AND %s
 GROUP BY e.ledger_id, e.id HAVING sum(p.amount * CASE p.side WHEN 'D' THEN 1 ELSE -1 END) <> 0
 """
 _CHARGES = """
@@ -35,7 +39,7 @@ SELECT e.reference, sum(p.amount * CASE p.side WHEN 'C' THEN 1 ELSE -1 END)::big
 FROM postings AS p JOIN journal_entries AS e ON e.ledger_id = p.ledger_id AND e.id = p.entry_id
 JOIN accounts AS a ON a.ledger_id = p.ledger_id AND a.id = p.account_id
 WHERE p.ledger_id = %s AND a.role = 'provider_charges' AND a.provider = %s AND a.wallet_ref = %s AND a.currency = %s
-  AND e.business_date BETWEEN %s AND %s AND e.reference IS NOT NULL GROUP BY 1
+  AND p.entry_id BETWEEN %s AND %s AND e.business_date BETWEEN %s AND %s AND e.reference IS NOT NULL GROUP BY 1
 """
 _PAYOUTS = """
 SELECT p.provider_reference, p.id, p.state, p.amount, p.receipt
@@ -144,13 +148,13 @@ async def read_told(driver: Driver, *, ledger: Ledger, account: StatementAccount
     told = await (await driver.execute(_TOLD, (ledger.id, account.id, end, start))).fetchone()
     if told is None:
         return None
-    cursor = await driver.execute(_LINES, (ledger.id, account.id, start, end))
+    rows = _streamed(driver, _LINES, (ledger.id, account.id, start, end))
     lines = [
         Line(
             id=row[0], receipt=row[1], at=row[2], amount=row[3], kind=LineKind(row[4]), status=LineStatus(row[5]),
             originator=row[6], reference=row[7], linked=row[8],
         )
-        for row in await cursor.fetchall()
+        async for row in rows
     ]  # fmt: skip
     # A statement that reaches beyond the days closes later than they do.
     closing = told[1] if told[0] < end else None
@@ -174,7 +178,8 @@ async def read_carried(driver: Driver, *, ledger: Ledger, account: StatementAcco
 
 async def read_books(driver: Driver, *, ledger: Ledger, account: StatementAccount, days: Days, told: Told) -> Books:
     """What the books say of the account in the days, and of what the lines name beyond that."""
-    booked = await _booked(driver, ledger, account, days)
+    span = await span_of_days(driver, ledger_id=ledger.id, first=days.first, last=days.last)
+    booked = await _booked(driver, ledger, account, days, span)
     receipts = {one.receipt for one in booked}
     stray = [line for line in told.lines if line.receipt not in receipts]
     named = sorted({line.originator for line in stray if line.originator})
@@ -191,14 +196,24 @@ async def read_books(driver: Driver, *, ledger: Ledger, account: StatementAccoun
     )
 
 
-async def _booked(driver: Driver, ledger: Ledger, account: StatementAccount, days: Days) -> list[Booked]:
-    cursor = await driver.execute(_BOOKED, (ledger.id, account.id, days.first, days.last))
+async def _streamed(driver: Driver, query: LiteralString, values: tuple[object, ...]) -> AsyncIterator[TupleRow]:
+    """The rows, a few thousand at a time in memory."""
+    async with driver.cursor(name=_CURSOR) as cursor:
+        cursor.itersize = _ROWS_AT_ONCE
+        await cursor.execute(query, values)
+        async for row in cursor:
+            yield row
+
+
+async def _booked(driver: Driver, ledger: Ledger, account: StatementAccount, days: Days, span: Span) -> list[Booked]:
+    place = (ledger.id, account.id, span.first_id, span.last_id, days.first, days.last)
+    rows = _streamed(driver, _BOOKED, place)
     return [
         Booked(
             entry_id=row[0], amount=row[1], at=row[2], source=row[3],
             receipt=row[5] if row[6] else row[4], original=row[4] if row[6] else None,
         )
-        for row in await cursor.fetchall()
+        async for row in rows
     ]  # fmt: skip
 
 
@@ -221,8 +236,10 @@ async def read_charges(
     """What was accrued for charges by receipt; None for the account of charges itself."""
     if account.sub_account == CHARGES_PAID:
         return None
-    place = (ledger.id, account.provider, account.shortcode, account.currency, days.first, days.last)
-    return dict(await (await driver.execute(_CHARGES, place)).fetchall())
+    span = await span_of_days(driver, ledger_id=ledger.id, first=days.first, last=days.last)
+    whose = (ledger.id, account.provider, account.shortcode, account.currency)
+    place = (*whose, span.first_id, span.last_id, days.first, days.last)
+    return {receipt: charge async for receipt, charge in _streamed(driver, _CHARGES, place)}
 
 
 async def _payouts(

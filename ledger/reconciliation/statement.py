@@ -9,6 +9,7 @@ from __future__ import annotations
 import enum
 import re
 from array import array
+from collections import Counter, defaultdict, deque
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from datetime import datetime
@@ -18,6 +19,7 @@ from itertools import pairwise
 from ledger.errors import InvalidInput
 
 DETAILS_MAX, RECEIPT_MAX, REFERENCE_MAX = 500, 40, 100
+_OPENINGS_MAX = 100
 _NUMBER = re.compile(r"(?<!\d)\d{9,}(?!\d)")
 
 
@@ -176,30 +178,59 @@ class Continuity:
         yield list(block.values())
 
     def _through(self, block: list[list[int]], possible: frozenset[int] | None) -> frozenset[int]:
-        """The balances that may stand after the groups of one second, in whichever order they came."""
-        if possible is None:
-            starts = [self._walk([*block[at:], *block[:at]], None) for at in range(len(block))]
-            found = [one for one in starts if isinstance(one, frozenset)]
-            result = frozenset[int]().union(*found) if found else starts[0]
-        else:
-            result = self._walk(block, possible)
-        if isinstance(result, int):
-            raise refused("the running balance does not follow from the line before", row=self._rows[result])
-        return result
+        """The balances that may stand after the groups of one second, in whichever order they came: files are oldest
+        first or newest first, so both are tried where balances recur."""
+        steps = [self._step(group) for group in block]
+        starts = [possible] if possible is not None else [frozenset({one}) for one in _openings(steps)]
+        found = [end for start in starts for order in (steps, steps[::-1]) if (end := _walk(order, start)) is not None]
+        if not found:
+            raise refused("the running balance does not follow from the line before", row=self._rows[block[0][0]])
+        return frozenset[int]().union(*found)
 
-    def _walk(self, block: list[list[int]], possible: frozenset[int] | None) -> frozenset[int] | int:
-        """What may stand after the groups, or the line at which none of them goes on."""
-        waiting = list(block)
-        while waiting:
-            for place, group in enumerate(waiting):
-                balances = frozenset(self._balances[index] for index in group)
-                net = sum(self._amounts[index] for index in group)
-                after = balances if possible is None else balances & {one + net for one in possible}
-                if after:
-                    possible = after
-                    del waiting[place]
-                    break
-            else:
-                return waiting[0][0]
-        assert possible is not None
-        return possible
+    def _step(self, group: list[int]) -> _Step:
+        return _Step(sum(self._amounts[index] for index in group), frozenset(self._balances[index] for index in group))
+
+
+@dataclass(frozen=True, slots=True)
+class _Step:
+    """What a receipt's lines moved together, and the balances that may stand after it."""
+
+    net: int
+    after: frozenset[int]
+
+
+def _openings(steps: list[_Step]) -> list[int]:
+    """Where a walk through steps of one second may begin, the likeliest first: more steps begin there than end."""
+    more: Counter[int] = Counter()
+    for one in steps:
+        more.update(balance - one.net for balance in one.after)
+        more.subtract(one.after)
+    begins = dict.fromkeys(balance - one.net for one in steps for balance in sorted(one.after))
+    return sorted(begins, key=lambda balance: -more[balance])[:_OPENINGS_MAX]
+
+
+def _walk(steps: list[_Step], possible: frozenset[int]) -> frozenset[int] | None:
+    """What may stand after all steps, each taken as soon as it goes on from where the ones before it ended; None where
+    none goes on."""
+    waiting: dict[int, deque[int]] = defaultdict(deque)
+    for place, step in enumerate(steps):
+        for balance in step.after:
+            waiting[balance - step.net].append(place)
+    done = bytearray(len(steps))
+    for _ in steps:
+        heads = [head for one in possible if (head := _head(waiting, one, done)) is not None]
+        if not heads:
+            return None
+        taken = min(heads)
+        done[taken] = 1
+        step = steps[taken]
+        possible = frozenset(balance for balance in step.after if balance - step.net in possible)
+    return possible
+
+
+def _head(waiting: dict[int, deque[int]], balance: int, done: bytearray) -> int | None:
+    """The first step that begins at the balance and was not taken yet."""
+    places = waiting.get(balance)
+    while places and done[places[0]]:
+        places.popleft()
+    return places[0] if places else None

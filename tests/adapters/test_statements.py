@@ -95,6 +95,26 @@ def test_lines_in_any_order_have_the_same_balance(seed: int) -> None:
     assert continuity.check() == (43_362_050, 98_024_550)
 
 
+@pytest.mark.parametrize("newest_first", [False, True], ids=["oldest first", "newest first"])
+def test_lines_that_tell_no_time_of_day_are_followed_in_the_order_of_the_file(newest_first: bool) -> None:
+    balance, lines = 100, []
+    for row, amount in enumerate([-50, 50, -70, 70] * 5_000 + [1]):  # the same balances again and again
+        balance += amount
+        lines.append(_line_of_the_day(row, amount, balance))
+    continuity = Continuity(Heading())
+    for line in reversed(lines) if newest_first else lines:
+        continuity.add(line)
+
+    assert continuity.check() == (100, 101)
+
+
+def _line_of_the_day(row: int, amount: int, balance: int) -> StatementLine:
+    return StatementLine(
+        row=row, receipt=f"R{row}", completed_at=datetime(2026, 9, 1, tzinfo=UTC), details="x", amount=amount,
+        balance=balance, kind=LineKind.OTHER, status=LineStatus.COMPLETED,
+    )  # fmt: skip
+
+
 def test_a_line_taken_out_is_missed_by_the_balance(tmp_path: Path) -> None:
     rows = rows_of(WHOLE)
     for gone in range(2, len(rows) - 1):

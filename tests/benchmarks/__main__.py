@@ -15,7 +15,18 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 
 from api import logs
 from api.tables import console
-from tests.benchmarks import books, callbacks, life, measuring, memory, overload, posting, promotions, webhooks
+from tests.benchmarks import (
+    books,
+    callbacks,
+    life,
+    measuring,
+    memory,
+    overload,
+    posting,
+    promotions,
+    reconciliation,
+    webhooks,
+)
 from tests.benchmarks.books_report import books_report
 from tests.benchmarks.callbacks_report import callbacks_report
 from tests.benchmarks.life_report import life_report
@@ -24,6 +35,7 @@ from tests.benchmarks.overload_report import overload_report
 from tests.benchmarks.plot import svg
 from tests.benchmarks.posting_report import posting_report
 from tests.benchmarks.promotions_report import promotions_report
+from tests.benchmarks.reconciliation_report import reconciliation_report
 from tests.benchmarks.reporting import Report, markdown, print_report
 from tests.benchmarks.webhooks_report import webhooks_report
 from tests.benchmarks.yardstick import yardstick
@@ -46,6 +58,7 @@ class Benchmark(enum.Enum):
     MEMORY = "memory"
     LIFE = "life"
     PROMOTIONS = "promotions"
+    RECONCILIATION = "reconciliation"
 
 
 # What the runs of each take at least, loading and starting not counted: `make bench` may be left alone for their sum.
@@ -58,6 +71,7 @@ MINUTES = {
     Benchmark.MEMORY: 2,
     Benchmark.LIFE: 3,
     Benchmark.PROMOTIONS: 7,
+    Benchmark.RECONCILIATION: 9,
 }
 
 
@@ -128,21 +142,21 @@ async def _measure(
         case Benchmark.MEMORY:
             entries = memory.QUICK if quick else memory.FULL
             return memory_report(await memory.measure(entries, starting=starting, told=told), command=command)
-        case Benchmark.PROMOTIONS:
-            wanted = promotions.QUICK if quick else promotions.FULL
-            return promotions_report(await promotions.measure(wanted, starting=starting, told=told), command=command)
-        case Benchmark.CALLBACKS | Benchmark.WEBHOOKS | Benchmark.LIFE:
-            return await _measure_payouts(which, quick=quick, command=command, starting=starting, told=told)
+        case _:
+            return await _measure_trade(which, quick=quick, command=command, starting=starting, told=told)
 
 
-async def _measure_payouts(
-    which: Literal[Benchmark.CALLBACKS, Benchmark.WEBHOOKS, Benchmark.LIFE],
+async def _measure_trade(
+    which: Literal[
+        Benchmark.CALLBACKS, Benchmark.WEBHOOKS, Benchmark.LIFE, Benchmark.PROMOTIONS, Benchmark.RECONCILIATION
+    ],
     *,
     quick: bool,
     command: str,
     starting: Starting,
     told: Told,
 ) -> Report:
+    """What there is beside the journal."""
     match which:
         case Benchmark.CALLBACKS:
             plan = callbacks.QUICK if quick else callbacks.FULL
@@ -153,6 +167,13 @@ async def _measure_payouts(
         case Benchmark.LIFE:
             lives = life.QUICK if quick else life.FULL
             return life_report(await life.measure(lives, starting=starting, told=told), command=command)
+        case Benchmark.PROMOTIONS:
+            wanted = promotions.QUICK if quick else promotions.FULL
+            return promotions_report(await promotions.measure(wanted, starting=starting, told=told), command=command)
+        case Benchmark.RECONCILIATION:
+            months = reconciliation.QUICK if quick else reconciliation.FULL
+            found = await reconciliation.measure(months, starting=starting, told=told)
+            return reconciliation_report(found, command=command)
 
 
 if __name__ == "__main__":

@@ -160,12 +160,12 @@ async def load_books(
             pause=(last_at - first_at) / entries,
             sample_every=max(1, entries // 10_000),
         )
-        async with _without_triggers(owner):
+        async with without_triggers(owner, _TABLES):
             await _copy_entries(owner, maker, entries, told)
-            await _copy(owner, "account_days", maker.day_rows())
+            await copy_rows(owner, "account_days", _COLUMNS["account_days"], maker.day_rows())
             await _write_totals(owner, maker)
             await owner.commit()
-    await _tidy(owner_url)
+    await tidy(owner_url)
     return Books(entries=entries, first_at=first_at, last_at=last_at, entry_ids=maker.sample)
 
 
@@ -175,14 +175,15 @@ async def _accounts(owner: Owner, ledger: Ledger) -> dict[str, _Running]:
 
 
 @asynccontextmanager
-async def _without_triggers(owner: Owner) -> AsyncIterator[None]:
-    await _switch(owner, "DISABLE")
+async def without_triggers(owner: Owner, tables: Sequence[str]) -> AsyncIterator[None]:
+    """The tables' own triggers are off within; constraints and indexes stay."""
+    await _switch(owner, tables, "DISABLE")
     yield
-    await _switch(owner, "ENABLE")
+    await _switch(owner, tables, "ENABLE")
 
 
-async def _switch(owner: Owner, word: LiteralString) -> None:
-    for table in _TABLES:
+async def _switch(owner: Owner, tables: Sequence[str], word: LiteralString) -> None:
+    for table in tables:
         statement = sql.SQL("ALTER TABLE {} {} TRIGGER USER").format(sql.Identifier(table), sql.SQL(word))
         await owner.execute(statement)
     await owner.commit()
@@ -196,13 +197,14 @@ async def _copy_entries(owner: Owner, maker: _Maker, entries: int, told: Callabl
         told(f"loading {entries:,} entries")
         making = asyncio.create_task(asyncio.to_thread(maker.rows, numbers)) if numbers is not None else None
         for table, rows in waiting.items():
-            await _copy(owner, table, rows)
+            await copy_rows(owner, table, _COLUMNS[table], rows)
         await owner.commit()
         waiting = await making if making is not None else {}
 
 
-async def _copy(owner: Owner, table: str, rows: str) -> None:
-    statement = sql.SQL("COPY {} ({}) FROM STDIN").format(sql.Identifier(table), sql.SQL(_COLUMNS[table]))
+async def copy_rows(owner: Owner, table: str, columns: LiteralString, rows: str) -> None:
+    """Rows in COPY's text form."""
+    statement = sql.SQL("COPY {} ({}) FROM STDIN").format(sql.Identifier(table), sql.SQL(columns))
     async with owner.cursor() as cursor, cursor.copy(statement) as copy:
         await copy.write(rows)
 
@@ -215,7 +217,7 @@ async def _write_totals(owner: Owner, maker: _Maker) -> None:
     await owner.execute(_TOTALS, (*columns, maker.ledger.id))
 
 
-async def _tidy(owner_url: URL) -> None:
+async def tidy(owner_url: URL) -> None:
     """What autovacuum would do soon: statistics, and the map of pages that everybody may see."""
     async with await psycopg.AsyncConnection.connect(conninfo(owner_url), autocommit=True) as owner:
         await owner.execute("VACUUM (ANALYZE)")

@@ -45,12 +45,21 @@ async def server_facts(engine: AsyncEngine) -> dict[str, str]:
 
 def resident_megabytes(process_id: int) -> float | None:
     """A process's resident memory in megabytes (2^20 bytes); None where the system does not tell it as Linux does."""
+    return _told_megabytes(process_id, "VmRSS:")
+
+
+def peak_megabytes(process_id: int) -> float | None:
+    """The most that a process ever held resident since it began its program; None as above."""
+    return _told_megabytes(process_id, "VmHWM:")
+
+
+def _told_megabytes(process_id: int, name: str) -> float | None:
     try:
         status = Path(f"/proc/{process_id}/status").read_text()
     except OSError:
         return None
     for line in status.splitlines():
-        if line.startswith("VmRSS:"):
+        if line.startswith(name):
             return int(line.split()[1]) * KILOBYTE / _MEGABYTE
     return None
 

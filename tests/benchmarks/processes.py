@@ -41,20 +41,24 @@ async def daftari(
     command: Sequence[str], *, settings: Mapping[str, str], told_by: str
 ) -> AsyncIterator[tuple[Process, str]]:
     """A `daftari` command as a process with these settings, and the line of its output that begins with `told_by`."""
-    environment = {
-        "PATH": os.defpath,
-        "PYTHONPATH": os.pathsep.join(path for path in sys.path if path),
-        "DAFTARI_LOG_LEVEL": "WARNING",
-        **{f"DAFTARI_{name.upper()}": value for name, value in settings.items()},
-    }
     program = (sys.executable, "-m", "api.cli", *command)
-    server = await asyncio.create_subprocess_exec(*program, stdout=PIPE, env=environment, cwd=_ROOT)
+    server = await asyncio.create_subprocess_exec(*program, stdout=PIPE, env=environment_of(settings), cwd=_ROOT)
     try:
         yield server, await asyncio.wait_for(_announced(server, told_by), START_SECONDS_MAX)
     finally:
         with contextlib.suppress(ProcessLookupError):
             server.send_signal(signal.SIGTERM)
         await asyncio.wait_for(server.communicate(), STOP_SECONDS_MAX)
+
+
+def environment_of(settings: Mapping[str, str]) -> dict[str, str]:
+    """Of a `daftari` command with these settings."""
+    return {
+        "PATH": os.defpath,
+        "PYTHONPATH": os.pathsep.join(path for path in sys.path if path),
+        "DAFTARI_LOG_LEVEL": "WARNING",
+        **{f"DAFTARI_{name.upper()}": value for name, value in settings.items()},
+    }
 
 
 async def _announced(server: Process, told_by: str) -> str:

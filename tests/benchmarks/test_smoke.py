@@ -24,6 +24,7 @@ SECONDS_MAX = 240.0
         ("memory", " 0 differences."),
         ("life", "; the books agree."),
         ("promotions", "; the books agree."),
+        ("reconciliation", "beside what was planted: nothing."),
     ],
 )
 async def test_the_quick_benchmark_completes_and_nothing_is_lost(tmp_path: Path, which: str, verdict: str) -> None:
