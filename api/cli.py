@@ -21,6 +21,7 @@ from api.commands import (
     momo,
     partners,
     promotions,
+    proof,
     reconcile,
     refunds,
     reviews,
@@ -51,6 +52,7 @@ app.add_typer(reviews.app, name="review")
 app.add_typer(statements.app, name="statement")
 app.add_typer(reconcile.app, name="reconcile")
 app.add_typer(adjustments.app, name="adjustment")
+app.add_typer(proof.app, name="proof")
 app.add_typer(webhooks.app, name="webhook")
 app.add_typer(sms.app, name="sms")
 app.add_typer(vault.app, name="vault")

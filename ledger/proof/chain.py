@@ -40,10 +40,9 @@ class Seal:
     chain: bytes
     signature: bytes
 
-    def signed_text(self, ledger: str, *, position: int | None = None) -> bytes:
-        """What the signature is over, were the seal at that position."""
-        place = self.position if position is None else position
-        return sealed_text(ledger, position=place, entry_id=self.entry_id, digest=self.digest)
+    def signed_text(self, ledger: str) -> bytes:
+        """What the signature is over."""
+        return sealed_text(ledger, position=self.position, entry_id=self.entry_id, digest=self.digest)
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,6 +71,7 @@ class Checkpoint:
             f"chain {encoded(self.chain)}",
             f"complete {'yes' if self.is_complete else 'no'}",
             f"signed {moment_text(self.signed_at)}",
+            f"key {self.key}",
         )
         return "".join(f"{line}\n" for line in lines).encode()
 
@@ -106,10 +106,10 @@ def genesis(ledger: str) -> bytes:
     return hashlib.sha256(b"daftari chain 1\n" + ledger.encode()).digest()
 
 
-def chained(before: bytes, *, position: int, entry_id: int, digest: bytes) -> bytes:
-    """The chain's value after this seal."""
-    places = position.to_bytes(8, "big", signed=True) + entry_id.to_bytes(8, "big", signed=True)
-    return hashlib.sha256(before + places + digest).digest()
+def chained(before: bytes, seal: Seal) -> bytes:
+    """The chain's value after this seal: over every other value of it."""
+    places = seal.position.to_bytes(8, "big", signed=True) + seal.entry_id.to_bytes(8, "big", signed=True)
+    return hashlib.sha256(before + places + seal.digest + seal.signature + seal.marks).digest()
 
 
 def _canonical(value: object) -> bytes:

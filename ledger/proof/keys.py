@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import hashlib
 import re
 from dataclasses import dataclass
@@ -12,8 +13,8 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey,
 from ledger.errors import TextInvalid
 from ledger.sealing import derive_key
 
-# The prefix keeps a private key, which has as many digits, from being taken for a public one.
-_TEXT = re.compile(r"spk_([0-9a-f]{64})", re.ASCII)
+# In base 64 for URLs, which no private key is written in.
+_TEXT = re.compile(r"spk_([0-9A-Za-z_-]{43})", re.ASCII)
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,7 +26,7 @@ class SealPublicKey:
     @property
     def text(self) -> str:
         """As `daftari proof key` prints it."""
-        return f"spk_{self.raw.hex()}"
+        return f"spk_{base64.urlsafe_b64encode(self.raw).decode().rstrip('=')}"
 
     @property
     def fingerprint(self) -> str:
@@ -60,5 +61,5 @@ def parse_seal_key(text: str, *, field: str) -> SealPublicKey:
     """The public key that `daftari proof key` printed. Raises TextInvalid without quoting what may be a private one."""
     matched = _TEXT.fullmatch(text)
     if matched is None:
-        raise TextInvalid(f"give as {field} what `daftari proof key` prints: spk_ and 64 digits", field=field)
-    return SealPublicKey(bytes.fromhex(matched[1]))
+        raise TextInvalid(f"give as {field} what `daftari proof key` prints: spk_ and 43 characters", field=field)
+    return SealPublicKey(base64.urlsafe_b64decode(matched[1] + "="))

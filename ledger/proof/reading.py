@@ -43,7 +43,8 @@ WHERE ledger_id = %s AND position > %s ORDER BY position LIMIT %s
 _SEAL_OF = "SELECT position FROM entry_seals WHERE ledger_id = %s AND entry_id = %s"
 _CHECKPOINTS = """
 SELECT number, from_position, until_position, root, chain, is_complete, to_json(signed_at) #>> '{}', key, signature
-FROM seal_checkpoints WHERE ledger_id = %s AND number > %s ORDER BY number LIMIT %s
+FROM seal_checkpoints WHERE ledger_id = %s AND until_position > %s AND until_position <= %s
+ORDER BY until_position, number
 """
 _CHECKPOINT_OVER = """
 SELECT number, from_position, until_position, root, chain, is_complete, to_json(signed_at) #>> '{}', key, signature
@@ -91,9 +92,9 @@ async def find_position(driver: Driver, *, ledger_id: int, entry_id: int) -> int
     return None if row is None else int(row[0])
 
 
-async def read_checkpoints(driver: Driver, *, ledger_id: int, after: int, limit: int) -> list[Checkpoint]:
-    """Checkpoints that follow a number, in order."""
-    rows = await (await driver.execute(_CHECKPOINTS, (ledger_id, after, limit))).fetchall()
+async def checkpoints_until(driver: Driver, *, ledger_id: int, after: int, until: int) -> list[Checkpoint]:
+    """Checkpoints that end after one position and not after the other, in order: no more than positions between."""
+    rows = await (await driver.execute(_CHECKPOINTS, (ledger_id, after, until))).fetchall()
     return [Checkpoint(*row) for row in rows]
 
 

@@ -142,9 +142,10 @@ def seal_documents(
     seals: list[Seal] = []
     for place, document in enumerate(documents, start=position + 1):
         entry_id, digest = document["id"], digest_of(ledger, document)
-        before = chained(before, position=place, entry_id=entry_id, digest=digest)
         signature = key.sign(sealed_text(ledger, position=place, entry_id=entry_id, digest=digest))
-        seals.append(Seal(place, entry_id, digest, marks_of(document), before, signature))
+        loose = Seal(place, entry_id, digest, marks_of(document), b"", signature)
+        seals.append(replace(loose, chain=chained(before, loose)))
+        before = seals[-1].chain
     return seals
 
 

@@ -47,7 +47,7 @@ BEGIN
     LEFT JOIN public.ledgers AS l ON l.id = s.ledger_id AND s.position = 1
     WHERE s.chain IS DISTINCT FROM sha256(
             coalesce(before.chain, sha256(convert_to('daftari chain 1' || chr(10) || l.code, 'UTF8')))
-            || int8send(s.position) || int8send(s.entry_id) || s.digest)
+            || int8send(s.position) || int8send(s.entry_id) || s.digest || s.signature || s.marks)
         OR NOT EXISTS (SELECT FROM public.journal_entries AS e WHERE e.ledger_id = s.ledger_id AND e.id = s.entry_id)
         OR NOT EXISTS (SELECT FROM public.seal_checkpoints AS c
             WHERE c.ledger_id = s.ledger_id AND s.position BETWEEN c.from_position AND c.until_position)

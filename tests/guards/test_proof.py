@@ -38,7 +38,8 @@ def first(app: Connection, stage: Stage) -> dict[str, Any]:
 def following(before: bytes, *, ledger: int, position: int, entry: int) -> dict[str, Any]:
     """A seal, and a checkpoint over it alone, behind a chain."""
     digest = bytes([position]) * 32
-    chain = hashlib.sha256(before + position.to_bytes(8, "big") + entry.to_bytes(8, "big") + digest).digest()
+    places = position.to_bytes(8, "big") + entry.to_bytes(8, "big")
+    chain = hashlib.sha256(before + places + digest + b"s" * 64).digest()
     values = {"ledger": ledger, "position": position, "entry": entry, "digest": digest, "chain": chain}
     return {**values, "number": position, "from": position, "signature": b"s" * 64}
 

@@ -11,7 +11,8 @@ from ledger.proof.keys import SealKey
 from ledger.proof.sealing import BEGINNING, RACING_CONSTRAINTS, EntrySealer, Reached, Sealed
 from tests.builders import NOW, Books
 
-KEY = SealKey(bytes(range(32)))
+KEY_BYTES = bytes([7] * 32)
+KEY = SealKey(KEY_BYTES)
 SEALER = EntrySealer(KEY)
 
 

@@ -6,9 +6,11 @@ import copy
 import hashlib
 from typing import Any
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from ledger.errors import TextInvalid
 from ledger.proof.chain import (
     HEADER,
     LINE,
@@ -20,7 +22,7 @@ from ledger.proof.chain import (
     moment_text,
     root_by_path,
 )
-from ledger.proof.keys import SealKey
+from ledger.proof.keys import SealKey, parse_seal_key
 
 VALUES = st.none() | st.integers(-(2**63), 2**63 - 1) | st.text(max_size=12)
 LINKS = st.fixed_dictionaries({"original_line": st.integers(1, 9), "amount": st.integers(1, 10**9)})
@@ -112,3 +114,12 @@ def test_another_key_has_not_signed_it() -> None:
     assert not other.public.signed(b"text", signature)
     assert not key.public.signed(b"text", signature[:-1])
     assert key.public.fingerprint != other.public.fingerprint
+    assert parse_seal_key(key.public.text, field="key") == key.public
+
+
+@pytest.mark.parametrize("text", ["", "spk_", "00" * 32, "spk_" + "00" * 32])
+def test_what_is_no_public_key_is_refused_and_not_quoted(text: str) -> None:
+    with pytest.raises(TextInvalid) as refused:
+        parse_seal_key(text, field="key")
+
+    assert refused.value.message == "give as key what `daftari proof key` prints: spk_ and 43 characters"

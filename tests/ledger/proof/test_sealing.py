@@ -15,7 +15,7 @@ from ledger.journal.entry import JournalEntry
 from ledger.journal.poster import Poster
 from ledger.operations import QueueLength, operations_status
 from ledger.proof.chain import HEADER, LINE
-from ledger.proof.reading import read_checkpoints, read_documents, read_seals
+from ledger.proof.reading import checkpoints_until, read_documents, read_seals
 from ledger.proof.sealing import BEGINNING, Sealed
 from tests.builders import BANK, DEFAULT_ACCOUNTS, FEES, NOW, WALLET, Books, account, open_books, transfer
 from tests.fix_database import Database
@@ -45,7 +45,7 @@ async def test_a_set_is_sealed_with_a_checkpoint_that_carries_the_signature(book
 
     async with books.reading() as connection:
         session = await driver(connection)
-        (checkpoint,) = await read_checkpoints(session, ledger_id=books.ledger.id, after=0, limit=10)
+        (checkpoint,) = await checkpoints_until(session, ledger_id=books.ledger.id, after=0, until=9)
         seals = await read_seals(session, ledger_id=books.ledger.id, after=0, limit=10)
     code = books.ledger.code
     assert (done.count, checkpoint.from_position, checkpoint.until_position, checkpoint.is_complete) == (3, 1, 3, True)
