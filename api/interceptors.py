@@ -83,23 +83,28 @@ class Door(grpc.aio.ServerInterceptor):
         }
         permission = PERMISSIONS.get(name)
         if handler.unary_unary is not None:
-            guarded = self._one_answer(handler.unary_unary, name, permission)
+            guarded = self._one_answer(handler.unary_unary, name, permission, places=self._calls)
             return grpc.unary_unary_rpc_method_handler(guarded, **codecs)
         if handler.unary_stream is not None:
             guarded = self._many_answers(handler.unary_stream, name, permission)
             return grpc.unary_stream_rpc_method_handler(guarded, **codecs)
-        assert handler.stream_stream is not None, "no method streams requests towards a single answer"
+        if handler.stream_unary is not None:
+            guarded = self._one_answer(handler.stream_unary, name, permission, places=self._streams)
+            return grpc.stream_unary_rpc_method_handler(guarded, **codecs)
+        assert handler.stream_stream is not None, "there is no other kind"
         guarded = self._many_answers(handler.stream_stream, name, permission)
         return grpc.stream_stream_rpc_method_handler(guarded, **codecs)
 
-    def _one_answer(self, method: _Method, name: str, permission: Permission | None) -> _Method:
+    def _one_answer(self, method: _Method, name: str, permission: Permission | None, *, places: Admission) -> _Method:
         async def guarded(request: Any, context: _Context) -> Any:
             started = self._monotonic()
             try:
-                with self._calls:
-                    call, _ = await self._admit(context, permission)
+                with places:
+                    call, key = await self._admit(context, permission)
                     enter_call(call)
-                    answer = await method(request, context)
+                    # A stream of requests has __anext__, a single request is a message.
+                    requests = self._watched(request, key, permission) if hasattr(request, "__anext__") else request
+                    answer = await method(requests, context)
             except Exception as error:
                 await self._refuse(context, error, name, started)
                 raise
@@ -115,7 +120,6 @@ class Door(grpc.aio.ServerInterceptor):
                 with self._streams:
                     call, key = await self._admit(context, permission)
                     enter_call(call)
-                    # A stream of requests has __anext__, a single request is a message.
                     requests = self._watched(request, key, permission) if hasattr(request, "__anext__") else request
                     async with aclosing(method(requests, context)) as answers:
                         async for answer in self._watched(answers, key, permission):

@@ -22,6 +22,9 @@ class Permission(enum.Enum):
     PARTNERS_MANAGE = "partners.manage"
     KEYS_MANAGE = "keys.manage"
     RAILS_SWITCH = "rails.switch"
+    STATEMENTS_IMPORT = "statements.import"
+    RECONCILIATION_RUN = "reconciliation.run"
+    RECONCILIATION_READ = "reconciliation.read"
     REVIEWS_READ = "reviews.read"
     REVIEWS_RESOLVE = "reviews.resolve"
     WEBHOOKS_READ = "webhooks.read"
@@ -205,6 +208,15 @@ _BY_SERVICE: Mapping[str, Mapping[str, Permission]] = {
     "daftari.v1.RefundQueryService": {
         "GetRefund": Permission.COLLECTIONS_READ,
         "ListRefunds": Permission.COLLECTIONS_READ,
+    },
+    "daftari.v1.ReconciliationCommandService": {
+        "ImportStatement": Permission.STATEMENTS_IMPORT,
+        "RunReconciliation": Permission.RECONCILIATION_RUN,
+    },
+    "daftari.v1.ReconciliationQueryService": {
+        "GetReconciliationRun": Permission.RECONCILIATION_READ,
+        "ListReconciliationRuns": Permission.RECONCILIATION_READ,
+        "ListReconciliationDecisions": Permission.RECONCILIATION_READ,
     },
     "daftari.v1.ReviewCommandService": {"ResolveReview": Permission.REVIEWS_RESOLVE},
     "daftari.v1.ReviewQueryService": {

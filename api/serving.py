@@ -33,12 +33,14 @@ from api.services.payouts import open_requester, payout_services
 from api.services.promotion_commands import CodeRedeemer
 from api.services.promotions import open_redeemer, promotion_services
 from api.services.prompts import prompt_services
+from api.services.reconciliation import reconciliation_services
 from api.services.redemption_counts import RedemptionCounts
 from api.services.refunds import refund_services
 from api.services.returns import return_services
 from api.services.reviews import review_services
 from api.services.vault import vault_services
 from api.services.webhooks import webhook_services
+from api.statement_desk import statement_desk
 from api.wiring import Application, WorkerApplication
 from api.worker import Worker
 from ledger import partners
@@ -213,6 +215,7 @@ class Service:
             redeemer=shared.redeemer,
             counts=RedemptionCounts(lambda result: self._metrics.redemption_attempts.labels(result).inc()),
         )
+        services += reconciliation_services(shared.core, desk=statement_desk(application))
         services += refund_services(shared.core, desk=RefundDesk(application.receipt_recorder))
         services += return_services(shared.core, recorder=application.return_recorder)
         services += partner_services(shared.core)

@@ -6,29 +6,37 @@ import json
 from collections import Counter
 from collections.abc import Sequence
 from datetime import datetime
+from pathlib import Path
 from typing import Annotated
 
 import typer
-from sqlalchemy.ext.asyncio import AsyncConnection
 
 from api.commands.opening import run as run_command
+from api.conversion.reconciliation import run_id_of
+from api.statement_desk import statement_desk
+from api.statement_folder import FolderBusy, FolderResult, work_through, write_result
+from api.statements import Whose
+from api.statements_told import recorded_summary, run_summary
 from api.tables import console, table
 from api.wiring import Application
-from ledger.database import driver
-from ledger.database import run as run_transaction
+from ledger.database import driver, transaction
 from ledger.ids import encode
 from ledger.journal.books import Ledger, find_ledger
+from ledger.journal.entries import ENTRY_PREFIX
 from ledger.money import format_minor_units
-from ledger.outcomes import RACING_CONSTRAINTS
-from ledger.reconciliation.importing import StatementAccount, find_statement_account
+from ledger.reconciliation.importing import StatementAccount
 from ledger.reconciliation.matching import Decision
+from ledger.reconciliation.queries import RecordedDecision, RecordedRun, list_decisions, list_runs, read_run
 from ledger.reconciliation.reading import Days
-from ledger.reconciliation.run import PREFIX, Reconciler, Run
+from ledger.reconciliation.run import PREFIX, Run
 
 app = typer.Typer(help="Statements held against the books.", no_args_is_help=True)
 
 Day = Annotated[datetime | None, typer.Option(formats=["%Y-%m-%d"], help="A date in the ledger's zone")]
-_SHOWN_MAX = 200
+LedgerCode = Annotated[str, typer.Argument(help="Ledger code")]
+AsJson = Annotated[bool, typer.Option("--json", help="One JSON document instead of a table")]
+_SHOWN_MAX, _ID_MAX, _BUSY = 200, 2**63 - 1, 3
+_SHOWN_COLUMNS = (">", "when", "receipt", "state", "rule", ">difference", "why")
 
 
 @app.command("run")
@@ -47,57 +55,131 @@ def command(
     """Holds a statement against the books, all days of the newest unless --since and --until name some. Exits 1 where
     something is unexplained."""
     provider, _, code = shortcode.partition(":")
+    sub_account = Whose(ledger=ledger, provider=provider, shortcode=code, sub_account=account, currency=currency)
     days = _days(since, until)
 
     async def opened(application: Application) -> tuple[Ledger, StatementAccount, Run]:
-        async def reconcile(connection: AsyncConnection) -> tuple[Ledger, StatementAccount, Run]:
-            found, session = await find_ledger(connection, code=ledger), await driver(connection)
-            whose = await find_statement_account(
-                session, ledger=found, directory=application.directory, provider=provider, shortcode=code,
-                sub_account=account, currency=currency or found.base_currency,
-            )  # fmt: skip
-            reconciler = Reconciler(recorder=application.recorder, ids=application.ids)
-            made = await reconciler.reconcile(
-                session, ledger=found, account=whose, days=days, actor=actor, now=application.now()
-            )
-            return found, whose, made
-
-        return await run_transaction(application.engine, reconcile, again_on=RACING_CONSTRAINTS)
+        return await statement_desk(application).reconcile(sub_account, days=days, actor=actor)
 
     found, whose, made = run_command(opened)
     if as_json:
-        typer.echo(json.dumps(_summary(made)))
+        typer.echo(json.dumps(run_summary(made)))
     else:
         numbered = enumerate(made.decisions, start=1)
         _print(found, whose, made, [pair for pair in numbered if matched or not pair[1].is_explained])
     raise typer.Exit(0 if made.agrees else 1)
 
 
+@app.command("folder")
+def folder_command(
+    ledger: LedgerCode,
+    folder: Annotated[Path, typer.Argument(help="Holds PROVIDER/SHORTCODE/SUB_ACCOUNT/file.csv", file_okay=False)],
+    *,
+    actor: Annotated[str, typer.Option(help="Who does it, for the record")],
+    result: Annotated[
+        Path | None, typer.Option(help="Where the result goes, as JSON; to the screen by default")
+    ] = None,
+) -> None:
+    """Takes every file that waits in, then holds each sub-account against the books. Exits 1 where something is
+    unexplained, 2 where a file was refused, 3 where another process works on the folder."""
+
+    async def opened(application: Application) -> FolderResult:
+        return await work_through(statement_desk(application), folder, ledger=ledger, actor=actor)
+
+    try:
+        made = run_command(opened)
+    except FolderBusy as busy:
+        typer.echo(f"daftari: {busy.message} [{busy.reason}]", err=True)
+        raise typer.Exit(_BUSY) from None
+    if result is None:
+        typer.echo(json.dumps(made.document(), indent=2))
+    else:
+        write_result(made, result)
+    raise typer.Exit(made.exit_code)
+
+
+@app.command("list")
+def list_command(
+    ledger: LedgerCode,
+    account: Annotated[str, typer.Option(help="Only runs of the account of this path")] = "",
+    limit: Annotated[int, typer.Option(min=1, max=500)] = 20,
+    as_json: AsJson = False,
+) -> None:
+    """Lists runs, newest first."""
+
+    async def opened(application: Application) -> tuple[Ledger, list[RecordedRun]]:
+        async with transaction(application.engine) as connection:
+            books = await find_ledger(connection, code=ledger)
+            session = await driver(connection)
+            return books, await list_runs(session, ledger_id=books.id, path=account, before=_ID_MAX, limit=limit)
+
+    books, runs = run_command(opened)
+    if as_json:
+        typer.echo(json.dumps([recorded_summary(one) for one in runs]))
+        return
+    rows = [
+        (encode(PREFIX, one.id), one.path, f"{one.first} to {one.last}", f"{one.lines:,}", f"{one.breaks:,}",
+         f"{one.currency} {format_minor_units(one.unexplained, one.currency)}", "yes" if one.agrees else "no",
+         f"{one.recorded_at.astimezone(books.zone):%Y-%m-%d %H:%M:%S}", one.actor)
+        for one in runs
+    ]  # fmt: skip
+    columns = ("run", "account", "days", ">lines", ">breaks", ">unexplained", "agrees", "made", "by")
+    console().print(table("Runs, newest first", columns, rows))
+
+
+@app.command("show")
+def show_command(
+    ledger: LedgerCode,
+    run: Annotated[str, typer.Argument(help="rec_ and 13 characters")],
+    matched: Annotated[bool, typer.Option("--all", help="Show what is explained, too")] = False,
+    after: Annotated[int, typer.Option(min=0, help="Only decisions above this number")] = 0,
+    limit: Annotated[int, typer.Option(min=1, max=10_000)] = _SHOWN_MAX,
+    as_json: AsJson = False,
+) -> None:
+    """Shows a run as it was recorded, and what it decided."""
+
+    async def opened(application: Application) -> tuple[Ledger, RecordedRun, list[RecordedDecision]]:
+        async with transaction(application.engine) as connection:
+            books, session = await find_ledger(connection, code=ledger), await driver(connection)
+            found = await read_run(session, ledger_id=books.id, run_id=run_id_of(run))
+            decisions = await list_decisions(
+                session, ledger_id=books.id, run_id=found.id, only_breaks=not matched, after=after, limit=limit
+            )
+            return books, found, decisions
+
+    books, found, decisions = run_command(opened)
+    if as_json:
+        typer.echo(json.dumps({**recorded_summary(found), "shown": [_decision(one) for one in decisions]}))
+        return
+    rows = [
+        (f"{one.number:,}", f"{one.at.astimezone(books.zone):%Y-%m-%d %H:%M:%S}", one.receipt, one.state.value,
+         one.rule, format_minor_units(one.difference, found.currency), one.reason)
+        for one in decisions
+    ]  # fmt: skip
+    out = console()
+    out.print(table(f"{run}: {found.path}, {found.first} to {found.last}, {found.currency}", _SHOWN_COLUMNS, rows))
+    out.print(f"{len(rows):,} shown of {found.decisions if matched else found.breaks:,}; --after shows those behind")
+
+
+def _decision(one: RecordedDecision) -> dict[str, object]:
+    return {
+        "number": one.number,
+        "state": one.state.value,
+        "rule": one.rule,
+        "reason": one.reason,
+        "at": one.at.isoformat(),
+        "receipt": one.receipt,
+        "difference": one.difference,
+        "lines": one.lines,
+        "entries": [encode(ENTRY_PREFIX, entry_id) for entry_id in one.entries],
+        "payout": encode("pay", one.payout_id) if one.payout_id is not None else None,
+    }
+
+
 def _days(since: datetime | None, until: datetime | None) -> Days | None:
     if (since is None) != (until is None):
         raise typer.BadParameter("--since and --until go together")
     return Days(since.date(), until.date()) if since and until else None
-
-
-def _summary(run: Run) -> dict[str, object]:
-    return {
-        "run": encode(PREFIX, run.id),
-        "from": run.days.first.isoformat(),
-        "until": run.days.last.isoformat(),
-        "lines": run.lines,
-        "states": dict(Counter(one.state.value for one in run.decisions)),
-        "breaks": len(run.breaks),
-        "unexplained": run.unexplained,
-        "opening_gap": run.opening_gap,
-        "carried": run.carried,
-        "agrees": run.agrees,
-        "resolved": run.resolved,
-        "statement_opening": run.statement_opening,
-        "statement_closing": run.statement_closing,
-        "books_opening": run.books_opening,
-        "books_closing": run.books_closing,
-        "difference": run.difference,
-    }
 
 
 def _print(ledger: Ledger, account: StatementAccount, run: Run, shown: Sequence[tuple[int, Decision]]) -> None:
@@ -127,7 +209,7 @@ def _print(ledger: Ledger, account: StatementAccount, run: Run, shown: Sequence[
             for number, one in shown[:_SHOWN_MAX]
         ]  # fmt: skip
         heading = f"{len(listed):,} of {len(shown):,}"
-        out.print(table(heading, (">", "when", "receipt", "state", "rule", ">difference", "why"), listed))
+        out.print(table(heading, _SHOWN_COLUMNS, listed))
     if run.resolved:
         out.print(f"{run.resolved:,} payouts of unknown outcome were told by the statement")
     if run.opening_gap:

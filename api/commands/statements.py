@@ -10,10 +10,11 @@ from typing import Annotated
 import typer
 
 from api.commands.opening import run
-from api.statements import StatementOrder, import_statement
+from api.statement_desk import statement_desk
+from api.statements import StatementFile, Whose
+from api.statements_told import imported_summary
 from api.tables import console
 from api.wiring import Application
-from ledger.ids import encode
 from ledger.journal.books import Ledger
 from ledger.money import format_minor_units
 from ledger.reconciliation.importing import Imported, StatementAccount
@@ -39,20 +40,12 @@ def import_command(
 ) -> None:
     """Takes a statement in, whole or not at all; lines that are there already are left as they are."""
     provider, _, code = shortcode.partition(":")
-    order = StatementOrder(
-        path=file,
-        ledger=ledger,
-        provider=provider,
-        shortcode=code,
-        sub_account=account,
-        actor=actor,
-        currency=currency,
-        declared=columns.read_bytes() if columns else None,
-    )
+    whose = Whose(ledger=ledger, provider=provider, shortcode=code, sub_account=account, currency=currency)
+    statement = StatementFile(path=file, name=file.name, declared=columns.read_bytes() if columns else None)
 
     async def command(application: Application) -> None:
-        say = partial(_say, as_json)
-        _tell(*await import_statement(application, order, say=say), as_json=as_json)
+        desk, say = statement_desk(application), partial(_say, as_json)
+        _tell(*await desk.take_in(whose, statement, actor=actor, say=say), as_json=as_json)
 
     run(command)
 
@@ -64,16 +57,7 @@ def _say(as_json: bool, count: int) -> None:
 
 def _tell(ledger: Ledger, whose: StatementAccount, one: Imported, *, as_json: bool) -> None:
     if as_json:
-        told = {
-            "import": encode("imp", one.import_id),
-            "lines": one.lines,
-            "added": one.added,
-            "from": one.from_at.isoformat(),
-            "until": one.until_at.isoformat(),
-            "opening": one.opening,
-            "closing": one.closing,
-        }
-        typer.echo(json.dumps(told))
+        typer.echo(json.dumps(imported_summary(one)))
         return
     out = console()
     first, last = (f"{at.astimezone(ledger.zone):%Y-%m-%d %H:%M:%S}" for at in (one.from_at, one.until_at))

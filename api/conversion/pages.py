@@ -22,6 +22,7 @@ from daftari.v1 import (
     payouts_pb2,
     promotions_pb2,
     prompts_pb2,
+    reconciliation_pb2,
     refunds_pb2,
     returns_pb2,
     reviews_pb2,
@@ -63,6 +64,8 @@ ListRequest: TypeAlias = (
     | promotions_pb2.ListBatchesRequest
     | promotions_pb2.ListBatchEventsRequest
     | promotions_pb2.ListRedemptionsRequest
+    | reconciliation_pb2.ListReconciliationRunsRequest
+    | reconciliation_pb2.ListReconciliationDecisionsRequest
     | reviews_pb2.ListReviewsRequest
     | webhooks_pb2.ListWebhookEndpointsRequest
     | webhooks_pb2.ListWebhookDeliveriesRequest

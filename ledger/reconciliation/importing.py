@@ -6,6 +6,7 @@ known by its account, receipt, details, amount, state and its number among those
 
 from __future__ import annotations
 
+import asyncio
 import hashlib
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Sequence
@@ -112,8 +113,13 @@ async def read_statement_account(driver: Driver, *, ledger: Ledger, account_id: 
     row = await (await driver.execute(_ACCOUNT, (ledger.id, account_id))).fetchone()
     assert row is not None, "runs and statements are of accounts"
     path, currency = row
+    return StatementAccount(account_id, path, *account_names(path), currency)
+
+
+def account_names(path: str) -> tuple[str, str, str]:
+    """Provider, shortcode and sub-account of the account of this path. Pure."""
     *_, provider, shortcode, last = (*path.split("."), CHARGES_PAID) if path.startswith("liab.") else path.split(".")
-    return StatementAccount(account_id, path, provider, shortcode, last, currency)
+    return provider, shortcode, last
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -182,16 +188,16 @@ class Importer:
         continuity, alike, added, import_id = Continuity(heading), Counter[bytes](), 0, self.ids.next(now)
         count, first, last = 0, _NEVER, _NOT_YET
         place = {"ledger": ledger.id, "account": account.id, "file": file_id}
-        while batch := list(islice(lines, _SET_LINES)):
-            for line in batch:
-                continuity.add(line)
-                first, last = min(first, line.completed_at), max(last, line.completed_at)
+        # Reading is work for a processor: in a thread, so that a server goes on answering others meanwhile.
+        while batch := await asyncio.to_thread(_next_lines, lines, continuity):
+            first = min(first, *(line.completed_at for line in batch))
+            last = max(last, *(line.completed_at for line in batch))
             ids = self.ids.next_many(now, count=len(batch))
             cursor = await driver.execute(_ADD, place | _columns(batch, ids, alike))
             added, count = added + cursor.rowcount, count + len(batch)
             if count % _SAID_EVERY == 0:
                 say(count)
-        opening, closing = continuity.check()
+        opening, closing = await asyncio.to_thread(continuity.check)
         from_at, until_at = _covered(heading, first, last)
         one = Imported(import_id, count, added, from_at, until_at, opening, closing)
         row = (ledger.id, import_id, file_id, "accepted", None, count, added, from_at, until_at, opening, closing)
@@ -205,6 +211,13 @@ class Importer:
         nothing = (None, None, None, None)
         row = (ledger.id, self.ids.next(now), file_id, "refused", reason[:300], 0, 0, *nothing, actor, now)
         await driver.execute(_VERDICT, row)
+
+
+def _next_lines(lines: Iterator[StatementLine], continuity: Continuity) -> list[StatementLine]:
+    batch = list(islice(lines, _SET_LINES))
+    for line in batch:
+        continuity.add(line)
+    return batch
 
 
 def _check_heading(heading: Heading, account: StatementAccount) -> None:

@@ -6,6 +6,7 @@ newer run of the same days supersedes."""
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
@@ -150,7 +151,9 @@ class Reconciler:
     async def _match(
         self, driver: Driver, ledger: Ledger, account: StatementAccount, days: Days, told: Told
     ) -> list[Decision]:
-        return match(told.lines, await read_books(driver, ledger=ledger, account=account, days=days, told=told))
+        books = await read_books(driver, ledger=ledger, account=account, days=days, told=told)
+        # In a thread, so that a server goes on answering others meanwhile.
+        return await asyncio.to_thread(match, told.lines, books)
 
     async def _alarm(
         self,

@@ -23,7 +23,7 @@ from tests.benchmarks.statement_books import PROVIDER, account_specs, load_month
 from tests.benchmarks.statement_world import CHARGES_PAID, DAYS, SHORTCODE, UTILITY, Month, make_month
 
 QUICK, FULL = (2_000,), (100_000, 1_000_000)
-STEPS = 7
+STEPS = 9
 IMPORTING, MATCHING = "import", "match"
 _ROOT = Path(__file__).parents[2]
 _LOOK_SECONDS = 0.02
