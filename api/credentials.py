@@ -33,6 +33,8 @@ WORKERS_ALONE = (
     "momo_collection_credential",
     "momo_old_disbursement_credential",
     "momo_old_collection_credential",
+    "africastalking_key",
+    "pindo_token",
 )
 
 
@@ -111,7 +113,13 @@ def _derived_key(secret: bytes) -> PrivateKey:
 
 
 def _needs_a_key(settings: Settings) -> bool:
-    return settings.database_url is not None and "vault" in (settings.daraja_secrets, settings.momo_secrets)
+    places = (
+        settings.daraja_secrets,
+        settings.momo_secrets,
+        settings.africastalking_secrets,
+        settings.pindo_secrets,
+    )
+    return settings.database_url is not None and "vault" in places
 
 
 def _is_given(settings: Settings, name: str) -> bool:

@@ -3,13 +3,15 @@ on, charged in the books; what may have been sent is never sent again, and STOP 
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import AsyncIterator
-from contextlib import AsyncExitStack
+from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, replace
 from urllib.parse import urlencode
 
 import httpx
 import pytest
+from sqlalchemy.ext.asyncio import AsyncConnection
 
 from adapters.africastalking.client import AfricasTalking
 from adapters.dispatch import Dispatcher
@@ -21,12 +23,27 @@ from adapters.sms import DELIVERY, INCOMING, ConstantKey
 from adapters.transport import HttpLimits, Secret
 from api.http import callbacks
 from api.messaging import open_sms
+from ledger.database import driver, run
 from ledger.payouts.request import Requested
+from ledger.sms import desk
 from ledger.sms.desk import SmsSettings
 from ledger.sms.templates import Language, StopCovers, Told
+from tests.adapters.test_dispatch import cut_off
 from tests.journeys.rig import LEASE_SECONDS, Rig
+from tests.ledger.payouts.roads import STARTED, settled
+from tests.ledger.payouts.shop import open_shop
 
+KEY = ConstantKey(Secret(SMS_KEY))
 EXPENSE, OWED = "expense.sms_ussd", "liab.sms.africastalking"
+WANTED = SmsSettings(
+    provider="africastalking",
+    fallback="pindo",
+    sender="SHOP",
+    brand="Shop",
+    language=Language.ENGLISH,
+    events=tuple(Told),
+    stop_covers=StopCovers.ALL_BUT_ESSENTIAL,
+)
 
 
 @dataclass
@@ -91,6 +108,22 @@ class Texted:
         found = await self.rig.rows("SELECT event FROM sms_events WHERE ledger_id = :ledger ORDER BY sms_id, version")
         return [event for (event,) in found]
 
+    async def resend(self, payout_id: int) -> list[int]:
+        """A person asks for the messages about a payout once more; those that are queued."""
+        rig = self.rig
+        found = await rig.rows(
+            "SELECT id FROM sms_messages WHERE ledger_id = :ledger AND payout_id = :payout", payout=payout_id
+        )
+        ids = [sms_id for (sms_id,) in found]
+
+        async def ask(connection: AsyncConnection) -> list[int]:
+            session = await driver(connection)
+            return await desk.resend(
+                session, ledger_id=rig.ledger.id, sms_ids=ids, actor="amina", ids=rig.ids, now=rig.now()
+            )
+
+        return await run(rig.engine, ask)
+
     async def script(self, behaviour: str) -> None:
         """The next message meets this."""
         async with httpx.AsyncClient(base_url=self.rig.sandbox_url, trust_env=False) as control:
@@ -101,9 +134,8 @@ class Texted:
 async def texted(shared_rig: Rig) -> AsyncIterator[Texted]:
     """Both providers run; all that can be told is."""
     rig, limits = shared_rig, HttpLimits(read_seconds=0.5)
-    key = ConstantKey(Secret(SMS_KEY))
-    africastalking = AfricasTalking(base_url=rig.sandbox_url, username=SMS_USERNAME, keys=key, limits=limits)
-    pindo = Pindo(base_url=rig.sandbox_url, currency="USD", keys=key, limits=limits)
+    africastalking = _africastalking(rig.sandbox_url, limits=limits)
+    pindo = Pindo(base_url=rig.sandbox_url, currency="USD", keys=KEY, limits=limits)
     application = replace(rig.application, messengers={"africastalking": africastalking, "pindo": pindo})
     inbound = application.inbound()
     listener = Listener(host="127.0.0.1", port=0, grace_seconds=1)
@@ -116,15 +148,7 @@ async def texted(shared_rig: Rig) -> AsyncIterator[Texted]:
         paths = await open_sms(
             application,
             ledger_code=rig.ledger.code,
-            wanted=SmsSettings(
-                provider="africastalking",
-                fallback="pindo",
-                sender="SHOP",
-                brand="Shop",
-                language=Language.ENGLISH,
-                events=tuple(Told),
-                stop_covers=StopCovers.ALL_BUT_ESSENTIAL,
-            ),
+            wanted=WANTED,
             currencies=["KES", "USD"],
             public_url=public_url,
         )
@@ -134,6 +158,26 @@ async def texted(shared_rig: Rig) -> AsyncIterator[Texted]:
 
 async def _healthy() -> bool:
     return True
+
+
+def _africastalking(base_url: str, *, limits: HttpLimits) -> AfricasTalking:
+    return AfricasTalking(base_url=base_url, username=SMS_USERNAME, keys=KEY, limits=limits)
+
+
+@asynccontextmanager
+async def mute_provider() -> AsyncIterator[tuple[str, asyncio.Event]]:
+    """Takes connections and says nothing; its URL, and what is set when it was asked."""
+    asked = asyncio.Event()
+
+    async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await reader.read(1)
+        asked.set()
+        await reader.read()
+        writer.close()
+
+    server = await asyncio.start_server(serve, "127.0.0.1", 0)
+    yield f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}", asked
+    server.close()
 
 
 async def test_a_settled_payout_is_told_once_and_charged_and_its_delivery_reported(texted: Texted) -> None:
@@ -200,6 +244,71 @@ async def test_what_was_not_sent_goes_to_the_other_provider(texted: Texted) -> N
     # 0.006 dollars are no whole cent: they are told, and nothing is due yet.
     costs = await texted.rig.rows("SELECT told_micros, posted_minor_units FROM sms_costs WHERE ledger_id = :ledger")
     assert [tuple(row) for row in costs] == [(6_000, 0)]
+
+
+async def test_what_a_worker_was_sending_when_it_died_is_known_to_be_unknown_and_sent_by_no_other(
+    texted: Texted,
+) -> None:
+    payout_id = await texted.pay()
+    async with mute_provider() as (base_url, asked):
+        mute = _africastalking(base_url, limits=HttpLimits(read_seconds=30))
+        dying = replace(texted.rig.application, messengers={"africastalking": mute})
+        step = asyncio.create_task(dying.texter(public_url="").step())
+        await asyncio.wait_for(asked.wait(), 20)
+        await cut_off(step)
+        await mute.close()
+
+    await texted.work()
+    during = await texted.told(payout_id)
+    texted.rig.clock.advance(seconds=10 * LEASE_SECONDS)
+    await texted.work()
+
+    assert during == [("QUEUED", "africastalking", None)]
+    assert await texted.told(payout_id) == [("UNKNOWN", "africastalking", "interrupted")]
+    assert texted.sent == []
+
+
+async def test_a_failed_message_is_sent_again_once_however_many_people_ask(texted: Texted) -> None:
+    payout_id = await texted.pay(ends="907")
+    await texted.work()
+    failed = await texted.told(payout_id)
+    await texted.script("delivered")
+
+    queued = await asyncio.gather(*(texted.resend(payout_id) for _ in range(3)))
+    await texted.work()
+    late = await texted.resend(payout_id)
+
+    assert failed == [("FAILED", "africastalking", "UserIsInactive")]
+    assert sorted(map(len, queued)) == [0, 0, 1]
+    assert await texted.told(payout_id) == [("DELIVERED", "africastalking", None)]
+    assert (late, len(texted.sent)) == ([], 2)
+    assert await texted.events() == ["queued", "sent", "undelivered", "resent", "sent", "delivered"]
+    assert await texted.rig.balance(OWED) == 160  # each sending costs
+
+
+async def test_what_may_have_arrived_is_not_sent_again_at_anybodys_word(texted: Texted) -> None:
+    unknown, under_way = await texted.pay(ends="905"), await texted.pay(ends="908")
+    await texted.work()
+
+    assert [await texted.resend(one) for one in (unknown, under_way)] == [[], []]
+    assert len(texted.sent) == 2
+
+
+async def test_ledgers_do_not_hear_of_each_others_messages(texted: Texted) -> None:
+    rig, theirs = texted.rig, "SELECT state, provider_message_id FROM sms_messages WHERE ledger_id = :ledger"
+    async with open_shop(rig.engine, clock=rig.clock) as other:
+        await open_sms(rig.application, ledger_code=other.ledger.code, wanted=WANTED, currencies=["KES"], public_url="")
+        payout_id = await other.request(msisdn="254712345908")
+        await other.record((payout_id, STARTED), (payout_id, settled(payout_id)))
+        await texted.work()
+        ((_, message_id),) = await other.rows(theirs)
+
+        await texted.post(texted.paths[DELIVERY]["africastalking"], urlencode({"id": message_id, "status": "Success"}))
+        await texted.write_to_us("+254712345908", "STOP")
+
+        assert [state for state, _ in await other.rows(theirs)] == ["SENT"]
+        assert await other.rows("SELECT FROM sms_opt_outs WHERE ledger_id = :ledger") == []
+    assert len(await rig.rows("SELECT FROM sms_opt_outs WHERE ledger_id = :ledger")) == 1
 
 
 async def test_who_sent_stop_gets_what_is_essential_alone(texted: Texted) -> None:
