@@ -136,13 +136,18 @@ class Deliverer:
 
 
 def signed_headers(claimed: Claimed, *, now: datetime) -> dict[str, str]:
+    """The headers of one try of a delivery; see sign."""
+    return sign(claimed.event_id, claimed.payload, secrets=claimed.secrets, now=now)
+
+
+def sign(event_id: str, payload: bytes, *, secrets: Sequence[str | bytes], now: datetime) -> dict[str, str]:
     """The headers of one try by the Standard Webhooks specification: a signature by each secret in force, of this
     moment; `now` is UTC."""
-    body = claimed.payload.decode()
-    signatures = [Webhook(secret).sign(claimed.event_id, now, body) for secret in claimed.secrets]
+    body = payload.decode()
+    signatures = [Webhook(secret).sign(event_id, now, body) for secret in secrets]
     return {
         "Content-Type": "application/json",
-        "webhook-id": claimed.event_id,
+        "webhook-id": event_id,
         "webhook-timestamp": str(int(now.timestamp())),
         "webhook-signature": " ".join(signatures),
     }

@@ -35,6 +35,8 @@ WORKERS_ALONE = (
     "momo_old_collection_credential",
     "africastalking_key",
     "pindo_token",
+    "alert_url",
+    "alert_secret",
 )
 
 

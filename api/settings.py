@@ -213,6 +213,32 @@ class Settings(BaseSettings):
     webhook_probe_seconds: float = Field(
         default=600, gt=0, description="How often a failing endpoint is tried though nothing is due"
     )
+    alert_url: SecretStr = Field(
+        default=SecretStr(""),
+        description="Where operators are alerted, for workers alone; empty for nowhere. Called as webhooks are",
+    )
+    alert_format: Literal["webhook", "slack"] = Field(
+        default="webhook",
+        description="`webhook`, signed as partners' are, or `slack` for incoming webhooks like its own",
+    )
+    alert_secret: SecretStr = Field(
+        default=SecretStr(""), description="`whsec_` and base 64, which signs alerts of the format `webhook`"
+    )
+    alert_look_seconds: float = Field(
+        default=30, gt=0, description="How often a worker looks for what operators are alerted of"
+    )
+    alert_repeat_seconds: float = Field(
+        default=14_400, gt=0, description="After which time an alert that is open yet is told again"
+    )
+    alert_failures: int = Field(default=10, ge=1, description="So many failures over one rail or provider are an alert")
+    alert_failures_seconds: float = Field(default=900, gt=0, description="The time within which they are counted")
+    alert_unknown_seconds: float = Field(
+        default=7_200, gt=0, description="How long a payout may be of unknown outcome before that is an alert"
+    )
+    alert_float_below: dict[str, int] = Field(
+        default={},
+        description='Minor units by currency, as JSON: `{"KES": 5000000}`; a float that holds less is an alert',
+    )
     log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = Field(default="INFO", description="Lowest level logged")
 
 

@@ -14,6 +14,7 @@ from functools import partial
 import structlog
 
 from adapters.recovery import Recovery
+from api.alerting import open_alert_watch
 from api.failures import log_failure
 from api.proofs import proof_watch
 from api.wiring import WorkerApplication
@@ -51,6 +52,13 @@ class Worker:
         self._promotion_watch = application.promotion_watch()
         self._proof_watch = proof_watch(application)
         self._deliverer = application.deliverer()
+        self._alert_watch = open_alert_watch(
+            application.settings,
+            engine=application.engine,
+            rules=application.webhook_rules,
+            ids=application.ids,
+            now=application.now,
+        )
         self._clock = application.clock_guard()
         self._stopping = asyncio.Event()
 
@@ -86,14 +94,21 @@ class Worker:
             self._loop(
                 "promotions", partial(claiming, self._promotion_watch.step), max(poll, _PROMOTIONS_REST_SECONDS)
             ),
+            self._loop("alerts", partial(claiming, self._watch_alerts), settings.alert_look_seconds),
             self._loop("waiting", partial(claiming, self._waiting_watch.step), max(poll, _WAITING_REST_SECONDS)),
             self._loop("silence", partial(claiming, self._silence_watch.step), max(poll, _SILENCE_REST_SECONDS)),
         )
         await self._deliverer.close()
+        await self._alert_watch.close()
 
     async def _watch_balances(self) -> int:
         """Asks, and then rests whatever was asked: a rail that never answers is not asked in a circle."""
         await self._balance_watch.step()
+        return 0
+
+    async def _watch_alerts(self) -> int:
+        """Looks, and then rests whatever was told."""
+        await self._alert_watch.step()
         return 0
 
     async def _list_receipts(self) -> int:

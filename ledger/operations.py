@@ -23,6 +23,8 @@ UNION ALL
 SELECT ledger_id, 'redemptions: ' || lower(state), count(*), min(updated_at) FROM promo_redemptions
  WHERE state <> 'PAID' GROUP BY 1, 2
 UNION ALL
+SELECT ledger_id, 'alerts: ' || kind, count(*), min(opened_at) FROM alerts WHERE resolved_at IS NULL GROUP BY 1, 2
+UNION ALL
 -- Behind the newest seal, of ledgers that have one; counting ends where it is clear that sealing stands still.
 SELECT waiting.ledger_id, 'entries to seal', count(*), min(waiting.recorded_at) FROM ledgers AS l
  CROSS JOIN LATERAL (

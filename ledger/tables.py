@@ -343,6 +343,10 @@ sms_costs = _table("sms_costs", {"ledger_id": Integer, "provider": Text, "curren
 sms_opt_outs = _table("sms_opt_outs", {"ledger_id": Integer, "phone": LargeBinary},
     source=Text, opted_out_at=MOMENT, lifted_at=MOMENT)
 
+alerts = _table("alerts", {"ledger_id": Integer, "id": BigInteger},
+    kind=Text, subject=Text, summary=Text, opened_at=MOMENT, resolved_at=MOMENT, notices=Integer, tries=Integer,
+    due_at=MOMENT)
+
 webhook_deliveries = _table("webhook_deliveries", {"ledger_id": Integer, "id": BigInteger},
     endpoint_id=BigInteger, payout_id=BigInteger, order_id=BigInteger, loan_id=BigInteger, prompt_id=BigInteger,
     version=Integer, payload=LargeBinary, tries=Integer, lease_token=BigInteger, event=Text, state=Text, answer=Text,

@@ -8,17 +8,16 @@ from collections.abc import Callable, Iterator
 
 import pytest
 import structlog
-from sqlalchemy.ext.asyncio import AsyncConnection
 from typer.testing import CliRunner
 
 from api.cli import app
-from ledger.database import connect, driver, run
+from ledger.database import connect
 from ledger.errors import LedgerError
 from ledger.sms.message import Event
-from ledger.sms.writing import Step, lock_messages, take_steps
 from tests.fix_database import Database
 from tests.ledger.payouts.roads import STARTED, settled
-from tests.ledger.payouts.shop import SECRET, Shop, open_shop
+from tests.ledger.payouts.shop import SECRET, open_shop
+from tests.ledger.sms.opened import messages, take
 
 Daftari = Callable[..., tuple[int, str]]
 PHONE, OTHER = "254712345678", "254712345679"
@@ -54,23 +53,12 @@ def ledger(fresh_database: Database, daftari: Daftari) -> str:
             assert code == 0, told
             ids = [await shop.request(msisdn=one) for one in (PHONE, OTHER)]
             await shop.record(*((one, step) for one in ids for step in (STARTED, settled(one))))
-            await _refuse_first(shop)
+            first, _ = await messages(shop)
+            await take(shop, Event.REFUSED, first, code="405 InsufficientBalance")
         await engine.dispose()
         return shop.ledger.code
 
     return asyncio.run(laid_out())
-
-
-async def _refuse_first(shop: Shop) -> None:
-    rows = await shop.rows("SELECT min(id) FROM sms_messages WHERE ledger_id = :ledger")
-
-    async def refuse(connection: AsyncConnection) -> None:
-        session, sms_id = await driver(connection), rows[0][0]
-        found = await lock_messages(session, ledger_id=shop.ledger.id, sms_ids=[sms_id])
-        step = Step(message=found[sms_id], event=Event.REFUSED, code="405 InsufficientBalance")
-        await take_steps(session, ledger_id=shop.ledger.id, steps=[step], actor="tests", now=shop.now())
-
-    await run(shop.engine, refuse)
 
 
 def test_opening_prints_the_addresses_for_the_provider_and_those_before_are_dead(ledger: str, daftari: Daftari) -> None:

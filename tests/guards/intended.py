@@ -29,6 +29,7 @@ APPEND_ONLY = frozenset(
 KEPT = {
     "account_balances": "ceiling closed_at credits debits floor last_entry_id version",
     "account_days": "credits debits",
+    "alerts": "due_at notices resolved_at summary tries",
     "allocations": "undone_entry_id",
     "api_keys": "revoked_at",
     "attempts": "answer detail finished_at",

@@ -7,30 +7,17 @@ from collections.abc import AsyncIterator
 from dataclasses import dataclass
 
 import pytest
-from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
+from sqlalchemy.ext.asyncio import AsyncEngine
 
-from ledger.database import driver, run
-from ledger.sms import desk
-from ledger.sms.desk import SmsSettings
 from ledger.sms.message import EDGES, Event
-from ledger.sms.templates import Language, StopCovers, Told
-from ledger.sms.writing import Step, lock_messages, take_steps
 from tests.guards.attacks import CHECK, UNIQUE
 from tests.guards.stage import Connection, refusal
 from tests.ledger.payouts.roads import FAILED, STARTED, settled
 from tests.ledger.payouts.shop import Shop, open_shop
+from tests.ledger.sms.opened import messages, take, tell_customers
 
 FOLLOWS, TOLD, WORDS = "sms_follows_its_event", "sms_event_tells_a_change", "sms_words_are_fixed"
 ONE = "WHERE ledger_id = %(ledger)s AND id = %(sent)s"
-SETTINGS = SmsSettings(
-    provider="africastalking",
-    fallback="pindo",
-    sender="SHOP",
-    brand="Shop",
-    language=Language.ENGLISH,
-    events=tuple(Told),
-    stop_covers=StopCovers.ALL_BUT_ESSENTIAL,
-)
 
 
 @dataclass(frozen=True)
@@ -60,35 +47,13 @@ class Post:
 async def post(engine: AsyncEngine) -> AsyncIterator[Post]:
     """On the database that is attacked."""
     async with open_shop(engine) as shop:
-
-        async def open_it(connection: AsyncConnection) -> None:
-            await desk.open_sms(
-                await driver(connection),
-                ledger_id=shop.ledger.id,
-                settings=SETTINGS,
-                token_hash=bytes(32),
-                actor="tests",
-                now=shop.now(),
-            )
-
-        await run(engine, open_it)
+        await tell_customers(shop)
         first, second, untold = await shop.request_many(3)
         await shop.record(*((one, step) for one in (first, second) for step in (STARTED, settled(one))))
         await shop.record((untold, STARTED), (untold, FAILED))
-        rows = await shop.rows("SELECT id FROM sms_messages WHERE ledger_id = :ledger ORDER BY payout_id")
-        (sent,), (queued,) = rows
-        await _send(shop, sent)
+        sent, queued = await messages(shop)
+        await take(shop, Event.SENT, sent, message_id="ATXid_1")
         yield Post(shop, sent, queued, untold, await shop.request(msisdn="254712345679"))
-
-
-async def _send(shop: Shop, sms_id: int) -> None:
-    async def send_it(connection: AsyncConnection) -> None:
-        session = await driver(connection)
-        found = await lock_messages(session, ledger_id=shop.ledger.id, sms_ids=[sms_id])
-        step = Step(message=found[sms_id], event=Event.SENT, message_id="ATXid_1")
-        await take_steps(session, ledger_id=shop.ledger.id, steps=[step], actor="tests", now=shop.now())
-
-    await run(shop.engine, send_it)
 
 
 @pytest.fixture(params=["app", "owner"])

@@ -26,24 +26,14 @@ from api.messaging import open_sms
 from ledger.database import driver, run
 from ledger.payouts.request import Requested
 from ledger.sms import desk
-from ledger.sms.desk import SmsSettings
-from ledger.sms.templates import Language, StopCovers, Told
 from tests.adapters.test_dispatch import cut_off
 from tests.journeys.rig import LEASE_SECONDS, Rig
 from tests.ledger.payouts.roads import STARTED, settled
 from tests.ledger.payouts.shop import open_shop
+from tests.ledger.sms.opened import WANTED
 
 KEY = ConstantKey(Secret(SMS_KEY))
 EXPENSE, OWED = "expense.sms_ussd", "liab.sms.africastalking"
-WANTED = SmsSettings(
-    provider="africastalking",
-    fallback="pindo",
-    sender="SHOP",
-    brand="Shop",
-    language=Language.ENGLISH,
-    events=tuple(Told),
-    stop_covers=StopCovers.ALL_BUT_ESSENTIAL,
-)
 
 
 @dataclass
