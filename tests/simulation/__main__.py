@@ -10,10 +10,12 @@ from __future__ import annotations
 import argparse
 import asyncio
 import json
+import signal
 import statistics
 import sys
 import time
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncGenerator, AsyncIterator, Sequence
+from contextlib import aclosing
 from pathlib import Path
 from typing import Any
 
@@ -29,6 +31,8 @@ from tests.simulation.run import live, open_arena, shrink, timeline
 from tests.simulation.tally import Tally, markdown
 
 FAILURES_SHOWN_MAX = 20
+# How many histories there are between two lines about the rate.
+TOLD_EVERY = 250
 
 
 def arguments(given: Sequence[str]) -> argparse.Namespace:
@@ -37,6 +41,7 @@ def arguments(given: Sequence[str]) -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="python -m tests.simulation", description="A world that tries to lose money")
     parser.add_argument("--seeds", type=int, default=250, help="how many histories; with --bugs, how many at most")
     parser.add_argument("--start", type=int, default=0, help="the first seed")
+    parser.add_argument("--minutes", type=float, help="end after so long, or on SIGTERM, and tell of what was lived")
     parser.add_argument("--jobs", type=int, default=2, help="processes side by side")
     parser.add_argument("--collections", action="store_true", help="histories of money in, money back and loans")
     parser.add_argument("--promotions", action="store_true", help="histories of codes and a MoMo wallet")
@@ -85,11 +90,15 @@ async def live_many(postgres: Postgres, asked: argparse.Namespace, given: Sequen
     out, tally, began = Console(highlight=False), Tally(kind_of(asked)), time.monotonic()
     with Progress(console=out) as progress:
         bar = progress.add_task("histories", total=asked.seeds)
-        async for told in side_by_side(postgres, asked, bugs=[]):
-            tally.add(told)
-            progress.advance(bar)
-            for violation in told["violations"][:1]:
-                progress.print(f"seed {told['seed']}: {violation}")
+        async with aclosing(side_by_side(postgres, asked, bugs=[])) as stream:
+            async for told in until_over(stream, asked.minutes):
+                tally.add(told)
+                progress.advance(bar)
+                for violation in told["violations"][:1]:
+                    progress.print(f"seed {told['seed']}: {violation}")
+                if tally.histories % TOLD_EVERY == 0:
+                    minutes = (time.monotonic() - began) / 60
+                    progress.print(f"{tally.histories} histories, {tally.histories / minutes:.0f} a minute")
     page = markdown(tally, command=f"python -m tests.simulation {' '.join(given)}", seconds=time.monotonic() - began)
     out.print(page)
     if asked.report:
@@ -97,7 +106,20 @@ async def live_many(postgres: Postgres, asked: argparse.Namespace, given: Sequen
     for seed, violation in tally.failures[:FAILURES_SHOWN_MAX]:
         own = "" if kind_of(asked) is Kind.PAYOUTS else f" --{kind_of(asked).value}"
         out.print(f"seed {seed}: {violation}; see it with: python -m tests.simulation{own} --again {seed}")
-    return 1 if tally.failures or tally.histories < asked.seeds else 0
+    return 1 if tally.failures or (tally.histories < asked.seeds and asked.minutes is None) else 0
+
+
+async def until_over(stream: AsyncIterator[dict[str, Any]], minutes: float | None) -> AsyncIterator[dict[str, Any]]:
+    """What is told until the time is over, or somebody asks us to end."""
+    ended = asyncio.Event()
+    loop = asyncio.get_running_loop()
+    loop.add_signal_handler(signal.SIGTERM, ended.set)
+    if minutes is not None:
+        loop.call_later(60 * minutes, ended.set)
+    async for told in stream:
+        yield told
+        if ended.is_set():
+            break
 
 
 async def plant_all(postgres: Postgres, asked: argparse.Namespace) -> int:
@@ -128,7 +150,7 @@ async def plant_all(postgres: Postgres, asked: argparse.Namespace) -> int:
 
 async def side_by_side(
     postgres: Postgres, asked: argparse.Namespace, *, bugs: Sequence[str]
-) -> AsyncIterator[dict[str, Any]]:
+) -> AsyncGenerator[dict[str, Any], None]:
     """What the jobs tell, as they tell it: the seeds are shared between them, or the bugs where there are any."""
     seeds = range(asked.start, asked.start + asked.seeds)
     queue: asyncio.Queue[dict[str, Any] | None] = asyncio.Queue()
@@ -138,12 +160,18 @@ async def side_by_side(
         for number, (share, own) in enumerate(shares)
     ]
     running = len(jobs)
-    while running:
-        told = await queue.get()
-        if told is None:
-            running -= 1
-        else:
-            yield told
+    try:
+        while running:
+            told = await queue.get()
+            if told is None:
+                running -= 1
+            else:
+                yield told
+    except GeneratorExit:
+        for one in jobs:
+            one.cancel()
+        await asyncio.gather(*jobs, return_exceptions=True)
+        raise
     await asyncio.gather(*jobs)
 
 
@@ -180,6 +208,9 @@ async def _work(
         if await worker.wait():
             raise SystemExit(f"a job ended with {worker.returncode}; what it said is above")
     finally:
+        if worker.returncode is None:
+            worker.terminate()
+            await worker.wait()
         await queue.put(None)
 
 

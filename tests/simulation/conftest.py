@@ -8,6 +8,7 @@ from contextlib import AsyncExitStack
 from typing import TypeAlias
 
 import pytest
+import uvloop
 
 from tests.simulation.options import Options
 from tests.simulation.outcome import Arena, Outcome
@@ -20,7 +21,7 @@ Lived: TypeAlias = Callable[[Iterable[Options], str], list[Outcome]]
 @pytest.fixture(scope="module")
 def lived() -> Iterator[Lived]:
     """lived(options, bug) gives what became of each history; with a bug, up to the first that catches it."""
-    with asyncio.Runner() as runner:
+    with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
         stack = AsyncExitStack()
 
         async def enter() -> Arena:

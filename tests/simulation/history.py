@@ -59,6 +59,8 @@ class History:
         self.receivers: dict[str, Receiver] = {}
         self.processes: dict[str, Process] = {}
         self.wishes: list[Wish] = []
+        self.ends_at = self.clock.now()
+        self._looked: tuple[int, dict[str, datetime]] = (-1, {})
 
     # What the seed decides.
 
@@ -146,6 +148,7 @@ class History:
         self.arena.ground.clean()
         watch = self.arena.engines.watch
         watch.stage, watch.cut, watch.commits = self.stage, self._cut, 0
+        watch.at_a_time = self._at_a_time
         around = Surroundings(
             options=self.options,
             engines=self.arena.engines,
@@ -160,10 +163,12 @@ class History:
         opened = await self._open_books()
         self.receivers.update({url: Receiver(one, self.clock, self.troubled) for url, one in opened.endpoints.items()})
         self.clock.advance(3_600)
-        watch.commits = 0
+        watch.commits, self._looked = 0, (-1, {})
         self.wishes = make_wishes(self.chance, opened.partners, self.options.payouts)
         return opened
 
+    # Whether the database is spoken to by one task at a time; see postgres.Watch.
+    _at_a_time = False
     _process_names: tuple[str, ...] = (*WORKERS, API, EDGE)
     _process: type[Process] = Process
     _healing, _stuck_seconds = HEALING, 60.0
@@ -325,10 +330,10 @@ class History:
         for receiver in self.receivers.values():
             receiver.away_until = None
         await self._begin_healing(opened)
-        end = self.clock.now() + self._healing
-        while self.clock.now() < end:
+        self.ends_at = self.clock.now() + self._healing
+        while self.clock.now() < self.ends_at:
             await self._work_for_good(opened)
-            self.clock.advance(self._next_rest(end))
+            self.clock.advance(self._next_rest(self.ends_at))
         await self._ask_for_balances()
 
     async def _begin_healing(self, opened: Opened) -> None:
@@ -372,12 +377,15 @@ class History:
         return [work for work, moment in self._due().items() if moment <= self.clock.now()]
 
     def _due(self) -> dict[str, datetime]:
-        """When each kind of work has something to do next."""
-        found = self.arena.ground.session.execute(*self._due_query())
-        return {work: moment for work, moment in found.fetchall() if moment is not None}
+        """When each kind of work has something to do next: as it stands in the books, until somebody commits."""
+        commits = self.arena.engines.watch.commits
+        if self._looked[0] != commits:
+            found = self.arena.ground.session.execute(*self._due_query())
+            self._looked = commits, {work: moment for work, moment in found.fetchall() if moment is not None}
+        return dict(self._looked[1])
 
     def _due_query(self) -> tuple[LiteralString, dict[str, timedelta]]:
-        return _DUE, {"patience": processes.RESULT_DEADLINE}
+        return processes.DUE, {"patience": processes.RESULT_DEADLINE}
 
     def _next_rest(self, end: datetime) -> float:
         """To the next moment at which anything is due, with a second to spare; else to when to look again."""
@@ -388,13 +396,3 @@ class History:
 
 
 _ROUNDS_MAX = 40
-_DUE: LiteralString = """
-SELECT 'dispatch', min(due_at) FROM instructions WHERE done_at IS NULL AND kind LIKE 'payout.%%'
-UNION ALL SELECT 'judge', min(due_at) FROM inbox WHERE judged_at IS NULL
-UNION ALL SELECT 'webhooks', min(greatest(d.due_at, coalesce(d.leased_until, d.due_at))) FROM webhook_deliveries AS d
-    JOIN webhook_endpoints AS e ON e.ledger_id = d.ledger_id AND e.id = d.endpoint_id
-    WHERE d.state = 'PENDING' AND e.probe_at IS NULL
-UNION ALL SELECT 'webhooks', min(e.probe_at) FROM webhook_endpoints AS e WHERE EXISTS (
-    SELECT FROM webhook_deliveries AS d WHERE d.endpoint_id = e.id AND d.state = 'PENDING')
-UNION ALL SELECT 'silence', min(updated_at) + %(patience)s FROM payouts WHERE state = 'SUBMITTED'
-"""

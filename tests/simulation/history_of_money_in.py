@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import random
 from collections.abc import Callable, Mapping
-from datetime import timedelta
+from datetime import datetime, timedelta
 from functools import partial
 from typing import LiteralString
 
@@ -26,6 +26,8 @@ from tests.simulation.shops import ShopOrder, ShopPrompt, make_orders, make_prom
 
 # How often a borrower pays at the end, until the loan is closed.
 PAYMENTS_MAX = 4
+# How long before its end a history asks for the list a last time.
+LAST_LOOK = timedelta(minutes=10)
 # How often everybody works before the troubles begin, where they begin late.
 MORNING_ROUNDS = 6
 _OWED: LiteralString = """
@@ -65,6 +67,8 @@ class MoneyInHistory(History):
         self.paid: list[Payment] = []
         self.meant: dict[str, Meant] = {}
         self.slept = options.loans == 0
+        self._seen: tuple[int, ...] = ()
+        self._at_a_time = options.calls_max == 1
 
     @property
     def asks(self) -> list[Ask]:
@@ -240,8 +244,11 @@ class MoneyInHistory(History):
             self.decisions.append(decision)
 
     def _look_at_loans(self) -> None:
-        for loan in self.loans:
-            loan.look(self.arena.ground.session)
+        seen = (self.arena.engines.watch.commits, *(len(one.ask.answers) for one in self.loans))
+        if self._seen != seen:  # nothing is new before somebody commits, or is told which loan is his
+            self._seen = seen
+            for loan in self.loans:
+                loan.look(self.arena.ground.session)
 
     # Its end.
 
@@ -273,6 +280,21 @@ class MoneyInHistory(History):
     @property
     def _works(self) -> Mapping[str, Work]:
         return processes.ALL_WORKS
+
+    def _due(self) -> dict[str, datetime]:
+        """In the end the list is asked for until it has shown all there is, and once more before the history closes:
+        what comes in meanwhile sets the clock back."""
+        due = super()._due()
+        if self.healed and not self.is_morning:
+            asked_at, healed_at = due["receipts"] - LIST_INTERVAL, self.ends_at - self._healing
+            shown = all(one.listed_from < asked_at for one in self.daraja.paybill.taken)
+            if shown and asked_at > healed_at:  # before that, its answer may have died with its process
+                due["receipts"] = max(due["receipts"], self.ends_at - LAST_LOOK)
+        return due
+
+    def _next_rest(self, end: datetime) -> float:
+        """People look in as often as the list was asked for."""
+        return min(super()._next_rest(end), LIST_INTERVAL.total_seconds())
 
     def _due_query(self) -> tuple[LiteralString, dict[str, timedelta]]:
         query, parameters = super()._due_query()

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from functools import cache
 from typing import Any
 
 from adapters.collecting import CollectionRail
@@ -34,6 +35,8 @@ from ledger.receiving import ReceiptRecorder, open_recorder
 from ledger.returns import ReturnRecorder
 
 LIST_INTERVAL, WAITING_PATIENCE = timedelta(minutes=20), timedelta(minutes=5)
+# Derived once for all processes of all histories: they are the same, and take their time.
+_receipt_keys, _party_keys = cache(ReceiptKeys), cache(PartyKeys)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -56,12 +59,12 @@ class MoneyIn:
     @property
     def keys(self) -> ReceiptKeys:
         """Hides payers and what they type."""
-        return ReceiptKeys(self.secret)
+        return _receipt_keys(self.secret)
 
     @property
     def party_keys(self) -> PartyKeys:
         """Opens the numbers of parties."""
-        return PartyKeys(self.secret)
+        return _party_keys(self.secret)
 
     @property
     def receipts(self) -> ReceiptRecorder:

@@ -8,14 +8,15 @@ from __future__ import annotations
 import asyncio
 import shutil
 import tempfile
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, ClassVar, TypeAlias
+from typing import Any, ClassVar, TypeAlias, TypeVar
 
 import psycopg
-from psycopg import sql
+from psycopg import sql, waiting
+from psycopg.abc import PQGen
 from sqlalchemy import URL
 from sqlalchemy.ext.asyncio import AsyncEngine
 
@@ -29,6 +30,7 @@ from tests.simulation.actors import AFTER_COMMIT, BEFORE_COMMIT, Stage
 
 # How a COMMIT ends: None as it should, "lost" before it arrived, "unheard" after it was carried out.
 Cut: TypeAlias = Callable[[], str | None]
+Answer = TypeVar("Answer")
 _FAST = {
     "fsync": "off",
     "synchronous_commit": "off",
@@ -36,7 +38,13 @@ _FAST = {
     "autovacuum": "off",
     "jit": "off",
     "plan_cache_mode": "force_generic_plan",
+    "wal_level": "minimal",
+    "max_wal_senders": "0",
+    "track_activities": "off",
+    "track_counts": "off",
+    "update_process_title": "off",
 }
+_ROLLBACK = "ROLLBACK"
 _GONE = "server closed the connection unexpectedly"
 
 
@@ -47,6 +55,8 @@ class Watch:
     stage: Stage | None = None
     cut: Cut = lambda: None
     commits: int = 0
+    # Whether one task at a time speaks to the database: it may stand still for every answer then, and spare the loop.
+    at_a_time: bool = False
 
 
 class WatchedConnection(Session):
@@ -64,7 +74,16 @@ class WatchedConnection(Session):
             shelved = cls.shelf.pop()
             shelved.broken = False
             return shelved
-        return await super().connect(*arguments, **options)
+        # They live for thousands of histories: a statement is planned once, and never again.
+        made = await super().connect(*arguments, **options, prepare_threshold=0)
+        made.prepared_max = None
+        return made
+
+    async def wait(self, gen: PQGen[Answer], *given: Any, **named: Any) -> Answer:
+        """For the server's answer."""
+        if self.watch.at_a_time:
+            return waiting.wait(gen, self.pgconn.socket, *given, **named)
+        return await super().wait(gen, *given, **named)
 
     @property
     def closed(self) -> bool:
@@ -80,7 +99,7 @@ class WatchedConnection(Session):
         await watch.stage.point(BEFORE_COMMIT, may_wait=False)
         fate = watch.cut()
         if fate == "lost":
-            await super().rollback()
+            await self.rollback()
             self._break()
         await super().commit()
         watch.commits += 1
@@ -92,9 +111,15 @@ class WatchedConnection(Session):
         """Undoes what was not committed, and goes back to the shelf."""
         if not super().closed:
             if self.info.transaction_status is not psycopg.pq.TransactionStatus.IDLE:
-                await super().rollback()
+                await self.rollback()
             self.shelf.append(self)
         self.broken = True
+
+    async def rollback(self) -> None:
+        """ROLLBACK alone: psycopg would have the server forget all that it prepared, which outlasts a transaction."""
+        self._deferred = []
+        if self.info.transaction_status is not psycopg.pq.TransactionStatus.IDLE:
+            await self.execute(_ROLLBACK, prepare=False)
 
     def _break(self) -> None:
         self.broken = True
@@ -144,7 +169,7 @@ def _prepare(admin: URL) -> Postgres:
 
 class Ground:
     """A database between histories: emptied, and laid out again as it was when the first history of its kind began. As
-    nobody but a superuser can."""
+    nobody but a superuser can, and by functions of its own, which plan their statements once."""
 
     def __init__(self, database: Database) -> None:
         self.session = psycopg.connect(conninfo(database.admin), autocommit=True)
@@ -155,44 +180,51 @@ class Ground:
         )
         # What holds rows already is the schema's own: the edges of state tables, the currencies.
         self._tables = [name for (name,) in found.fetchall() if not self._has_rows(name)]
-        self._layouts: dict[str, list[str]] = {}
+        self._layouts = set[str]()
         self._cleaned = 0
+        self._make("ground", "clean", [sql.SQL("DELETE FROM {}").format(_public(name)) for name in self._tables])
 
     def _has_rows(self, name: str) -> bool:
-        query = sql.SQL("SELECT EXISTS (SELECT FROM {})").format(sql.Identifier(name))
+        query = sql.SQL("SELECT EXISTS (SELECT FROM {})").format(_public(name))
         row = self.session.execute(query).fetchone()
         return row is not None and bool(row[0])
 
     def clean(self) -> None:
         """Nothing is left of the history before. Deleting is quicker than truncating until the dead rows are many."""
-        names = [sql.Identifier(name) for name in self._tables]
         if self._cleaned % 100 == 0:
-            self.session.execute(sql.SQL("TRUNCATE {}").format(sql.SQL(", ").join(names)))
+            names = sql.SQL(", ").join(_public(name) for name in self._tables)
+            self.session.execute(sql.SQL("TRUNCATE {}").format(names))
         else:
-            self.session.execute(sql.SQL("; ").join(sql.SQL("DELETE FROM {}").format(name) for name in names))
+            self.session.execute("SELECT ground.clean()")
         self._cleaned += 1
 
     def remember(self, layout: str) -> None:
         """Keeps what every table holds now under a name."""
-        self.session.execute(sql.SQL("CREATE SCHEMA {}").format(sql.Identifier(layout)))
-        self._layouts[layout] = []
-        for name in self._tables:
-            places = (sql.Identifier(layout, name), sql.Identifier("public", name))
-            cursor = self.session.execute(sql.SQL("CREATE TABLE {} AS TABLE {}").format(*places))
-            if cursor.rowcount:
-                self._layouts[layout].append(name)
+        filled = [name for name in self._tables if self._has_rows(name)]
+        copy = sql.SQL("INSERT INTO {} OVERRIDING SYSTEM VALUE TABLE {}")
+        self._make(layout, "lay_out", [copy.format(_public(name), sql.Identifier(layout, name)) for name in filled])
+        for name in filled:
+            keep = sql.SQL("CREATE TABLE {} AS TABLE {}").format(sql.Identifier(layout, name), _public(name))
+            self.session.execute(keep)
+        self._layouts.add(layout)
 
     def lay_out(self, layout: str) -> bool:
         """Fills the tables as they were remembered; False where nothing was."""
-        copy = sql.SQL("INSERT INTO {} OVERRIDING SYSTEM VALUE TABLE {}")
-        copies = [
-            copy.format(sql.Identifier("public", name), sql.Identifier(layout, name))
-            for name in self._layouts.get(layout, [])
-        ]
-        if copies:
-            self.session.execute(sql.SQL("; ").join(copies))
-        return bool(copies)
+        if layout in self._layouts:
+            self.session.execute(sql.SQL("SELECT {}()").format(sql.Identifier(layout, "lay_out")))
+        return layout in self._layouts
+
+    def _make(self, schema: str, name: str, statements: Sequence[sql.Composed]) -> None:
+        """A function that carries the statements out, in a schema of its own."""
+        body = sql.SQL("BEGIN {} END").format(sql.SQL(" ").join([one + sql.SQL(";") for one in statements]))
+        self.session.execute(sql.SQL("CREATE SCHEMA {}").format(sql.Identifier(schema)))
+        made = sql.SQL("CREATE FUNCTION {}() RETURNS void LANGUAGE plpgsql AS {}")
+        self.session.execute(made.format(sql.Identifier(schema, name), body.as_string(self.session)))
 
     def close(self) -> None:
         """Ends the session."""
         self.session.close()
+
+
+def _public(table: str) -> sql.Identifier:
+    return sql.Identifier("public", table)

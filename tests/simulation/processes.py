@@ -10,7 +10,7 @@ import random
 from collections.abc import Callable, Coroutine, Mapping
 from dataclasses import dataclass, field
 from datetime import timedelta
-from typing import Any
+from typing import Any, LiteralString
 
 import httpx
 from sqlalchemy.ext.asyncio import AsyncEngine
@@ -291,6 +291,17 @@ WORKS: dict[str, Work] = {
     "balances": watch_balances,
     "webhooks": deliver,
 }
+# When they have something to do next.
+DUE: LiteralString = """
+SELECT 'dispatch', min(due_at) FROM instructions WHERE done_at IS NULL AND kind LIKE 'payout.%%'
+UNION ALL SELECT 'judge', min(due_at) FROM inbox WHERE judged_at IS NULL
+UNION ALL SELECT 'webhooks', min(greatest(d.due_at, coalesce(d.leased_until, d.due_at))) FROM webhook_deliveries AS d
+    JOIN webhook_endpoints AS e ON e.ledger_id = d.ledger_id AND e.id = d.endpoint_id
+    WHERE d.state = 'PENDING' AND e.probe_at IS NULL
+UNION ALL SELECT 'webhooks', min(e.probe_at) FROM webhook_endpoints AS e WHERE EXISTS (
+    SELECT FROM webhook_deliveries AS d WHERE d.endpoint_id = e.id AND d.state = 'PENDING')
+UNION ALL SELECT 'silence', min(updated_at) + %(patience)s FROM payouts WHERE state = 'SUBMITTED'
+"""
 ALL_WORKS: dict[str, Work] = {
     **WORKS,
     "prompts": ask_phones,
