@@ -13,6 +13,7 @@ from sqlalchemy.exc import ArgumentError, DBAPIError
 from api.commands import (
     adjustments,
     books,
+    closings,
     collections,
     database,
     demo,
@@ -52,6 +53,7 @@ app.add_typer(reviews.app, name="review")
 app.add_typer(statements.app, name="statement")
 app.add_typer(reconcile.app, name="reconcile")
 app.add_typer(adjustments.app, name="adjustment")
+app.add_typer(closings.app, name="close")
 app.add_typer(proof.app, name="proof")
 app.add_typer(webhooks.app, name="webhook")
 app.add_typer(sms.app, name="sms")

@@ -30,6 +30,7 @@ _EXACT_MAX = 10**15
 _FORMULA = re.compile(r"^\s*[=+\-@']")
 _CONTROL = re.compile(r"[\x00-\x1f\x7f]")
 _BOLD = Font(bold=True)
+_CELL_MARGINS = 4.0  # both sides of a column in a PDF, in millimetres
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,15 +52,29 @@ class Row:
     is_total: bool = False
 
 
+@dataclass(frozen=True, slots=True)
+class Part:
+    """A table with a title of its own; a column whose heading begins with ">" is set flush right."""
+
+    title: str
+    columns: tuple[str, ...]
+    rows: Sequence[Row]
+
+    @property
+    def headings(self) -> tuple[str, ...]:
+        """The columns' names."""
+        return tuple(column.removeprefix(RIGHT) for column in self.columns)
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Document:
-    """What is written. `facts` are labelled: the ledger, its zone, the days; a column whose heading begins with ">" is
-    set flush right."""
+    """What is written. `facts` are labelled: the ledger, its zone, the days; `parts` follow its own table."""
 
     title: str
     facts: tuple[tuple[str, str], ...]
     columns: tuple[str, ...]
     rows: Sequence[Row]
+    parts: Sequence[Part] = ()
 
     @property
     def head(self) -> tuple[tuple[str, str], ...]:
@@ -67,9 +82,9 @@ class Document:
         return (*self.facts, ("rows", str(sum(not row.is_total for row in self.rows))))
 
     @property
-    def headings(self) -> tuple[str, ...]:
-        """The columns' names."""
-        return tuple(column.removeprefix(RIGHT) for column in self.columns)
+    def tables(self) -> tuple[Part, ...]:
+        """Its own table, under no title but the document's, and the parts."""
+        return (Part("", self.columns, self.rows), *self.parts)
 
 
 def write_document(document: Document, path: Path) -> None:
@@ -109,9 +124,12 @@ def _write_csv(document: Document, path: Path) -> None:
         writer = csv.writer(file)
         writer.writerow([harmless(document.title)])
         writer.writerows([(label, harmless(value)) for label, value in document.head])
-        writer.writerow([])
-        writer.writerow(document.headings)
-        writer.writerows([[_in_csv(cell) for cell in row.cells] for row in document.rows])
+        for part in document.tables:
+            writer.writerow([])
+            if part.title:
+                writer.writerow([harmless(part.title)])
+            writer.writerow(part.headings)
+            writer.writerows([[_in_csv(cell) for cell in row.cells] for row in part.rows])
 
 
 def _in_csv(cell: Cell) -> str:
@@ -124,10 +142,13 @@ def _write_xlsx(document: Document, path: Path) -> None:
     sheet.append([_text_cell(sheet, document.title, bold=_BOLD)])
     for label, value in document.head:
         sheet.append([_text_cell(sheet, label), _text_cell(sheet, value)])
-    sheet.append([])
-    sheet.append([_text_cell(sheet, heading, bold=_BOLD) for heading in document.headings])
-    for row in document.rows:
-        sheet.append([_in_xlsx(sheet, cell, bold=_BOLD if row.is_total else None) for cell in row.cells])
+    for part in document.tables:
+        sheet.append([])
+        if part.title:
+            sheet.append([_text_cell(sheet, part.title, bold=_BOLD)])
+        sheet.append([_text_cell(sheet, heading, bold=_BOLD) for heading in part.headings])
+        for row in part.rows:
+            sheet.append([_in_xlsx(sheet, cell, bold=_BOLD if row.is_total else None) for cell in row.cells])
     book.save(path)
 
 
@@ -160,7 +181,7 @@ class _Page(FPDF):
 
 
 def _write_pdf(document: Document, path: Path) -> None:
-    if len(document.rows) > PDF_ROWS_MAX:
+    if sum(len(part.rows) for part in document.tables) > PDF_ROWS_MAX:
         raise SetTooLarge(f"a PDF holds {PDF_ROWS_MAX:,} rows; write this one as .csv or .xlsx", field="out")
     page = _Page(orientation="landscape", format="A4")
     page.set_auto_page_break(auto=True, margin=15)
@@ -170,26 +191,47 @@ def _write_pdf(document: Document, path: Path) -> None:
     page.set_font("helvetica", size=8)
     for label, value in document.head:
         page.cell(0, 4.5, _in_pdf(f"{label}: {value}"), new_x="LMARGIN", new_y="NEXT")
-    page.ln(3)
-    with page.table(
-        col_widths=_widths(document),
-        text_align=["RIGHT" if column.startswith(RIGHT) else "LEFT" for column in document.columns],
-        borders_layout="HORIZONTAL_LINES",
-        line_height=4.5,
-    ) as table:
-        table.row([_in_pdf(heading) for heading in document.headings])
-        for row in document.rows:
-            style = FontFace(emphasis="BOLD") if row.is_total else None
-            table.row([_in_pdf(written(cell)) for cell in row.cells], style=style)
+    for part in document.tables:
+        page.ln(3)
+        if part.title:
+            page.set_font("helvetica", style="B", size=9)
+            page.cell(0, 6, _in_pdf(part.title), new_x="LMARGIN", new_y="NEXT")
+            page.set_font("helvetica", size=8)
+        _table_in_pdf(page, part)
     page.output(str(path))
 
 
-def _widths(document: Document) -> tuple[int, ...]:
-    """In proportion to the longest text of each column."""
-    longest = [len(heading) for heading in document.headings]
-    for row in document.rows:
-        longest = [max(width, len(written(cell))) for width, cell in zip(longest, row.cells, strict=True)]
-    return tuple(max(6, min(width, 50)) for width in longest)
+def _table_in_pdf(page: _Page, part: Part) -> None:
+    with page.table(
+        col_widths=_widths(page, part),
+        text_align=["RIGHT" if column.startswith(RIGHT) else "LEFT" for column in part.columns],
+        borders_layout="HORIZONTAL_LINES",
+        line_height=4.5,
+    ) as table:
+        table.row([_in_pdf(heading) for heading in part.headings])
+        for row in part.rows:
+            style = FontFace(emphasis="BOLD") if row.is_total else None
+            table.row([_in_pdf(written(cell)) for cell in row.cells], style=style)
+
+
+def _widths(page: _Page, part: Part) -> tuple[float, ...]:
+    """As wide as the longest text of each column; where a page is too narrow for all, the widest ones are cut alike."""
+    page.set_font("helvetica", style="B", size=8)
+    widest = [page.get_string_width(_in_pdf(heading)) for heading in part.headings]
+    page.set_font("helvetica", size=8)
+    for row in part.rows:
+        texts = [page.get_string_width(_in_pdf(written(cell))) for cell in row.cells]
+        widest = [max(pair) for pair in zip(widest, texts, strict=True)]
+    wanted = [width + _CELL_MARGINS for width in widest]
+    return tuple(min(width, _level(wanted, page.epw)) for width in wanted)
+
+
+def _level(wanted: Sequence[float], room: float) -> float:
+    """How wide the widest may be for all of them to fit. Pure."""
+    left, waiting = room, sorted(wanted)
+    while len(waiting) > 1 and waiting[0] <= left / len(waiting):
+        left -= waiting.pop(0)
+    return left / len(waiting)
 
 
 def _in_pdf(text: str) -> str:

@@ -85,10 +85,19 @@ def general_ledger_document(
 
 def document_table(document: Document) -> Table:
     """A document for the terminal."""
-    drawn = table(document.title, document.columns, ())
-    for row in document.rows:
-        drawn.add_row(*(Text(written(cell)) for cell in row.cells), style="bold" if row.is_total else None)
+    (drawn,) = document_tables(document)
     return drawn
+
+
+def document_tables(document: Document) -> list[Table]:
+    """A document of several tables."""
+    found = []
+    for part in document.tables:
+        drawn = table(part.title or document.title, part.columns, ())
+        for row in part.rows:
+            drawn.add_row(*(Text(written(cell)) for cell in row.cells), style="bold" if row.is_total else None)
+        found.append(drawn)
+    return found
 
 
 def _section(section: Section, currency: str, label: str) -> list[Row]:

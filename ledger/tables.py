@@ -316,6 +316,14 @@ adjusted_items = _table("adjusted_items",
     {"ledger_id": Integer, "account_id": BigInteger, "what": Text, "item_id": BigInteger},
     adjustment_id=BigInteger)
 
+closings = _table("closings", {"ledger_id": Integer, "id": BigInteger},
+    step=Text, first_date=Date, last_date=Date, open_items=Integer, reason=Text, actor=Text, recorded_at=MOMENT)
+
+closing_accounts = _table("closing_accounts",
+    {"ledger_id": Integer, "closing_id": BigInteger, "account_id": BigInteger},
+    run_id=BigInteger, statement_closing=BigInteger, books_closing=BigInteger, explained=BigInteger, open=BigInteger,
+    items=Integer)
+
 webhook_endpoints = _table("webhook_endpoints", {"ledger_id": Integer, "id": BigInteger},
     partner_id=BigInteger, url=Text, request_id=Text, disabled_why=Text, created_at=MOMENT, failing_since=MOMENT,
     probe_at=MOMENT, recovered_at=MOMENT, disabled_at=MOMENT)

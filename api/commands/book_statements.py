@@ -99,7 +99,7 @@ def _show(
         if out is None:
             console().print(document_table(document))
         else:
-            _write(document, out)
+            write(document, out)
             rows = dict(document.head)["rows"]
             console().print(f"{document.title.lower()} of {ledger.code}: {rows} rows in {out}", soft_wrap=True)
         return is_balanced
@@ -108,7 +108,8 @@ def _show(
         raise typer.Exit(1)
 
 
-def _write(document: Document, out: Path) -> None:
+def write(document: Document, out: Path) -> None:
+    """The file, whose name says the form. Raises ChoiceInvalid."""
     try:
         write_document(document, out)
     except OSError as error:

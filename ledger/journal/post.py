@@ -29,15 +29,21 @@ from ledger.journal.decide import (
     decide,
     transition_of,
 )
+from ledger.journal.periods import NOTHING_CLOSED, Periods, closed_to_requests
 from ledger.session import Asked, Rows, Statement, plain_array, text_array
 
 PostResult: TypeAlias = Posted | Replayed | Refused
 
 # How far ahead of our clock an entry may say it happened: the clocks of callers are not ours.
 EFFECTIVE_AHEAD_MAX = timedelta(minutes=10)
+_IN_THE_FUTURE = "effective_at lies in the future; an entry records what happened"
 
 _LOCK = Statement("""
-SELECT account_id, debits, credits, version, last_entry_id, floor, ceiling, closed_at IS NOT NULL
+SELECT account_id, debits, credits, version, last_entry_id, floor, ceiling, closed_at IS NOT NULL,
+    (SELECT last_date - date '0001-01-01' + 1 FROM closings WHERE ledger_id = %(ledger)s AND step = 'signed'
+     ORDER BY last_date DESC LIMIT 1),
+    (SELECT CASE step WHEN 'begun' THEN last_date - date '0001-01-01' + 1 END FROM closings
+     WHERE ledger_id = %(ledger)s ORDER BY id DESC LIMIT 1)
 FROM account_balances WHERE ledger_id = %(ledger)s AND account_id = ANY(%(accounts)s::bigint[])
 ORDER BY account_id FOR NO KEY UPDATE
 """)
@@ -123,11 +129,11 @@ async def _judge(
 ) -> tuple[list[PostResult], Asked | None]:
     names = {(line.account, line.money.currency) for request in requests for line in request.entry.postings}
     identities = await directory.find(driver, ledger_id=ledger.id, names=names)
-    accounts, keys, transitions = await _read(driver, ledger.id, identities, requests)
-    timely, refused = _refuse_future(requests, keys, now)
+    accounts, periods, keys, transitions = await _read(driver, ledger.id, identities, requests)
+    timely, refused = _refuse_untimely(requests, keys, now, periods.open_from(ledger.zone))
     by_name = {(one.path, one.currency): one for one in accounts}
     decision = decide(timely, accounts=by_name, keys=keys, transitions=transitions)
-    posted = _place(decision, ledger, accounts, ids, now)
+    posted = _place(decision, ledger, periods, accounts, ids, now)
     verdicts = iter(_fill_in(decision, timely, posted))
     judged = [refused[index] if index in refused else next(verdicts) for index in range(len(requests))]
     return judged, _write(decision, posted, ledger, by_name, now) if posted else None
@@ -135,10 +141,10 @@ async def _judge(
 
 async def _read(
     driver: Driver, ledger_id: int, identities: Sequence[AccountIdentity], requests: Sequence[PostRequest]
-) -> tuple[list[LockedAccount], dict[tuple[int, str], StoredKey], frozenset[Transition]]:
-    """The accounts, locked, and what the books know of the requests' keys and transitions. These are asked behind the
-    locks, each on a snapshot of its own: a racing request with the same key or transition has left its entry by then,
-    or has not begun."""
+) -> tuple[list[LockedAccount], Periods, dict[tuple[int, str], StoredKey], frozenset[Transition]]:
+    """The accounts, locked, what is closed, and what the books know of the requests' keys and transitions. These are
+    asked behind the locks, each on a snapshot of its own: a racing request with the same key or transition has left its
+    entry by then, or has not begun."""
     claims = [request.key for request in requests if request.key is not None]
     wanted = [transition for request in requests if (transition := transition_of(request.entry)) is not None]
     questions = [_lock(ledger_id, identities)]
@@ -147,9 +153,10 @@ async def _read(
     if wanted:
         questions.append(_transition_question(ledger_id, wanted))
     answers = iter(await driver.exchange(*questions))
-    locked = _locked(next(answers), identities)
+    rows = next(answers)
+    locked, periods = _locked(rows, identities), Periods(*rows[0][8:]) if rows else NOTHING_CLOSED
     keys = stored_keys(next(answers)) if claims else {}
-    return locked, keys, frozenset(next(answers)) if wanted else frozenset()
+    return locked, periods, keys, frozenset(next(answers)) if wanted else frozenset()
 
 
 async def lock_accounts(
@@ -167,23 +174,27 @@ def _lock(ledger_id: int, identities: Sequence[AccountIdentity]) -> Asked:
 def _locked(rows: Rows, identities: Sequence[AccountIdentity]) -> list[LockedAccount]:
     by_id = {one.id: one for one in identities}
     return [
-        LockedAccount(row[0], by_id[row[0]].path, by_id[row[0]].currency, by_id[row[0]].sign, *row[1:]) for row in rows
+        LockedAccount(row[0], by_id[row[0]].path, by_id[row[0]].currency, by_id[row[0]].sign, *row[1:8]) for row in rows
     ]
 
 
-def _refuse_future(
-    requests: Sequence[PostRequest], keys: Mapping[tuple[int, str], StoredKey], now: datetime
+def _refuse_untimely(
+    requests: Sequence[PostRequest],
+    keys: Mapping[tuple[int, str], StoredKey],
+    now: datetime,
+    open_from: datetime | None,
 ) -> tuple[list[PostRequest], dict[int, Refused]]:
-    """The requests to judge, and those too far ahead. A key that has its answer keeps it, whatever the clock says
-    now."""
+    """The requests to judge, and those too far ahead, or asked for into days that are closed. A key that has its answer
+    keeps it, whatever the clock says now."""
     latest = now + EFFECTIVE_AHEAD_MAX
-    refused = {
-        index: Refused(
-            TimeInvalid("effective_at lies in the future; an entry records what happened", field="effective_at")
-        )
-        for index, request in enumerate(requests)
-        if request.entry.effective_at > latest and (request.key is None or request.key.identity not in keys)
-    }
+    refused: dict[int, Refused] = {}
+    for index, request in enumerate(requests):
+        at, key = request.entry.effective_at, request.key
+        if at > latest:
+            if key is None or key.identity not in keys:
+                refused[index] = Refused(TimeInvalid(_IN_THE_FUTURE, field="effective_at"))
+        elif open_from is not None and at < open_from and key is not None and key.identity not in keys:
+            refused[index] = Refused(closed_to_requests(open_from))
     return [request for index, request in enumerate(requests) if index not in refused], refused
 
 
@@ -193,13 +204,20 @@ def _transition_question(ledger_id: int, wanted: Sequence[Transition]) -> Asked:
 
 
 def _place(
-    decision: Decision, ledger: Ledger, accounts: Sequence[LockedAccount], ids: IdSource, now: datetime
+    decision: Decision,
+    ledger: Ledger,
+    periods: Periods,
+    accounts: Sequence[LockedAccount],
+    ids: IdSource,
+    now: datetime,
 ) -> dict[int, Posted]:
     """The accepted entries' ids and times, by their place in the set."""
     after = max((account.last_entry_id for account in accounts), default=0)
     entry_ids = ids.next_many(now, count=len(decision.accepted), after=after)
     return {
-        index: Posted(entry_id, recorded_at, business_date(request.entry.effective_at, ledger.zone), lines)
+        index: Posted(
+            entry_id, recorded_at, periods.date_of(business_date(request.entry.effective_at, ledger.zone)), lines
+        )
         for entry_id, recorded_at, (index, request), lines in zip(
             entry_ids, _times_of(entry_ids), decision.accepted, decision.lines, strict=True
         )

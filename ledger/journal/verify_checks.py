@@ -96,13 +96,19 @@ LEFT JOIN accounts AS account ON account.ledger_id = line.ledger_id AND account.
 WHERE line.ledger_id = %(ledger)s AND line.currency IS DISTINCT FROM account.currency
 """
 
-# Plan: one pass over the ledger's headers. An id holds milliseconds since 2020 above its low 22 bits (ledger/ids.py).
+# Plan: one pass over the ledger's headers, with a probe among its closings: what happened in days that were signed
+# counts for the day after. An id holds milliseconds since 2020 above its low 22 bits (ledger/ids.py).
 DATES = """
 SELECT '', header.id, pair.field, pair.stored, pair.rebuilt
 FROM journal_entries AS header
 JOIN ledgers AS ledger ON ledger.id = header.ledger_id
 CROSS JOIN LATERAL (VALUES
-    ('business_date', header.business_date::text, (header.effective_at AT TIME ZONE ledger.time_zone)::date::text),
+    ('business_date', header.business_date::text, coalesce(
+        (SELECT closed.last_date + 1 FROM closings AS closed
+         WHERE closed.ledger_id = header.ledger_id AND closed.step = 'signed'
+           AND closed.last_date = header.business_date - 1
+           AND closed.last_date >= (header.effective_at AT TIME ZONE ledger.time_zone)::date),
+        (header.effective_at AT TIME ZONE ledger.time_zone)::date)::text),
     ('recorded_at', header.recorded_at::text,
         (timestamptz '2020-01-01 00:00:00+00' + (header.id >> 22) * interval '1 millisecond')::text)
 ) AS pair (field, stored, rebuilt)

@@ -12,7 +12,7 @@ import enum
 from collections import defaultdict
 from collections.abc import Callable, Hashable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
-from datetime import datetime, timedelta
+from datetime import date, datetime, timedelta
 from functools import lru_cache
 from typing import TypeVar
 
@@ -125,7 +125,9 @@ class Decision:
 class Books:
     """What the books know of one account. `payouts` are those that lines name by our reference; `charges` what was
     accrued by receipt, None where the account is that of the charges; `elsewhere` the account on which a receipt that
-    lines show was booked instead; `told_until` is how far the statement reaches; `adjusted` what people decided."""
+    lines show was booked instead; `told_until` is how far the statement reaches; `adjusted` what people decided. Where
+    days were closed before the books learned of them: `starts_at` is when these begin, `later` by receipt what is
+    booked after them, with its amount and business date."""
 
     booked: Sequence[Booked]
     payouts: Mapping[str, Payout]
@@ -133,6 +135,8 @@ class Books:
     elsewhere: Mapping[str, str]
     told_until: datetime
     adjusted: Sequence[Adjusted] = ()
+    starts_at: datetime | None = None
+    later: Mapping[str, tuple[int, date]] = field(default_factory=dict)
 
 
 def match(lines: Sequence[Line], books: Books) -> list[Decision]:
@@ -321,10 +325,18 @@ class _Matcher:
         if account is not None:
             self._decide(State.OTHER_SUB_ACCOUNT, "receipt", f"booked on {account}", [line], [])
             return
+        amount, day = self.books.later.get(line.receipt, (0, line.at.date()))
+        if amount == line.amount:
+            self._decide(State.ACCEPTED, "late", f"booked on {day}, for these days were closed", [line], [])
+            return
         word = "came in" if line.amount > 0 else "left"
         self._decide(State.MISSING_HERE, "none", f"money {word} that no entry of the books is about", [line], [])
 
     def _unseen(self, one: Booked) -> None:
+        if self.books.starts_at is not None and one.at < self.books.starts_at:
+            self._decide(State.ACCEPTED, "late", "happened before these days, and was learned after their close", [],
+                         [one])  # fmt: skip
+            return
         awaited = one.at > self.books.told_until - LATE
         state = State.AWAITED if awaited else State.MISSING_THERE
         reason = (

@@ -54,6 +54,14 @@ JOIN postings AS p ON p.ledger_id = e.ledger_id AND p.entry_id = e.id
 JOIN accounts AS a ON a.ledger_id = p.ledger_id AND a.id = p.account_id
 WHERE a.provider = %s AND a.path LIKE 'asset.float.%%' AND a.id <> %s ORDER BY 1, 2
 """
+# What happened in the days and is dated after them: they were closed when the books learned it.
+_LATER = """
+SELECT e.reference, sum(p.amount * CASE p.side WHEN 'D' THEN 1 ELSE -1 END)::bigint, min(e.business_date)
+FROM unnest(%s::text[]) AS w (receipt)
+JOIN journal_entries AS e ON e.ledger_id = %s AND e.reference = w.receipt
+JOIN postings AS p ON p.ledger_id = e.ledger_id AND p.entry_id = e.id
+WHERE p.account_id = %s AND e.business_date > %s AND e.effective_at < %s GROUP BY 1
+"""
 # Those whose run, or whose entry, lies in the days. A receipt is known by its number like any other.
 _ADJUSTED = """
 SELECT a.id, a.line_ids, a.entry_ids, d.entry_id, a.reason, d.actor FROM adjustments AS a
@@ -81,6 +89,19 @@ JOIN adjustment_decisions AS d ON d.ledger_id = a.ledger_id AND d.adjustment_id 
 JOIN reconciliation_runs AS r ON r.ledger_id = a.ledger_id AND r.id = a.run_id
 LEFT JOIN journal_entries AS e ON e.ledger_id = d.ledger_id AND e.id = d.entry_id
 WHERE a.ledger_id = %(ledger)s AND a.account_id = %(account)s AND a.way <> 'receipt' AND r.from_date < %(first)s
+"""
+# What happened before the days and counts for a later one, because its own was closed.
+_LATE = """
+SELECT coalesce(sum(p.amount * CASE p.side WHEN 'D' THEN 1 ELSE -1 END), 0)::bigint
+FROM closings AS c
+JOIN journal_entries AS e ON e.ledger_id = c.ledger_id AND e.business_date = c.last_date + 1
+JOIN postings AS p ON p.ledger_id = e.ledger_id AND p.entry_id = e.id
+WHERE c.ledger_id = %(ledger)s AND c.step = 'signed' AND c.last_date + 1 >= %(first)s AND p.account_id = %(account)s
+  AND e.effective_at < %(start)s AND e.kind <> 'reconciliation.adjusted'
+"""
+_AFTER = """
+SELECT coalesce(sum(amount), 0)::bigint FROM statement_lines
+WHERE ledger_id = %s AND account_id = %s AND completed_at >= %s AND completed_at <= %s AND status = 'completed'
 """
 _OPENING = """
 SELECT coalesce(sum(debits - credits), 0)::bigint FROM account_days
@@ -156,8 +177,11 @@ async def read_told(driver: Driver, *, ledger: Ledger, account: StatementAccount
         )
         async for row in rows
     ]  # fmt: skip
-    # A statement that reaches beyond the days closes later than they do.
-    closing = told[1] if told[0] < end else None
+    closing = told[1]
+    if closing is not None and told[0] >= end:  # it closes later than the days do
+        after = await (await driver.execute(_AFTER, (ledger.id, account.id, end, told[0]))).fetchone()
+        assert after is not None
+        closing -= after[0]
     return Told(lines, min(told[0], end), closing)
 
 
@@ -169,11 +193,13 @@ async def read_opening(driver: Driver, *, ledger: Ledger, account: StatementAcco
 
 
 async def read_carried(driver: Driver, *, ledger: Ledger, account: StatementAccount, days: Days) -> int:
-    """What of the difference before the days two persons explained without booking it by then."""
+    """What of the difference before the days is explained and not booked by then: by two persons, or by a close."""
     place = {"ledger": ledger.id, "account": account.id, "first": days.first, "start": days.start(ledger)}
-    row = await (await driver.execute(_CARRIED, place)).fetchone()
-    assert row is not None
-    return int(row[0])
+    adjusted = await (await driver.execute(_CARRIED, place)).fetchone()
+    late = await (await driver.execute(_LATE, place)).fetchone()
+    assert adjusted is not None
+    assert late is not None
+    return int(adjusted[0] + late[0])
 
 
 async def read_books(driver: Driver, *, ledger: Ledger, account: StatementAccount, days: Days, told: Told) -> Books:
@@ -189,11 +215,17 @@ async def read_books(driver: Driver, *, ledger: Ledger, account: StatementAccoun
         wanted = text_array(sorted({line.receipt for line in stray}))
         cursor = await driver.execute(_ELSEWHERE, (wanted, ledger.id, account.provider, account.id))
         elsewhere = dict(await cursor.fetchall())
+    later: dict[str, tuple[int, date]] = {}
+    if stray:
+        wanted = text_array(sorted({line.receipt for line in stray}))
+        cursor = await driver.execute(_LATER, (wanted, ledger.id, account.id, days.last, days.end(ledger)))
+        later = {receipt: (amount, day) for receipt, amount, day in await cursor.fetchall()}
     payouts = await _payouts(driver, ledger, account, named)
     adjusted = await _adjusted(driver, ledger, account, days)
     return Books(
-        booked=booked, payouts=payouts, charges=charges, elsewhere=elsewhere, told_until=told.until, adjusted=adjusted
-    )
+        booked=booked, payouts=payouts, charges=charges, elsewhere=elsewhere, told_until=told.until, adjusted=adjusted,
+        starts_at=days.start(ledger), later=later,
+    )  # fmt: skip
 
 
 async def _streamed(driver: Driver, query: LiteralString, values: tuple[object, ...]) -> AsyncIterator[TupleRow]:

@@ -9,7 +9,8 @@ from __future__ import annotations
 APPEND_ONLY = frozenset(
     {
         "accounts", "adjusted_items", "adjustment_decisions", "adjustment_postings", "adjustments", "balance_queries",
-        "campaigns", "collection_calls", "collection_listings", "collection_paths",
+        "campaigns", "closing_accounts", "closings",
+        "collection_calls", "collection_listings", "collection_paths",
         "collection_shortcodes", "currencies", "entry_seals",
         "float_assertions", "idempotency_keys", "journal_entries", "ledgers", "loan_events", "loan_moves",
         "loan_products", "order_events", "payout_edges", "payout_events", "payout_limits", "payout_refunds",
