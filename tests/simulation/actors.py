@@ -18,6 +18,8 @@ BEFORE_COMMIT, AFTER_COMMIT = "before commit", "after commit"
 BEFORE_SEND, AFTER_SEND, AFTER_RECEIVE = "before send", "after send", "after receive"
 POINTS = (BEFORE_COMMIT, AFTER_COMMIT, BEFORE_SEND, AFTER_SEND, AFTER_RECEIVE)
 
+IDLE_SECONDS_MAX = 300
+
 
 class Crash(BaseException):
     """The process dies here: nothing after this point happens. Not an Exception, so that no edge catches it."""
@@ -116,5 +118,5 @@ class Stage:
 
     async def _until_idle(self, actor: Actor) -> None:
         # Real seconds: an actor that neither waits nor ends is a bug of the simulation or a deadlock of the product.
-        async with asyncio.timeout(60):
+        async with asyncio.timeout(IDLE_SECONDS_MAX):
             await actor.idle.wait()
