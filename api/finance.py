@@ -3,13 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from datetime import date, timedelta
+from datetime import date, datetime, timedelta
 
 from rich.table import Table
 from rich.text import Text
 
 from api.documents import Cell, Document, Figure, Row, written
 from api.tables import table
+from ledger.finance.ageing import BUCKET_NAMES, ClearingAge
+from ledger.finance.daily import DayLine, Part
+from ledger.finance.forecast import DAYS, FloatForecast
+from ledger.finance.partner_statements import PartnerStatement
 from ledger.ids import encode
 from ledger.journal.books import Ledger
 from ledger.journal.entries import ENTRY_PREFIX
@@ -83,6 +87,90 @@ def general_ledger_document(
     return Document(title="General ledger", facts=facts, columns=columns, rows=rows)
 
 
+def ageing_document(ledger: Ledger, ages: Sequence[ClearingAge], *, now: datetime) -> Document:
+    """What lies in clearing accounts, by how long; what no open item explains has a column of its own."""
+    rows = [
+        Row((
+            one.path, one.name, one.currency, one.basis.value, str(one.items),
+            *(Figure(units, one.currency) for units in (*one.buckets, one.beside_items, one.minor_units)),
+            _moment(ledger, one.oldest_at) if one.oldest_at else "",
+        ))
+        for one in ages
+    ]  # fmt: skip
+    columns = (
+        "account", "name", "currency", "by", ">items", *(f">{name}" for name in BUCKET_NAMES), ">beside items",
+        ">balance", "oldest",
+    )  # fmt: skip
+    facts = _facts(ledger, _at(ledger, now))
+    return Document(title="Ageing of clearing accounts", facts=facts, columns=columns, rows=rows)
+
+
+def forecast_document(ledger: Ledger, forecasts: Sequence[FloatForecast], *, now: datetime) -> Document:
+    """How long each float lasts."""
+    rows = [
+        Row((
+            one.path, one.currency,
+            *(Figure(units, one.currency) for units in (
+                one.balance, one.queued, one.in_flight, one.available, one.moving, one.outflow_a_day)),
+            _hours(one.minutes_left),
+        ))
+        for one in forecasts
+    ]  # fmt: skip
+    columns = (
+        "account", "currency", ">balance", ">queued", ">in flight", ">available", ">moving", ">leaves a day",
+        ">hours left",
+    )  # fmt: skip
+    facts = (
+        *_facts(ledger, _at(ledger, now)),
+        ("forecast", f"queued and in flight leave, then the average of the last {DAYS} whole days; nothing comes in"),
+    )
+    return Document(title="Float position and forecast", facts=facts, columns=columns, rows=rows)
+
+
+def daily_document(ledger: Ledger, lines: Sequence[DayLine], *, day: date) -> Document:
+    """One business date; totals of debits and credits per currency are those of all entries."""
+    rows: list[Row] = []
+    for one in lines:
+        figures = [
+            "" if units is None else Figure(units, one.currency)
+            for units in (one.opening, one.debits, one.credits, one.closing)
+        ]
+        count = "" if one.count is None else str(one.count)
+        rows.append(Row((one.part.value, one.name, one.currency, count, *figures)))
+    for currency in sorted({one.currency for one in lines if one.part is Part.ENTRIES}):
+        own = [one for one in lines if one.part is Part.ENTRIES and one.currency == currency]
+        debits, credits = sum(one.debits or 0 for one in own), sum(one.credits or 0 for one in own)
+        count = str(sum(one.count or 0 for one in own))
+        both = (Figure(debits, currency), Figure(credits, currency))
+        rows.append(Row(("all entries", "", currency, count, "", *both, ""), is_total=True))
+    columns = ("part", "what", "currency", ">count", ">opening", ">debits", ">credits", ">closing")
+    return Document(title="Daily summary", facts=_facts(ledger, str(day)), columns=columns, rows=rows)
+
+
+def partner_document(ledger: Ledger, statement: PartnerStatement) -> Document:
+    """A partner's lines between opening and closing balance, then what they come to by kind."""
+    currency = statement.currency
+
+    def figures(*units: int) -> tuple[Figure, ...]:
+        return tuple(Figure(one, currency) for one in units)
+
+    rows = [Row(("", "", "opening", "", "", "", "", "", *figures(statement.opening)), is_total=True)]
+    for one in statement.lines:
+        about = (one.kind, one.about, one.reference, one.payee)
+        money = figures(one.amount, one.fee, one.balance_after)
+        rows.append(Row((str(one.business_date), encode(ENTRY_PREFIX, one.entry_id), *about, *money)))
+    for total in statement.totals:
+        label = ("", f"{total.count} in all", total.kind, "", "", "")
+        rows.append(Row((*label, *figures(total.amount, total.fee), ""), is_total=True))
+    rows.append(Row(("", "", "closing", "", "", "", "", "", *figures(statement.closing)), is_total=True))
+    columns = ("date", "entry", "kind", "about", "reference", "payee", ">amount", ">fee", ">balance")
+    facts = (
+        ("partner", f"{statement.partner.code} ({statement.partner.name})"),
+        *_facts(ledger, _period(statement.from_date, statement.until_date)),
+    )
+    return Document(title="Partner statement", facts=facts, columns=columns, rows=rows)
+
+
 def document_table(document: Document) -> Table:
     """A document for the terminal."""
     (drawn,) = document_tables(document)
@@ -134,6 +222,18 @@ def _sides(side: Side, units: int, currency: str) -> tuple[Cell, Cell]:
 def _facts(ledger: Ledger, days: str) -> tuple[tuple[str, str], ...]:
     named = f"{ledger.code} ({ledger.name})"
     return (("ledger", named), ("zone of the days", ledger.zone.key), ("days", days))
+
+
+def _moment(ledger: Ledger, at: datetime) -> str:
+    return f"{at.astimezone(ledger.zone):%Y-%m-%d %H:%M}"
+
+
+def _at(ledger: Ledger, now: datetime) -> str:
+    return f"as of {_moment(ledger, now)}"
+
+
+def _hours(minutes: int | None) -> str:
+    return "nothing left lately" if minutes is None else f"{minutes // 60}:{minutes % 60:02}"
 
 
 def _until(on: date | None) -> str:

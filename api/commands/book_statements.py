@@ -1,4 +1,4 @@
-"""`daftari books trial-balance|balance-sheet|income-statement|general-ledger`: on the screen, or as a file to keep."""
+"""What `daftari books` prints for finance, on the screen or as a file to keep: trial balance to partner statement."""
 
 from __future__ import annotations
 
@@ -13,21 +13,30 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 from api.commands.opening import run
 from api.documents import Document, write_document
 from api.finance import (
+    ageing_document,
     balance_sheet_document,
+    daily_document,
     document_table,
+    forecast_document,
     general_ledger_document,
     income_statement_document,
+    partner_document,
     trial_balance_document,
 )
 from api.tables import console
 from api.wiring import Application
-from ledger.database import transaction
+from ledger.database import driver, transaction
 from ledger.errors import ChoiceInvalid, TimeInvalid
+from ledger.finance.ageing import clearing_ages
+from ledger.finance.daily import day_lines
+from ledger.finance.forecast import float_forecasts
+from ledger.finance.partner_statements import partner_statement
 from ledger.journal import books
 from ledger.journal.books import Ledger
 from ledger.journal.financials import balance_sheets, income_statements
 from ledger.journal.general_ledger import general_ledger
 from ledger.journal.trial_balance import TrialBalance, trial_balance, trial_balance_between, trial_balance_on
+from ledger.partners import find_partner
 
 _DAY = ["%Y-%m-%d"]
 Code = Annotated[str, typer.Argument(help="Ledger")]
@@ -40,7 +49,7 @@ Out = Annotated[Path | None, typer.Option(help="Write a .csv, .xlsx or .pdf inst
 def trial_balance_command(code: Code, on: On = None, out: Out = None) -> None:
     """Prints every account's debits and credits; exits 1 unless they are equal."""
 
-    async def read(connection: AsyncConnection, ledger: Ledger) -> tuple[Document, bool]:
+    async def read(connection: AsyncConnection, ledger: Ledger, now: datetime) -> tuple[Document, bool]:
         found = await _trial_balance(connection, ledger, on)
         return trial_balance_document(ledger, found, on=_date(on)), found.is_balanced
 
@@ -50,7 +59,7 @@ def trial_balance_command(code: Code, on: On = None, out: Out = None) -> None:
 def balance_sheet_command(code: Code, on: On = None, out: Out = None) -> None:
     """Prints assets, liabilities, equity and the result per currency; exits 1 unless they are equal."""
 
-    async def read(connection: AsyncConnection, ledger: Ledger) -> tuple[Document, bool]:
+    async def read(connection: AsyncConnection, ledger: Ledger, now: datetime) -> tuple[Document, bool]:
         sheets = balance_sheets((await _trial_balance(connection, ledger, on)).lines)
         document = balance_sheet_document(ledger, sheets, on=_date(on))
         return document, all(sheet.difference == 0 for sheet in sheets)
@@ -62,7 +71,7 @@ def income_statement_command(code: Code, first: First, last: Last, out: Out = No
     """Prints income, expenses and the result of some days per currency."""
     from_date, until_date = _days(first, last)
 
-    async def read(connection: AsyncConnection, ledger: Ledger) -> tuple[Document, bool]:
+    async def read(connection: AsyncConnection, ledger: Ledger, now: datetime) -> tuple[Document, bool]:
         moved = await trial_balance_between(connection, ledger_id=ledger.id, from_date=from_date, until_date=until_date)
         statements = income_statements(moved.lines)
         return income_statement_document(ledger, statements, from_date=from_date, until_date=until_date), True
@@ -80,7 +89,7 @@ def general_ledger_command(
     """Prints the lines of some days, account by account, between opening and closing balances."""
     from_date, until_date = _days(first, last)
 
-    async def read(connection: AsyncConnection, ledger: Ledger) -> tuple[Document, bool]:
+    async def read(connection: AsyncConnection, ledger: Ledger, now: datetime) -> tuple[Document, bool]:
         accounts = await general_ledger(
             connection, ledger_id=ledger.id, from_date=from_date, until_date=until_date, path=account or None
         )
@@ -89,13 +98,59 @@ def general_ledger_command(
     _show(code, read, out)
 
 
+def ageing_command(code: Code, out: Out = None) -> None:
+    """Prints what lies in clearing accounts, by how long; exits 1 where an account holds what no open item explains."""
+
+    async def read(connection: AsyncConnection, ledger: Ledger, now: datetime) -> tuple[Document, bool]:
+        ages = await clearing_ages(await driver(connection), ledger_id=ledger.id, now=now)
+        return ageing_document(ledger, ages, now=now), not any(one.beside_items for one in ages)
+
+    _show(code, read, out)
+
+
+def floats_command(code: Code, out: Out = None) -> None:
+    """Prints what each float holds, what is about to leave it, and how long it lasts."""
+
+    async def read(connection: AsyncConnection, ledger: Ledger, now: datetime) -> tuple[Document, bool]:
+        forecasts = await float_forecasts(await driver(connection), ledger=ledger, now=now)
+        return forecast_document(ledger, forecasts, now=now), True
+
+    _show(code, read, out)
+
+
+def daily_command(code: Code, day: Annotated[datetime, typer.Option("--on", formats=_DAY)], out: Out = None) -> None:
+    """Prints one business date: entries by kind, bank, float and clearing accounts, income and expenses, runs."""
+
+    async def read(connection: AsyncConnection, ledger: Ledger, now: datetime) -> tuple[Document, bool]:
+        lines = await day_lines(await driver(connection), ledger_id=ledger.id, day=day.date())
+        return daily_document(ledger, lines, day=day.date()), True
+
+    _show(code, read, out)
+
+
+def partner_statement_command(
+    code: Code, partner: Annotated[str, typer.Argument(help="Partner code")], first: First, last: Last, out: Out = None
+) -> None:
+    """Prints a partner's payouts, collections, fees and balance of some days."""
+    from_date, until_date = _days(first, last)
+
+    async def read(connection: AsyncConnection, ledger: Ledger, now: datetime) -> tuple[Document, bool]:
+        found = await find_partner(connection, ledger_id=ledger.id, code=partner)
+        statement = await partner_statement(
+            await driver(connection), ledger_id=ledger.id, partner=found, from_date=from_date, until_date=until_date
+        )
+        return partner_document(ledger, statement), True
+
+    _show(code, read, out)
+
+
 def _show(
-    code: str, read: Callable[[AsyncConnection, Ledger], Awaitable[tuple[Document, bool]]], out: Path | None
+    code: str, read: Callable[[AsyncConnection, Ledger, datetime], Awaitable[tuple[Document, bool]]], out: Path | None
 ) -> None:
     async def command(application: Application) -> bool:
         async with transaction(application.engine) as connection:
             ledger = await books.find_ledger(connection, code=code)
-            document, is_balanced = await read(connection, ledger)
+            document, is_balanced = await read(connection, ledger, application.now())
         if out is None:
             console().print(document_table(document))
         else:

@@ -25,6 +25,10 @@ app.command("trial-balance")(book_statements.trial_balance_command)
 app.command("balance-sheet")(book_statements.balance_sheet_command)
 app.command("income-statement")(book_statements.income_statement_command)
 app.command("general-ledger")(book_statements.general_ledger_command)
+app.command("ageing")(book_statements.ageing_command)
+app.command("floats")(book_statements.floats_command)
+app.command("daily")(book_statements.daily_command)
+app.command("partner-statement")(book_statements.partner_statement_command)
 
 
 @app.command("open")

@@ -88,7 +88,7 @@ class RecordedDecision:
 
 async def read_run(driver: Driver, *, ledger_id: int, run_id: int) -> RecordedRun:
     """Raises RunNotFound."""
-    row = await (await driver.execute(_ONE.encode(), {"ledger": ledger_id, "run": run_id})).fetchone()
+    row = await (await driver.execute(_ONE, {"ledger": ledger_id, "run": run_id})).fetchone()
     if row is None:
         raise RunNotFound("no such run in this ledger", field="run_id")
     return _run(row)
@@ -97,7 +97,7 @@ async def read_run(driver: Driver, *, ledger_id: int, run_id: int) -> RecordedRu
 async def list_runs(driver: Driver, *, ledger_id: int, path: str, before: int, limit: int) -> list[RecordedRun]:
     """The newest below `before`, of the account of that path or, for "", of all."""
     values = {"ledger": ledger_id, "path": path, "before": before, "limit": limit}
-    return [_run(row) for row in await (await driver.execute(_LIST.encode(), values)).fetchall()]
+    return [_run(row) for row in await (await driver.execute(_LIST, values)).fetchall()]
 
 
 async def list_decisions(

@@ -193,9 +193,10 @@ class Till:
 
 
 @asynccontextmanager
-async def open_till(engine: AsyncEngine) -> AsyncIterator[Till]:
-    """A till, and one wallet. Leaving it asserts that accounts and receipts agree to the cent."""
-    async with open_shop(engine) as shop:
+async def open_till(engine: AsyncEngine, *, fee: int = 0) -> AsyncIterator[Till]:
+    """A till, and one wallet; each payout costs the partner `fee` cents.
+    Leaving it asserts that accounts and receipts agree to the cent."""
+    async with open_shop(engine, fee=fee) as shop:
         await run(engine, partial(_open_shortcode, shop=shop))
         till = Till(shop, open_recorder(keys=KEYS, directory=shop.directory, ids=shop.ids))
         yield till

@@ -1,0 +1,1 @@
+"""What finance asks of the books and products together: ages, forecasts, partners' statements, days. Only reads."""
