@@ -9,9 +9,10 @@ import random
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, field
-from datetime import date
+from datetime import date, datetime, time, timedelta
 from functools import partial
 from pathlib import Path
+from zoneinfo import ZoneInfo
 
 import grpc.aio
 from daftari.v1 import journal_pb2, money_pb2
@@ -25,6 +26,7 @@ from adapters.sandbox.settings import SandboxSettings
 from adapters.sandbox.sms.world import SMS_KEY, SMS_USERNAME
 from adapters.sms import DELIVERY
 from api.administration import add_collection_tariff, create_key, create_partner, open_books
+from api.conversion.times import timestamp_of
 from api.messaging import open_sms
 from api.rails import float_names
 from api.roles import ALL_ROLES
@@ -35,6 +37,7 @@ from ledger.collections.shortcodes import Shortcode, open_shortcode
 from ledger.database import run
 from ledger.errors import PartnerExists
 from ledger.journal.books import Ledger
+from ledger.journal.post import business_date
 from ledger.sms.desk import SmsSettings
 from ledger.sms.templates import Language, StopCovers, Told
 
@@ -48,7 +51,8 @@ _DEBIT, _CREDIT = journal_pb2.SIDE_DEBIT, journal_pb2.SIDE_CREDIT
 
 @dataclass(frozen=True, slots=True)
 class Stage:
-    """What runs, and the keys to it: the operator's, and the partner's to the books of either rail."""
+    """What runs, and the keys to it: the operator's, and the partner's to the books of either rail. New books hold what
+    they do from the end of the day before `first_day` on."""
 
     application: Application
     addresses: Addresses
@@ -58,6 +62,7 @@ class Stage:
     operator_key: str = field(repr=False)
     partner_key: str = field(repr=False)
     wallet_partner_key: str = field(repr=False)
+    first_day: date
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -98,15 +103,17 @@ async def open_stage(settings: Settings, *, certificate_directory: Path) -> Asyn
         service = Service(application)
         addresses = await service.start()
         stack.push_async_callback(service.stop)
+        first_day = business_date(application.now(), ZoneInfo(_paybill_books(sandbox_settings).zone))
         opened = [
-            await _open(application, addresses, operator_key, books)
+            await _open(application, addresses, operator_key, books, first_day)
             for books in (_paybill_books(sandbox_settings), _wallet_books(MOMO))
         ]
         await _collect(application, opened[0][0], addresses, sandbox_settings)
         for books, sender in ((LEDGER, "DAFTARI"), (WALLET_LEDGER, "DAFTARI-RW")):
             await _text(application, books, sender, addresses, sandbox)
         (ledger, partner_key), (_, wallet_key) = opened
-        yield Stage(application, addresses, sandbox, sandbox_url, ledger, operator_key, partner_key, wallet_key)
+        keys = (operator_key, partner_key, wallet_key)
+        yield Stage(application, addresses, sandbox, sandbox_url, ledger, *keys, first_day)
 
 
 async def _text(
@@ -167,7 +174,9 @@ def _wallet_books(momo: MomoSandboxSettings) -> _Books:
     )
 
 
-async def _open(application: Application, addresses: Addresses, operator_key: str, books: _Books) -> tuple[Ledger, str]:
+async def _open(
+    application: Application, addresses: Addresses, operator_key: str, books: _Books, first_day: date
+) -> tuple[Ledger, str]:
     """The ledger and its partner's key; where the partner is new, with money in its account and in the float."""
     ledger, _ = await open_books(
         application,
@@ -180,7 +189,7 @@ async def _open(application: Application, addresses: Addresses, operator_key: st
     key, is_new = await _partner_key(application, books)
     if is_new:
         assert addresses.grpc is not None
-        await _fund(addresses.grpc, operator_key, books)
+        await _fund(addresses.grpc, operator_key, books, first_day)
     shortcode = Shortcode(books.rail, books.shortcode, books.currency, books.lands_on, accepts_unanswered=True)
     opening = partial(open_shortcode, ledger=ledger, shortcode=shortcode, ids=application.ids, now=application.now())
     await run(application.engine, opening)
@@ -261,8 +270,10 @@ def utility_of(shortcode: str) -> str:
     return f"asset.float.{RAIL}.{shortcode}.utility"
 
 
-async def _fund(address: str, operator_key: str, books: _Books) -> None:
-    """The partner pays into our bank; the bank account tops the float up: entries a finance person would post."""
+async def _fund(address: str, operator_key: str, books: _Books, first_day: date) -> None:
+    """The partner pays into our bank; the bank account tops the float up: entries a finance person would post, at the
+    end of the day before."""
+    evening = datetime.combine(first_day, time(), tzinfo=ZoneInfo(books.zone)) - timedelta(seconds=1)
     bank, transit, opening = "asset.bank.main", "asset.transit.to_provider", books.float_opening
     prefund = f"liab.partner_prefund.{PARTNER}"
     moves = [
@@ -281,6 +292,7 @@ async def _fund(address: str, operator_key: str, books: _Books) -> None:
                     _line(credited, _CREDIT, books.currency, units),
                 ],
                 narrative=narrative,
+                effective_time=timestamp_of(evening),
             ),
         )
         for number, (kind, debited, credited, units, narrative) in enumerate(moves)

@@ -1,10 +1,11 @@
-"""`daftari demo`: ten payouts and a loan through everything, then the books held against the rail. Exits 0 only if they
-agree."""
+"""`daftari demo`: ten payouts and a loan through everything, the books held against the rail, the day closed. Exits 0
+only if they agree."""
 
 from __future__ import annotations
 
 import tempfile
 from pathlib import Path
+from typing import Annotated
 
 import typer
 import uvloop
@@ -15,6 +16,7 @@ from api.settings import Settings
 from api.staging import open_stage
 from api.tables import console
 
+_REPORT = Path("daftari-demo-close.pdf")
 # Short, so that a silent rail is called unknown while somebody watches.
 _HASTE = {
     "grpc_listen": "127.0.0.1:0",
@@ -29,21 +31,23 @@ _HASTE = {
 }
 
 
-def demo() -> None:
-    """Starts everything on books of its own, pays ten times, lends once, and prints what a finance person wants to
-    see."""
+def demo(
+    report: Annotated[Path, typer.Option(help="Where the report of the close goes: .pdf, .xlsx or .csv")] = _REPORT,
+) -> None:
+    """Starts everything on books of its own, pays ten times, lends once, closes the day, and prints what a finance
+    person wants to see."""
     logs.configure("ERROR")
     with tempfile.TemporaryDirectory(prefix="daftari-demo-") as home:
         directory = Path(home)
         directory.chmod(0o711)  # as root, PostgreSQL runs as another user and must pass through
-        agrees = uvloop.run(_demo(directory))
+        agrees = uvloop.run(_demo(directory, report))
     if not agrees:
         raise typer.Exit(1)
 
 
-async def _demo(directory: Path) -> bool:
+async def _demo(directory: Path, report: Path) -> bool:
     out = console()
     settings = Settings().model_copy(update={**_HASTE, "data_directory": directory, "database_url": None})
     out.print("Starting PostgreSQL, the sandbox rail, the gRPC services, the callback edge and the worker ...")
     async with open_stage(settings, certificate_directory=directory) as stage:
-        return await run_demonstration(stage, out)
+        return await run_demonstration(stage, out, close_report=report)

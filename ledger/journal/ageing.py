@@ -1,5 +1,6 @@
-"""How old the money is that clearing accounts hold: an account that must come back to zero holds what came to it last.
-Only reads."""
+"""How old the money was that clearing accounts held at the end of a business date: an account that must come back to
+zero holds what came to it last. By days alone, so that what a signed close says of it is found again at any time; what
+is open now, and which items it is, `ledger.finance.ageing` tells. Only reads."""
 
 from __future__ import annotations
 
