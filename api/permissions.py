@@ -95,6 +95,14 @@ _BY_SERVICE: Mapping[str, Mapping[str, Permission]] = {
         "GetEntry": Permission.JOURNAL_READ,
         "ListEntries": Permission.JOURNAL_READ,
     },
+    "daftari.v1.FinanceQueryService": {
+        "GetBalanceSheet": Permission.JOURNAL_READ,
+        "GetIncomeStatement": Permission.JOURNAL_READ,
+        "ListGeneralLedgerLines": Permission.JOURNAL_READ,
+        "ListClearingAges": Permission.JOURNAL_READ,
+        "ListFloatForecasts": Permission.JOURNAL_READ,
+        "ListDayLines": Permission.JOURNAL_READ,
+    },
     "daftari.v1.PayoutCommandService": {
         "RequestPayout": Permission.PAYOUTS_REQUEST,
         "RequestPayouts": Permission.PAYOUTS_REQUEST,
@@ -120,6 +128,8 @@ _BY_SERVICE: Mapping[str, Mapping[str, Permission]] = {
         "GetPartner": Permission.PARTNERS_READ,
         "ListPartners": Permission.PARTNERS_READ,
         "ListFundingLines": Permission.PARTNERS_READ,
+        "GetPartnerStatement": Permission.PARTNERS_READ,
+        "ListPartnerStatementLines": Permission.PARTNERS_READ,
         "ListKeys": Permission.PARTNERS_READ,
     },
     "daftari.v1.CollectionCommandService": {

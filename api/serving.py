@@ -25,6 +25,7 @@ from api.metrics import CONTENT_TYPE, Metrics
 from api.roles import ALL_ROLES, Role
 from api.server import AddressUnavailable, GrpcServer, Tls, is_local
 from api.services.collections import collection_services
+from api.services.finance import finance_services
 from api.services.journal import journal_services
 from api.services.loans import loan_services
 from api.services.partners import partner_services
@@ -199,6 +200,7 @@ class Service:
         door = Door(shared.authenticator, monotonic=time.monotonic, observe=self._observe)
         services = journal_services(shared.core)
         services += payout_services(shared.core, requester=shared.requester, party_keys=application.party_keys)
+        services += finance_services(shared.core)
         services += collection_services(
             shared.core, recorder=application.receipt_recorder, keys=application.receipt_keys
         )

@@ -16,6 +16,7 @@ from typing import TypeAlias, TypeVar
 
 from daftari.v1 import (
     collections_pb2,
+    finance_pb2,
     journal_pb2,
     loans_pb2,
     partners_pb2,
@@ -48,6 +49,12 @@ ListRequest: TypeAlias = (
     | journal_pb2.ListStatementLinesRequest
     | journal_pb2.ListEntriesRequest
     | journal_pb2.GetTrialBalanceRequest
+    | finance_pb2.GetBalanceSheetRequest
+    | finance_pb2.GetIncomeStatementRequest
+    | finance_pb2.ListGeneralLedgerLinesRequest
+    | finance_pb2.ListClearingAgesRequest
+    | finance_pb2.ListFloatForecastsRequest
+    | finance_pb2.ListDayLinesRequest
     | payouts_pb2.ListPayoutsRequest
     | collections_pb2.ListShortcodesRequest
     | collections_pb2.ListReceiptsRequest
@@ -71,6 +78,7 @@ ListRequest: TypeAlias = (
     | webhooks_pb2.ListWebhookDeliveriesRequest
     | partners_pb2.ListPartnersRequest
     | partners_pb2.ListFundingLinesRequest
+    | partners_pb2.ListPartnerStatementLinesRequest
     | partners_pb2.ListKeysRequest
     | vault_pb2.ListSecretsRequest
 )

@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+from datetime import timedelta
+
 from daftari.v1 import money_pb2
 from daftari.v1 import reconciliation_pb2 as pb
 
 from api.conversion.entries import entry_id_text
 from api.conversion.money import money_message
-from api.conversion.times import date_of, timestamp_of
+from api.conversion.times import period_of, timestamp_of
 from api.statements import Whose
-from ledger.errors import ChoiceInvalid, TimeInvalid
+from ledger.errors import ChoiceInvalid
 from ledger.ids import decode, encode
 from ledger.reconciliation.adjustment import RunNotFound
 from ledger.reconciliation.importing import Imported, StatementAccount, account_names
@@ -18,7 +20,7 @@ from ledger.reconciliation.reading import Days
 from ledger.reconciliation.run import PREFIX
 
 IMPORT_PREFIX = "imp"
-COLUMNS_BYTES_MAX = 65_536
+COLUMNS_BYTES_MAX, DAYS_MAX = 65_536, 366
 _SHA256_BYTES = 32
 
 
@@ -56,10 +58,8 @@ def days_of(request: pb.RunReconciliationRequest) -> Days | None:
     """None for the days of the newest statement. Raises TimeInvalid."""
     if not request.from_date and not request.until_date:
         return None
-    days = Days(date_of(request.from_date, field="from_date"), date_of(request.until_date, field="until_date"))
-    if days.last < days.first:
-        raise TimeInvalid("the last day comes before the first", field="until_date")
-    return days
+    first, until = period_of(request, days_max=DAYS_MAX)
+    return Days(first, until - timedelta(days=1))
 
 
 def imported_message(account: StatementAccount, one: Imported) -> pb.ImportStatementResponse:

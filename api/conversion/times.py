@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from datetime import UTC, date, datetime, timedelta
 from functools import lru_cache
+from typing import Protocol
 
 from google.protobuf.timestamp_pb2 import Timestamp
 
@@ -13,6 +14,7 @@ from ledger.errors import TimeInvalid
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 # What an entry's id can tell apart; also far from where a time zone would push a date out of the calendar.
 _SECONDS_END = int(datetime(2089, 1, 1, tzinfo=UTC).timestamp())
+_FIRST_YEAR, _LAST_YEAR = 1970, 2088
 _DATE = re.compile(r"\d{4}-\d{2}-\d{2}", re.ASCII)
 
 
@@ -21,6 +23,13 @@ def moment_of(stamp: Timestamp, *, field: str) -> datetime:
     if not (0 <= stamp.seconds < _SECONDS_END and 0 <= stamp.nanos < 1_000_000_000):
         raise TimeInvalid("a time lies from 1970 to 2088, with 0 to 999,999,999 nanoseconds", field=field)
     return _EPOCH + timedelta(seconds=stamp.seconds, microseconds=stamp.nanos // 1000)
+
+
+class Period(Protocol):
+    """A request that names its first and its last day."""
+
+    from_date: str
+    until_date: str
 
 
 @lru_cache(maxsize=64)
@@ -45,3 +54,15 @@ def date_of(text: str, *, field: str) -> date:
     except ValueError:
         pass
     raise TimeInvalid("a date is written like 2026-11-21", field=field)
+
+
+def period_of(request: Period, *, days_max: int) -> tuple[date, date]:
+    """The days of `from_date` and `until_date`, half open. Raises TimeInvalid outside 1970 to 2088, where the last
+    comes before the first, and for more than `days_max` days."""
+    first, last = date_of(request.from_date, field="from_date"), date_of(request.until_date, field="until_date")
+    for day, field in ((first, "from_date"), (last, "until_date")):
+        if not _FIRST_YEAR <= day.year <= _LAST_YEAR:
+            raise TimeInvalid(f"a date lies from {_FIRST_YEAR} to {_LAST_YEAR}", field=field)
+    if not first <= last < first + timedelta(days=days_max):
+        raise TimeInvalid(f"the last of 1 to {days_max:,} days, and not before the first", field="until_date")
+    return first, last + timedelta(days=1)

@@ -7,14 +7,17 @@ from daftari.v1.partners_pb2_grpc import PartnerQueryServiceServicer
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from api.caller import current_call
+from api.conversion import finance
 from api.conversion.accounts import statement_line_message
 from api.conversion.money import money_message
 from api.conversion.pages import page_of
 from api.conversion.partners import key_message, limit_messages, partner_message
+from api.conversion.times import period_of
 from api.core import Core
 from ledger import partners
 from ledger.database import driver, transaction
 from ledger.errors import Denied, PartnerNotFound
+from ledger.finance.partner_statements import partner_lines, partner_statement
 from ledger.journal.balances import balance_now
 from ledger.journal.books import Ledger
 from ledger.journal.statements import Order, account_statement
@@ -76,6 +79,37 @@ class PartnerQueries(PartnerQueryServiceServicer):
             lines=[statement_line_message(line) for line in found.lines],
             next_page_token=page.next_token(found.next_after) if found.next_after else "",
         )
+
+    async def GetPartnerStatement(
+        self, request: pb.GetPartnerStatementRequest, context: object
+    ) -> pb.GetPartnerStatementResponse:
+        ledger = await self._ledger(request.ledger)
+        first, until = period_of(request, days_max=finance.DAYS_MAX)
+        async with transaction(self._core.engine) as connection:
+            partner = await _partner(connection, ledger, request.partner)
+            found = await partner_statement(
+                await driver(connection), ledger_id=ledger.id, partner=partner, from_date=first, until_date=until
+            )
+        return pb.GetPartnerStatementResponse(
+            opening=money_message(found.currency, found.opening),
+            closing=money_message(found.currency, found.closing),
+            totals=[finance.partner_total_message(one, found.currency) for one in found.totals],
+        )
+
+    async def ListPartnerStatementLines(
+        self, request: pb.ListPartnerStatementLinesRequest, context: object
+    ) -> pb.ListPartnerStatementLinesResponse:
+        ledger, page = await self._ledger(request.ledger), page_of(request, parts=3)
+        days, after = period_of(request, days_max=finance.DAYS_MAX), finance.position_of(page)
+        async with transaction(self._core.engine) as connection:
+            partner = await _partner(connection, ledger, request.partner)
+            found = await partner_lines(
+                await driver(connection), ledger_id=ledger.id, partner=partner, days=days, after=after, limit=page.limit
+            )
+        shown, token = page.cut(found, lambda one: finance.position_text(one.position))
+        currency = partner.payout_fee.currency
+        lines = [finance.partner_line_message(one, currency) for one in shown]
+        return pb.ListPartnerStatementLinesResponse(lines=lines, next_page_token=token)
 
     async def ListKeys(self, request: pb.ListKeysRequest, context: object) -> pb.ListKeysResponse:
         ledger, page = await self._ledger(request.ledger), page_of(request)

@@ -13,6 +13,7 @@ from ledger.journal.span import span_of_days
 from ledger.partners import Partner
 
 LINES_MAX = 100_000
+_BEFORE_ALL = date(1, 1, 1)
 _PAYOUT = "pay"
 # A reserve takes amount and fee, and a release gives both back; what people charge later is the amount alone.
 _WITH_FEE = frozenset({"payout.reserved", "payout.released"})
@@ -30,6 +31,7 @@ JOIN postings AS p ON p.ledger_id = a.ledger_id AND p.account_id = a.id
 JOIN journal_entries AS e ON e.ledger_id = p.ledger_id AND e.id = p.entry_id
 WHERE a.ledger_id = %(ledger)s AND a.path = %(path)s AND a.currency = %(currency)s
   AND p.entry_id BETWEEN %(first)s AND %(last)s AND e.business_date >= %(from)s AND e.business_date < %(until)s
+  AND (e.business_date, p.account_version) > (%(after_day)s, %(after_place)s)
 ORDER BY e.business_date, p.account_version LIMIT %(limit)s
 """
 _PAYOUTS = """
@@ -42,7 +44,8 @@ WHERE p.ledger_id = %s AND p.id = ANY(%s)
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PartnerLine:
     """What one entry did to the partner's money, minor units, negative where it left: `amount` without the `fee`, which
-    is told apart. `about` names a payout or a receipt, `reference` is the partner's own word for a payout."""
+    is told apart. `place` orders those of a day. `about` names a payout or a receipt, `reference` is the partner's own
+    word for a payout."""
 
     entry_id: int
     business_date: date
@@ -53,6 +56,12 @@ class PartnerLine:
     amount: int
     fee: int
     balance_after: int
+    place: int
+
+    @property
+    def position(self) -> tuple[date, int, int]:
+        """Where the page behind this line begins."""
+        return self.business_date, self.place, self.balance_after
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,33 +106,65 @@ async def partner_statement(
     driver: Driver, *, ledger_id: int, partner: Partner, from_date: date, until_date: date, lines_max: int = LINES_MAX
 ) -> PartnerStatement:
     """Raises SetTooLarge above `lines_max` lines."""
-    currency, last = partner.payout_fee.currency, until_date - timedelta(days=1)
-    span = await span_of_days(driver, ledger_id=ledger_id, first=from_date, last=last)
+    days = (from_date, until_date)
+    opening = await _opening(driver, ledger_id, partner, from_date)
+    lines = await _lines(driver, ledger_id, partner, days, (_BEFORE_ALL, 0, opening), lines_max + 1)
+    if len(lines) > lines_max:
+        raise SetTooLarge(f"more than {lines_max:,} lines in this period; ask for a shorter one", field="until_date")
+    currency = partner.payout_fee.currency
+    return PartnerStatement(
+        partner=partner, currency=currency, from_date=from_date, until_date=until_date, opening=opening, lines=lines
+    )
+
+
+async def partner_lines(
+    driver: Driver,
+    *,
+    ledger_id: int,
+    partner: Partner,
+    days: tuple[date, date],
+    after: tuple[date, int, int] | None,
+    limit: int,
+) -> list[PartnerLine]:
+    """Up to `limit` lines of the half open `days`, behind the position of a line."""
+    if after is None:
+        after = (_BEFORE_ALL, 0, await _opening(driver, ledger_id, partner, days[0]))
+    return await _lines(driver, ledger_id, partner, days, after, limit)
+
+
+async def _opening(driver: Driver, ledger_id: int, partner: Partner, day: date) -> int:
     values = {
-        "ledger": ledger_id, "path": partner.funding_account, "currency": currency, "from": from_date,
-        "until": until_date, "first": span.first_id, "last": span.last_id, "limit": lines_max + 1,
+        "ledger": ledger_id, "path": partner.funding_account, "currency": partner.payout_fee.currency, "from": day
     }  # fmt: skip
     row = await (await driver.execute(_OPENING, values)).fetchone()
     assert row is not None, "a sum has a row"
+    return int(row[0])
+
+
+async def _lines(
+    driver: Driver, ledger_id: int, partner: Partner, days: tuple[date, date], after: tuple[date, int, int], limit: int
+) -> list[PartnerLine]:
+    span = await span_of_days(driver, ledger_id=ledger_id, first=days[0], last=days[1] - timedelta(days=1))
+    values = {
+        "ledger": ledger_id, "path": partner.funding_account, "currency": partner.payout_fee.currency,
+        "from": days[0], "until": days[1], "first": span.first_id, "last": span.last_id, "after_day": after[0],
+        "after_place": after[1], "limit": limit,
+    }  # fmt: skip
     rows = await (await driver.execute(_LINES, values)).fetchall()
-    if len(rows) > lines_max:
-        raise SetTooLarge(f"more than {lines_max:,} lines in this period; ask for a shorter one", field="until_date")
     ids = {payout_id for one in rows if (payout_id := _payout_id(one[3], one[4])) is not None}
     cursor = await driver.execute(_PAYOUTS, (ledger_id, sorted(ids)))
     payouts = {payout_id: about for payout_id, *about in await cursor.fetchall()}
-    balance, lines = int(row[0]), list[PartnerLine]()
-    for entry_id, day, kind, subject_kind, subject_id, reference, units, _ in rows:
+    balance, lines = after[2], list[PartnerLine]()
+    for entry_id, day, kind, subject_kind, subject_id, reference, units, place in rows:
         balance += units
         own, fee, payee = payouts.get(_payout_id(subject_kind, subject_id) or 0, (reference or "", 0, ""))
         fee = (fee if units > 0 else -fee) if kind in _WITH_FEE else 0
         line = PartnerLine(
             entry_id=entry_id, business_date=day, kind=kind, about=subject_id or "", reference=own, payee=payee,
-            amount=units - fee, fee=fee, balance_after=balance,
+            amount=units - fee, fee=fee, balance_after=balance, place=place,
         )  # fmt: skip
         lines.append(line)
-    return PartnerStatement(
-        partner=partner, currency=currency, from_date=from_date, until_date=until_date, opening=int(row[0]), lines=lines
-    )
+    return lines
 
 
 def _payout_id(subject_kind: str | None, subject_id: str | None) -> int | None:

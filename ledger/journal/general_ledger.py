@@ -3,13 +3,13 @@ balance. Only reads."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date, timedelta
 from itertools import groupby
 from typing import Any
 
-from sqlalchemy import Row, Select, func, select
+from sqlalchemy import Row, Select, func, select, tuple_
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from ledger import tables
@@ -81,6 +81,60 @@ async def general_ledger(
     return [_account(list(own), openings) for _, own in groups]
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AccountDays:
+    """A page of one account's lines; opening and closing are of the whole period, on its normal side. `next_after` is
+    where the page behind it begins; None on the last one."""
+
+    opening: int
+    closing: int
+    lines: tuple[LedgerLine, ...]
+    next_after: tuple[date, int, int] | None
+
+
+async def account_days(
+    connection: AsyncConnection,
+    *,
+    ledger_id: int,
+    path: str,
+    currency: str,
+    days: tuple[date, date],
+    after: tuple[date, int, int] | None,
+    limit: int,
+) -> AccountDays:
+    """Up to `limit` lines of the half open `days` by business date, behind `after`: the date, the account's version and
+    the balance that the page before ended with. Raises AccountNotFound."""
+    account_id, normal_side = await _find_account(connection, ledger_id, path, currency)
+    from_date, until_date = days
+    balances = [await _balance_before(connection, ledger_id, account_id, normal_side, day) for day in days]
+    last = until_date - timedelta(days=1)
+    span = await span_of_days(await driver(connection), ledger_id=ledger_id, first=from_date, last=last)
+    query = _query(ledger_id, from_date, until_date, path, span).where(_accounts.id == account_id).limit(limit + 1)
+    if after is not None:
+        query = query.where(tuple_(_entries.business_date, _lines.account_version) > tuple_(*after[:2]))
+    rows = (await connection.execute(query)).all()
+    lines = _lines_of(rows[:limit], normal_side, balances[0] if after is None else after[2])
+    more = len(rows) > limit
+    end = (lines[-1].business_date, int(rows[limit - 1].account_version), lines[-1].balance_after) if more else None
+    return AccountDays(opening=balances[0], closing=balances[1], lines=tuple(lines), next_after=end)
+
+
+async def _find_account(connection: AsyncConnection, ledger_id: int, path: str, currency: str) -> tuple[int, Side]:
+    own = (_accounts.ledger_id == ledger_id, _accounts.path == path, _accounts.currency == currency)
+    found = (await connection.execute(select(_accounts.id, _accounts.normal_side).where(*own))).first()
+    if found is None:
+        raise AccountNotFound("no account of this path and currency in this ledger", field="path")
+    return int(found.id), Side(found.normal_side)
+
+
+async def _balance_before(
+    connection: AsyncConnection, ledger_id: int, account_id: int, normal_side: Side, day: date
+) -> int:
+    before = await _openings(connection, ledger_id, day, [account_id])
+    debits, credits = before.get(account_id, (0, 0))
+    return on_normal_side(normal_side, debits=debits, credits=credits)
+
+
 async def _check_account(connection: AsyncConnection, ledger_id: int, path: str) -> None:
     known = select(_accounts.id).where(_accounts.ledger_id == ledger_id, _accounts.path == path).limit(1)
     if (await connection.execute(known)).first() is None:
@@ -123,7 +177,19 @@ def _account(rows: list[Row[Any]], openings: Mapping[int, tuple[int, int]]) -> L
     first = rows[0]
     normal_side = Side(first.normal_side)
     debits, credits = openings.get(first.account_id, (0, 0))
-    opening = balance = on_normal_side(normal_side, debits=debits, credits=credits)
+    opening = on_normal_side(normal_side, debits=debits, credits=credits)
+    return LedgerAccount(
+        number=first.number,
+        path=first.path,
+        name=first.name,
+        currency=first.currency,
+        opening=opening,
+        lines=tuple(_lines_of(rows, normal_side, opening)),
+    )
+
+
+def _lines_of(rows: Sequence[Row[Any]], normal_side: Side, balance: int) -> list[LedgerLine]:
+    """`balance` is what stood before the first of them."""
     lines: list[LedgerLine] = []
     for row in rows:
         side = Side(row.side)
@@ -138,11 +204,4 @@ def _account(rows: list[Row[Any]], openings: Mapping[int, tuple[int, int]]) -> L
             balance_after=balance,
         )
         lines.append(line)
-    return LedgerAccount(
-        number=first.number,
-        path=first.path,
-        name=first.name,
-        currency=first.currency,
-        opening=opening,
-        lines=tuple(lines),
-    )
+    return lines
