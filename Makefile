@@ -19,7 +19,7 @@ STUBS := build/protos/daftari/v1/__init__.py
 PROTOS := $(wildcard protos/daftari/v1/*.proto) protos/hatch_build.py
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo serve test test-postgres simulate simulate-long torture loans-long lint lint-style lint-types lint-imports format bench protos clean
+.PHONY: help setup demo serve test test-postgres simulate simulate-long torture loans-long proof-long lint lint-style lint-types lint-imports format bench protos clean
 
 help: ## List the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-14s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -80,6 +80,9 @@ bench: setup ## Measure posting, books, overload and the rest on this machine; B
 
 protos: setup ## Make the Python modules of protos/ anew
 	@$(RUN) protos/hatch_build.py
+
+proof-long: setup ## 1,000 random edits by a superuser, one by one and together, and 100,000 entries: the tables of docs/proof.md
+	@$(RUN) -m tests.ledger.proof --report docs/proof.md $(ARGS)
 
 clean: ## Remove everything made here but the books in .daftari
 	@rm -rf .venv build dist .pytest_cache .mypy_cache .ruff_cache .import_linter_cache .hypothesis *.egg-info

@@ -14,6 +14,7 @@ from typing import Any, cast
 from ledger.database import Driver
 from ledger.proof.chain import Checkpoint, Document, Seal
 
+# Ranges of one value, in the order of the index that is meant: no plan made for a small table walks another one.
 _DOCUMENTS = """
 SELECT e.id, json_build_object(
     'id', e.id, 'kind', e.kind, 'subject_kind', e.subject_kind, 'subject_id', e.subject_id, 'occurrence', e.occurrence,
@@ -26,8 +27,9 @@ SELECT e.id, json_build_object(
                 'normal_side', a.normal_side, 'number', a.number, 'name', a.name),
             'currency', p.currency, 'side', p.side, 'amount', p.amount, 'account_version', p.account_version,
             'balance_after', p.balance_after) ORDER BY p.line)
-        FROM postings AS p LEFT JOIN accounts AS a ON a.ledger_id = p.ledger_id AND a.id = p.account_id
-        WHERE p.ledger_id = e.ledger_id AND p.entry_id = e.id), '[]'),
+        FROM (SELECT * FROM postings AS q WHERE q.ledger_id = e.ledger_id AND q.entry_id BETWEEN e.id AND e.id
+              ORDER BY q.entry_id, q.line LIMIT 100000) AS p
+        LEFT JOIN accounts AS a ON a.ledger_id = p.ledger_id AND a.id = p.account_id), '[]'),
     'reversals', coalesce((
         SELECT json_agg(json_build_object('original_entry_id', r.original_entry_id, 'original_line', r.original_line,
             'ordinal', r.ordinal, 'reversing_line', r.reversing_line, 'amount', r.amount,
@@ -55,8 +57,11 @@ SELECT number, from_position, until_position, root, chain, is_complete, to_json(
 FROM seal_checkpoints WHERE ledger_id = %s ORDER BY number DESC LIMIT 1
 """
 _UNSEALED = """
-SELECT e.id FROM journal_entries AS e WHERE e.ledger_id = %s AND e.id > %s
-    AND NOT EXISTS (SELECT FROM entry_seals AS s WHERE s.ledger_id = e.ledger_id AND s.entry_id = e.id)
+SELECT e.id FROM journal_entries AS e
+LEFT JOIN LATERAL (
+    SELECT s.position FROM entry_seals AS s WHERE s.ledger_id = e.ledger_id AND s.entry_id BETWEEN e.id AND e.id
+    ORDER BY s.entry_id LIMIT 1) AS sealed ON true
+WHERE e.ledger_id = %s AND e.id > %s AND sealed.position IS NULL
 ORDER BY e.id LIMIT %s
 """
 

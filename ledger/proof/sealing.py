@@ -37,11 +37,14 @@ RACING_CONSTRAINTS = frozenset({"entry_seals_seal_once"})
 _LOCK = "SELECT pg_try_advisory_xact_lock(hashtextextended('entry seals', %s))"
 _FOUND = """
 SELECT e.xid::text, e.id FROM journal_entries AS e
+LEFT JOIN LATERAL (
+    SELECT s.position FROM entry_seals AS s WHERE s.ledger_id = e.ledger_id AND s.entry_id BETWEEN e.id AND e.id
+    ORDER BY s.entry_id LIMIT 1) AS sealed ON true
 WHERE e.ledger_id = %(ledger)s AND (e.xid, e.id) > (%(xid)s::xid8, %(id)s) AND (
         e.xid < pg_snapshot_xmin(pg_current_snapshot())
         -- Of another cluster: in this one nobody has begun such a transaction.
         OR %(all)s AND e.xid >= pg_snapshot_xmax(pg_current_snapshot()))
-    AND NOT EXISTS (SELECT FROM entry_seals AS s WHERE s.ledger_id = e.ledger_id AND s.entry_id = e.id)
+    AND sealed.position IS NULL
 ORDER BY e.xid, e.id LIMIT %(limit)s
 """
 _OLDEST = "SELECT pg_snapshot_xmin(pg_current_snapshot())::text"
@@ -99,8 +102,8 @@ class EntrySealer:
         oldest = await (await driver.execute(_OLDEST)).fetchone()
         assert oldest is not None, "a snapshot has an end"
         values = {"ledger": ledger.id, "xid": reached.xid, "id": reached.entry_id, "all": not reached.has_searched_all}
-        found = await (await driver.execute(_FOUND, values | {"limit": limit})).fetchall()
-        is_complete = len(found) < limit
+        found = await (await driver.execute(_FOUND, values | {"limit": limit + 1})).fetchall()
+        found, is_complete = found[:limit], len(found) <= limit
         then = Reached(oldest[0], 0, True) if is_complete else replace(reached, xid=found[-1][0], entry_id=found[-1][1])
         if not found:
             return Sealed(0, None, then)

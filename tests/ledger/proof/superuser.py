@@ -14,7 +14,7 @@ from typing import LiteralString, TypeAlias
 
 from ledger.database import Driver, conninfo
 from ledger.journal.books import Ledger
-from ledger.proof.chain import Checkpoint, Seal, chained, digest_of, marks_of, merkle_root
+from ledger.proof.chain import Checkpoint, Seal, chained, digest_of, genesis, marks_of, merkle_root
 from ledger.proof.checking import check_export, read_forms
 from ledger.proof.exporting import proof_lines
 from ledger.proof.forms import Form
@@ -79,7 +79,7 @@ class Scene:
         ids = [seal.entry_id for seal in seals]
         written = await read_documents(self.driver, ledger_id=self.ledger.id, entry_ids=ids)
         before = await read_seals(self.driver, ledger_id=self.ledger.id, after=from_position - 2, limit=1)
-        chain = before[0].chain if from_position > 1 else seals[0].chain
+        chain = before[0].chain if from_position > 1 else genesis(self.ledger.code)
         made: list[Seal] = []
         for seal in seals:
             document = written[seal.entry_id].document
@@ -365,8 +365,10 @@ async def _delete(scene: Scene, seal: Seal) -> None:
 
 
 async def _insert(scene: Scene) -> int:
-    """A copy of an entry under an id beside it; recorded when that was."""
-    seal = scene.some()
+    """A copy of an old entry under an id beside it; recorded when that was, long before the last seal."""
+    taken = {one.entry_id for one in scene.seals}
+    old = scene.seals[: len(scene.seals) // 2]
+    seal = scene.chance.choice([one for one in old if one.entry_id + 1 not in taken])
     await scene.run(
         "INSERT INTO journal_entries SELECT (jsonb_populate_record(e, jsonb_build_object('id', e.id + 1))).* "
         "FROM journal_entries AS e WHERE ledger_id = %(ledger)s AND id = %(id)s", id=seal.entry_id,
