@@ -7,7 +7,7 @@ from typing import Annotated
 import typer
 
 from api.administration import open_books
-from api.commands import book_statements
+from api.commands import book_export, book_statements
 from api.commands.opening import run
 from api.reports import entries_table
 from api.tables import console, table
@@ -29,6 +29,7 @@ app.command("ageing")(book_statements.ageing_command)
 app.command("floats")(book_statements.floats_command)
 app.command("daily")(book_statements.daily_command)
 app.command("partner-statement")(book_statements.partner_statement_command)
+app.command("export")(book_export.export_command)
 
 
 @app.command("open")

@@ -77,6 +77,13 @@ async def list_entries(
     return EntryPage(tuple(await _read(connection, ledger_id, found.ids)), found.next_before)
 
 
+async def entries_after(connection: AsyncConnection, *, ledger_id: int, after: int, limit: int) -> list[EntryView]:
+    """The `limit` entries at most whose ids follow `after` (0: from the oldest), oldest first."""
+    ids = select(_entries.id).where(_entries.ledger_id == ledger_id, _entries.id > after)
+    found = (await connection.execute(ids.order_by(_entries.id).limit(limit))).scalars().all()
+    return (await _read(connection, ledger_id, found))[::-1]
+
+
 async def _read(connection: AsyncConnection, ledger_id: int, ids: Sequence[int]) -> list[EntryView]:
     """The entries of these ids that exist, newest first: three queries for any number of them."""
     headers = (

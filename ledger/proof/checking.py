@@ -6,6 +6,7 @@ Whatever a file says is untrusted: lines are bounded, and what has not the form 
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, BinaryIO
 
@@ -18,6 +19,7 @@ from ledger.proof.segments import Judge
 from ledger.proof.verifying import Verifier
 
 LINE_BYTES_MAX = 1 << 20
+_CODE = re.compile(r"[a-z][a-z0-9-]{1,31}", re.ASCII)
 
 
 def read_forms(file: BinaryIO) -> Iterator[Form | str]:
@@ -37,7 +39,9 @@ def check_export(lines: Iterator[Form | str], *, keys: Sequence[SealPublicKey], 
     head = next(lines, "nothing")
     if isinstance(head, str) or head.get("kind") != "ledger" or head.get("format") != FORMAT:
         raise TextInvalid("this is no export of `daftari proof export`", field="file")
-    code = str(head.get("code"))
+    code = head.get("code")
+    if not isinstance(code, str) or not _CODE.fullmatch(code):
+        raise TextInvalid("this export names no ledger", field="file")
     verifier = Verifier(code, keys, [_kept(form, code) for form in kept])
     counts, has_end = {"seal": 0, "checkpoint": 0, "unsealed": 0}, False
     for number, form in enumerate(lines, start=2):
@@ -65,7 +69,7 @@ def _add(verifier: Verifier, form: Form, number: int, counts: dict[str, int]) ->
                 entry = form.get("entry")
                 verifier.add_seal(forms.read_seal(form), None if entry is None else forms.read_document(entry))
             case "checkpoint":
-                verifier.add_checkpoint(forms.read_checkpoint(form))
+                verifier.add_checkpoint(forms.read_checkpoint(form, ledger=verifier.ledger))
             case "unsealed":
                 verifier.add_unsealed(forms.read_document(form.get("entry")))
             case _:
@@ -77,12 +81,10 @@ def _add(verifier: Verifier, form: Form, number: int, counts: dict[str, int]) ->
 
 def _kept(form: Form, ledger: str) -> Checkpoint:
     found = form.get("checkpoint") if form.get("kind") == "receipt" else form
-    if not isinstance(found, dict) or found.get("ledger") != ledger:
-        raise TextInvalid(f"this is no checkpoint of ledger {ledger}", field="checkpoint")
     try:
-        return forms.read_checkpoint(found)
+        return forms.read_checkpoint(found if isinstance(found, dict) else {}, ledger=ledger)
     except FormInvalid as error:
-        raise TextInvalid(f"this is no checkpoint: {error}", field="checkpoint") from None
+        raise TextInvalid(f"this is no checkpoint of ledger {ledger}: {error}", field="checkpoint") from None
 
 
 def receipt_form(
@@ -102,11 +104,11 @@ def receipt_form(
 def check_receipt(form: Form, *, keys: Sequence[SealPublicKey]) -> str:
     """Why a receipt proves nothing; empty where it does. Raises TextInvalid for what is no receipt."""
     try:
-        told = form.get("checkpoint")
-        checkpoint = forms.read_checkpoint(told if isinstance(told, dict) else {})
+        told, given = form.get("checkpoint"), form.get("path")
+        over = told if isinstance(told, dict) else {}
+        ledger = forms.text_of(over, "ledger")
+        checkpoint = forms.read_checkpoint(over, ledger=ledger)
         document, position = forms.read_document(form.get("entry")), forms.number_of(form, "position")
-        ledger = forms.text_of(told if isinstance(told, dict) else {}, "ledger")
-        given = form.get("path")
         path = [forms.decoded(one, "path") for one in given] if isinstance(given, list) else []
     except FormInvalid as error:
         raise TextInvalid(f"this is no receipt: {error}", field="file") from None

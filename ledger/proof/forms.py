@@ -52,8 +52,10 @@ def read_seal(form: Form) -> Seal:
     return Seal(number_of(form, "position"), number_of(form, "entry_id"), *raw)
 
 
-def read_checkpoint(form: Form) -> Checkpoint:
-    """The checkpoint of a form. Raises FormInvalid."""
+def read_checkpoint(form: Form, *, ledger: str) -> Checkpoint:
+    """The checkpoint of a form, of that ledger. Raises FormInvalid."""
+    if form.get("ledger") != ledger:
+        raise FormInvalid("it is of another ledger")
     if not isinstance(form.get("is_complete"), bool):
         raise FormInvalid("is_complete is neither true nor false")
     return Checkpoint(
@@ -76,6 +78,8 @@ def read_document(value: object) -> Document:
     for name in ("postings", "reversals"):
         if not isinstance(value.get(name), list) or not all(isinstance(one, dict) for one in value[name]):
             raise FormInvalid(f"an entry's {name} are no list of objects")
+    if any(type(line.get("line")) is not int for line in value["postings"]):
+        raise FormInvalid("a posting of an entry has no number")
     return value
 
 
@@ -88,10 +92,10 @@ def number_of(form: Form, name: str) -> int:
 
 
 def text_of(form: Form, name: str) -> str:
-    """A text. Raises FormInvalid."""
+    """A text in ASCII, as all of ours are. Raises FormInvalid."""
     value = form.get(name)
-    if not isinstance(value, str):
-        raise FormInvalid(f"{name} is no text")
+    if not isinstance(value, str) or not value.isascii():
+        raise FormInvalid(f"{name} is no text in ASCII")
     return value
 
 

@@ -125,6 +125,8 @@ class Verifier:
         self._find_strays()
         for position in self._missing:
             self._find(Kind.DELETED, "the seal is gone, and with it whatever names its entry", position=position)
+        if self.unsealed and not self.checkpoints:
+            self._find(Kind.CUT, "not one of the entries is sealed: this proves nothing")
         newest = 0 if self.last is None else self.last.number
         for one in self.kept:
             if one.number > newest:

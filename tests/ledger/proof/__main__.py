@@ -43,11 +43,11 @@ TOGETHER = (
 _HEAD = """\
 # What a superuser does to sealed books
 
-Printed by `python -m tests.ledger.proof --edits {edits} --entries {entries}`, which `make proof-long` runs, beside other
-work on a machine of two cores. A superuser with the triggers off edits the books at random; then they are exported, and
-the verifier says what it sees, from the export and the public key. An edit counts as named where a finding is of its
-kind and about its entry (its position, where the entry is gone with its seal; its number, for a checkpoint), with the
-name of the field where one was changed.
+Printed by `python -m tests.ledger.proof --edits {edits} --entries {entries}`, which `make proof-long` runs, beside
+other work on a machine of two cores. A superuser with the triggers off edits the books at random; then they are
+exported, and the verifier says what it sees, from the export and the public key. An edit counts as named where a
+finding is of its kind and about its entry (its position, where the entry is gone with its seal; its number, for a
+checkpoint), with the name of the field where one was changed.
 """
 
 
