@@ -47,6 +47,9 @@ WHERE e.ledger_id = %(ledger)s AND (e.xid, e.id) > (%(xid)s::xid8, %(id)s) AND (
     AND sealed.position IS NULL
 ORDER BY e.xid, e.id LIMIT %(limit)s
 """
+# In the order of the index, from where it begins: whoever sorts reads all that is not sealed, once per set.
+_SEARCHING = "SELECT set_config('statement_timeout', %s, true), set_config('enable_sort', 'off', true)"
+_SEARCHED = "SELECT set_config('enable_sort', 'on', true)"
 _OLDEST = "SELECT pg_snapshot_xmin(pg_current_snapshot())::text"
 _LAST = "SELECT position, chain FROM entry_seals WHERE ledger_id = %s ORDER BY position DESC LIMIT 1"
 _LAST_NUMBER = "SELECT coalesce(max(number), 0) FROM seal_checkpoints WHERE ledger_id = %s"
@@ -96,13 +99,13 @@ class EntrySealer:
         locked = await (await driver.execute(_LOCK, (ledger.id,))).fetchone()
         if locked is None or not locked[0]:
             return Sealed(0, None, reached)
-        if not reached.has_searched_all:
-            await driver.execute("SELECT set_config('statement_timeout', %s, true)", (f"{SEARCH_SECONDS_MAX}s",))
+        await driver.execute(_SEARCHING, (f"{SEARCH_SECONDS_MAX}s",))
         # Asked before the search: whatever commits between the two is looked for again.
         oldest = await (await driver.execute(_OLDEST)).fetchone()
         assert oldest is not None, "a snapshot has an end"
         values = {"ledger": ledger.id, "xid": reached.xid, "id": reached.entry_id, "all": not reached.has_searched_all}
         found = await (await driver.execute(_FOUND, values | {"limit": limit + 1})).fetchall()
+        await driver.execute(_SEARCHED)
         found, is_complete = found[:limit], len(found) <= limit
         then = Reached(oldest[0], 0, True) if is_complete else replace(reached, xid=found[-1][0], entry_id=found[-1][1])
         if not found:

@@ -99,7 +99,7 @@ class Verifier:
             self._number, self.last = checkpoint.number, checkpoint
             self._expected = checkpoint.until_position + 1
             if checkpoint.is_complete:
-                self._complete_at = datetime.fromisoformat(checkpoint.signed_at)
+                self._complete_at = _moment(checkpoint.signed_at) or self._complete_at
         else:
             self._number += 1
         self._compare_with_kept(checkpoint)
@@ -202,11 +202,8 @@ class Verifier:
                 self._find(Kind.INSERTED, "with a seal that nobody signed", seal.entry_id, place)
 
     def _is_late(self, recorded_at: str) -> bool:
-        try:
-            recorded = datetime.fromisoformat(recorded_at)
-            return self._complete_at is not None and recorded < self._complete_at - LATE_MAX
-        except (ValueError, TypeError, OverflowError):
-            return True
+        recorded = _moment(recorded_at)
+        return recorded is None or (self._complete_at is not None and recorded < self._complete_at - LATE_MAX)
 
     def _compare_with_kept(self, checkpoint: Checkpoint) -> None:
         for one in self.kept:
@@ -217,3 +214,12 @@ class Verifier:
         finding = Finding(kind, what, entry_id, position)
         self.findings.append(finding)
         return finding
+
+
+def _moment(text: str) -> datetime | None:
+    """A moment with its zone; None for what is none."""
+    try:
+        moment = datetime.fromisoformat(text)
+    except ValueError:
+        return None
+    return None if moment.tzinfo is None else moment

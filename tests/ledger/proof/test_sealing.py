@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from typing import Any
 
 import psycopg
 import pytest
@@ -14,6 +15,7 @@ from ledger.journal.decide import PostRequest
 from ledger.journal.entry import JournalEntry
 from ledger.journal.poster import Poster
 from ledger.operations import QueueLength, operations_status
+from ledger.proof import sealing
 from ledger.proof.chain import HEADER, LINE
 from ledger.proof.reading import checkpoints_until, read_documents, read_seals
 from ledger.proof.sealing import BEGINNING, Sealed
@@ -95,6 +97,26 @@ async def test_an_entry_that_commits_late_is_late_in_the_chain_and_not_left_out(
 
     assert (during.count, after.count) == (3, 2)
     assert late in [entry_id for _, entry_id in await positions(books)]
+
+
+async def test_a_search_reads_no_more_than_it_seals(fresh_engine: AsyncEngine) -> None:
+    """However much waits: by the plan, without statistics and with them."""
+    books = await open_books(fresh_engine)
+    await books.post_all([transfer(BANK, WALLET, amount) for amount in range(1, 401)])
+    values = {"ledger": books.ledger.id, "xid": "0", "id": 0, "all": True, "limit": 11}
+    async with books.reading() as connection:
+        session = await driver(connection)
+        await session.execute(sealing._SEARCHING, ("10s",))
+        rows = await (await session.execute(f"EXPLAIN (ANALYZE, FORMAT JSON) {sealing._FOUND}", values)).fetchall()
+
+    plan = rows[0][0][0]["Plan"]
+    reads = [node for node in nodes(plan) if node.get("Relation Name") == "journal_entries"]
+    assert [(node["Index Name"], node["Actual Rows"]) for node in reads] == [("journal_entries_by_transaction", 11)]
+
+
+def nodes(plan: dict[str, Any]) -> list[dict[str, Any]]:
+    """Of a plan, from its top."""
+    return [plan, *(node for part in plan.get("Plans", []) for node in nodes(part))]
 
 
 async def test_a_sealer_that_dies_leaves_the_whole_set_to_the_next(books: Books) -> None:
