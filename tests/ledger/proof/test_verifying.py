@@ -19,7 +19,7 @@ from ledger.proof.verifying import Finding, Kind
 from tests.ledger.proof.chains import KEY
 
 LEDGER = "kenya"
-WORSE = (None, True, 1.5, -1, 2**70, "x", "\ud800", [], {}, [[]], "AAAA")
+WORSE: tuple[Any, ...] = (None, True, 1.5, -1, 2**70, "x", "\ud800", [], {}, [[]], "AAAA")
 # What the verifier does not read: it is for people.
 FOR_PEOPLE = {"name", "base_currency", "time_zone", "exported_at"}
 
