@@ -17,10 +17,11 @@ from ledger.database import run as run_transaction
 from ledger.ids import decode, encode
 from ledger.journal.books import Ledger, find_ledger
 from ledger.journal.entries import ENTRY_PREFIX
+from ledger.journal.entry import Posting, Side
 from ledger.journal.poster import Poster
 from ledger.money import format_minor_units
 from ledger.reconciliation.adjusting import RACING_CONSTRAINTS, AdjustmentDesk, Wanted
-from ledger.reconciliation.adjustment import AdjustmentNotFound, Break, RunNotFound
+from ledger.reconciliation.adjustment import AdjustmentNotFound, Break, RunNotFound, Way
 from ledger.reconciliation.proposals import Adjustment, list_adjustments, read_adjusted_breaks, read_adjustment
 from ledger.reconciliation.reading import ADJUSTMENT_PREFIX
 from ledger.reconciliation.run import PREFIX as RUN_PREFIX
@@ -128,6 +129,9 @@ def show_command(ledger: LedgerCode, adjustment: AdjustmentId) -> None:
 
     one, breaks, books = _run(ledger, command)
     console().print(_table([one], one.reason))
+    if one.postings:
+        sides = [(line.account, *_sides(line)) for line in one.postings]
+        console().print(table("The entry", ("account", ">debit", ">credit"), sides))
     rows = [
         (f"{each.number:,}", f"{each.at.astimezone(books.zone):%Y-%m-%d %H:%M:%S}", each.receipt, each.state.value,
          format_minor_units(each.difference, one.currency))
@@ -151,21 +155,22 @@ async def _approve(
 
 
 def _table(made: Sequence[Adjustment], title: str) -> object:
-    columns = ("id", "of account", ">breaks", ">difference", "entry", "state", "proposed by", "decided by")
+    columns = ("id", "of account", ">breaks", ">difference", "against", "state", "proposed by", "decided by")
     return table(title, columns, [_row(one) for one in made])
 
 
 def _row(one: Adjustment) -> tuple[str, ...]:
-    lines = [
-        f"{'Dr' if line.side.value == 'D' else 'Cr'} {line.account} "
-        f"{format_minor_units(line.money.minor_units, line.money.currency)}"
-        for line in one.postings
-    ]
-    what = {"receipt": f"receipt {one.receipt}", "match": "none"}.get(one.way.value) or "\n".join(lines)
+    others = ", ".join(line.account for line in one.postings if line.account != one.account)
+    what = {Way.ENTRY: others, Way.RECEIPT: f"receipt {one.receipt}", Way.MATCH: "nothing"}[one.way]
     state = {None: "PROPOSED", True: "APPROVED", False: "REJECTED"}[one.approved]
     difference = format_minor_units(one.difference, one.currency)
     return (one.public_id, one.account, f"{len(one.numbers):,}", difference, what, state, one.proposed_by,
             one.decided_by or "")  # fmt: skip
+
+
+def _sides(line: Posting) -> tuple[str, str]:
+    amount = format_minor_units(line.money.minor_units, line.money.currency)
+    return (amount, "") if line.side is Side.DEBIT else ("", amount)
 
 
 def _id_of(text: str) -> int:

@@ -132,8 +132,9 @@ async def test_a_signature_waits_for_postings_under_way_and_those_overtaken_are_
         (first,) = await post(connection)
         closing = asyncio.create_task(run(engine, sign))
         await signing.wait()
-        while not await _waits(books):  # noqa: ASYNC110 (a server sets no Event)
-            await asyncio.sleep(0.01)
+        async with asyncio.timeout(60):
+            while not await _waits(books):  # noqa: ASYNC110 (a server sets no Event)
+                await asyncio.sleep(0.01)
         second = asyncio.create_task(_post(books, engine, _request(at, minor_units=7)))
         await asyncio.sleep(0)
     await closing
