@@ -131,9 +131,11 @@ def _file(path: Path) -> StatementFile:
 def _places(folder: Path, ledger: str) -> Iterator[_Place]:
     """Sub-accounts with something that waits. Links are not followed, and hidden names are nobody's: a file is put
     here whole, by renaming it."""
+    root = folder.resolve()
     for path in sorted(folder.glob("*/" * (_DEPTH - 1) + "*")):
         provider, shortcode, sub_account = path.relative_to(folder).parts
-        waiting = [one for one in sorted(path.iterdir()) if _waits(one)] if path.is_dir() else []
+        is_own = path.is_dir() and path.resolve() == root / path.relative_to(folder)
+        waiting = [one for one in sorted(path.iterdir()) if _waits(one)] if is_own else []
         if waiting:
             whose = Whose(ledger=ledger, provider=provider, shortcode=shortcode, sub_account=sub_account)
             yield _Place(path, whose, waiting[:FILES_MAX])

@@ -22,6 +22,7 @@ from ledger.journal.financials import BalanceSheet, IncomeStatement, Section
 from ledger.journal.general_ledger import LedgerLine
 
 DAYS_MAX = 366
+_NUMBER_END = 2**62
 # A section's place among the others, then its accounts: what a page token holds, with the currency before it.
 PARTS = 4
 
@@ -31,9 +32,12 @@ def position_of(page: Page) -> tuple[date, int, int] | None:
     if not page.position:
         return None
     try:
-        return date_of(page.text(0), field="page_token"), int(page.text(1)), int(page.text(2))
+        position = date_of(page.text(0), field="page_token"), int(page.text(1)), int(page.text(2))
     except (TimeInvalid, ValueError):
-        raise PageTokenInvalid("not a page token of this very request", field="page_token") from None
+        position = None
+    if position is None or not all(abs(number) < _NUMBER_END for number in position[1:]):
+        raise PageTokenInvalid("not a page token of this very request", field="page_token")
+    return position
 
 
 def position_text(position: tuple[date, int, int]) -> tuple[str, int, int]:

@@ -36,7 +36,7 @@ from ledger.reconciliation.statement import refused
 # Files on their way in, and what is read or matched at once: a statement of a million lines takes a core for a minute
 # and a gigabyte and a half.
 UPLOADS_MAX, WORKING_MAX = 4, 1
-SILENCE_SECONDS_MAX = 60.0
+SILENCE_SECONDS_MAX, UPLOAD_SECONDS_MAX = 60.0, 900.0
 _CHUNK_BYTES_MAX = 2**20
 _FIELDS = {"file": "chunk", "name": "header.name", "account": "header.account"}
 _NAMES = pb.DESCRIPTOR.services_by_name
@@ -156,13 +156,21 @@ async def _read(core: Core, ledger_id: int, run_id: int) -> RecordedRun:
 
 
 async def _receive(requests: AsyncIterator[pb.ImportStatementRequest], header: pb.StatementHeader, path: Path) -> None:
-    with path.open("wb") as file:
-        upload = _Upload(header, file)
-        while (request := await _next(requests)) is not None:
-            if request.WhichOneof("part") != "chunk":
-                raise ChoiceInvalid("after the header come chunks alone", field="chunk")
-            upload.add(request.chunk)
-        upload.check()
+    """Raises TooLate where it takes a quarter of an hour: who sends a byte a minute holds no place for ever."""
+    try:
+        with path.open("wb") as file:
+            async with asyncio.timeout(UPLOAD_SECONDS_MAX):
+                await _take(requests, _Upload(header, file))
+    except TimeoutError:
+        raise TooLate("the file took longer than a quarter of an hour; nothing was done") from None
+
+
+async def _take(requests: AsyncIterator[pb.ImportStatementRequest], upload: _Upload) -> None:
+    while (request := await _next(requests)) is not None:
+        if request.WhichOneof("part") != "chunk":
+            raise ChoiceInvalid("after the header come chunks alone", field="chunk")
+        upload.add(request.chunk)
+    upload.check()
 
 
 async def _next(requests: AsyncIterator[pb.ImportStatementRequest]) -> pb.ImportStatementRequest | None:

@@ -19,7 +19,7 @@ from itertools import pairwise
 from ledger.errors import InvalidInput
 
 DETAILS_MAX, RECEIPT_MAX, REFERENCE_MAX = 500, 40, 100
-_OPENINGS_MAX = 100
+_OPENINGS_MAX = 16
 _NUMBER = re.compile(r"(?<!\d)\d{9,}(?!\d)")
 
 

@@ -114,6 +114,18 @@ async def test_a_name_seen_before_hides_no_file(shop: Shop, tmp_path: Path) -> N
     ]  # fmt: skip
 
 
+async def test_what_a_link_leads_to_is_left_alone(shop: Shop, tmp_path: Path) -> None:
+    elsewhere, folder = tmp_path / "elsewhere", tmp_path / "folder"
+    path = _put(UTILITY, elsewhere, "utility", "september.csv")
+    (folder / "mpesa").mkdir(parents=True)
+    (folder / "daraja").symlink_to(elsewhere / "daraja")
+    (folder / "mpesa" / "600584").symlink_to(elsewhere / PLACE)
+
+    result = await _worked(shop, folder)
+
+    assert (result.files, path.exists()) == ([], True)
+
+
 async def test_a_second_process_leaves_the_folder_alone(shop: Shop, tmp_path: Path) -> None:
     path = _put(UTILITY, tmp_path, "utility", "september.csv")
     with (tmp_path / LOCK_FILE).open("w") as held:
