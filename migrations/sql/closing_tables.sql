@@ -55,7 +55,9 @@ BEGIN
     END IF;
     SELECT * INTO before FROM public.closings AS c WHERE c.ledger_id = NEW.ledger_id ORDER BY c.id DESC LIMIT 1;
     SELECT max(c.last_date) INTO closed FROM public.closings AS c WHERE c.ledger_id = NEW.ledger_id AND c.step = 'signed';
-    SELECT (NEW.recorded_at AT TIME ZONE l.time_zone)::date INTO today FROM public.ledgers AS l WHERE l.id = NEW.ledger_id;
+    -- By whichever clock is behind: what is signed stays, and so nobody signs the future.
+    SELECT least((NEW.recorded_at AT TIME ZONE l.time_zone)::date, (clock_timestamp() AT TIME ZONE l.time_zone)::date + 1)
+      INTO today FROM public.ledgers AS l WHERE l.id = NEW.ledger_id;
     IF NEW.id <= before.id OR NEW.first_date IS DISTINCT FROM closed + 1 OR NEW.last_date >= today
         OR (before.step IS NOT DISTINCT FROM 'begun') = (NEW.step = 'begun')
         OR (NEW.step <> 'begun' AND NEW.last_date IS DISTINCT FROM before.last_date) THEN

@@ -40,8 +40,9 @@ def signed(app: Connection, stage: Stage) -> Stage:
         {"name": "reopened", "reason": "so"},
         {"name": "begun", "last_date": "2026-11-20"},
         {"name": "begun", "first_date": "2026-11-01"},
+        {"name": "begun", "last_date": "2999-01-01", "recorded_at": "2999-02-01 09:00+00"},
     ],
-    ids=["signed unbegun", "reopened unbegun", "today", "a gap before"],
+    ids=["signed unbegun", "reopened unbegun", "today", "a gap before", "the future"],
 )
 def test_a_close_begins_with_days_that_are_over(
     app: Connection, owner: Connection, stage: Stage, changes: Values
