@@ -99,10 +99,11 @@ async def test_an_entry_that_commits_late_is_late_in_the_chain_and_not_left_out(
     assert late in [entry_id for _, entry_id in await positions(books)]
 
 
-async def test_a_search_reads_no_more_than_it_seals(fresh_engine: AsyncEngine) -> None:
-    """However much waits: by the plan, without statistics and with them."""
+async def test_a_search_reads_no_more_than_it_seals_and_the_transaction_it_ends_in(fresh_engine: AsyncEngine) -> None:
+    """However much waits."""
     books = await open_books(fresh_engine)
-    await books.post_all([transfer(BANK, WALLET, amount) for amount in range(1, 401)])
+    for amount in range(1, 31):
+        await books.post_all([transfer(BANK, WALLET, amount), transfer(BANK, WALLET, 2 * amount)])
     values = {"ledger": books.ledger.id, "xid": "0", "id": 0, "all": True, "limit": 11}
     async with books.reading() as connection:
         session = await driver(connection)
@@ -111,7 +112,8 @@ async def test_a_search_reads_no_more_than_it_seals(fresh_engine: AsyncEngine) -
 
     plan = rows[0][0][0]["Plan"]
     reads = [node for node in nodes(plan) if node.get("Relation Name") == "journal_entries"]
-    assert [(node["Index Name"], node["Actual Rows"]) for node in reads] == [("journal_entries_by_transaction", 11)]
+    assert [node["Index Name"] for node in reads] == ["journal_entries_by_transaction"]
+    assert [11 <= node["Actual Rows"] <= 14 for node in reads] == [True], reads
 
 
 def nodes(plan: dict[str, Any]) -> list[dict[str, Any]]:
