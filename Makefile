@@ -27,7 +27,7 @@ help: ## List the targets
 setup: $(INSTALLED) $(STUBS) ## Make .venv with everything in it; quick when nothing changed
 	@:
 
-demo: setup ## Ten payouts and a loan through the books and a simulated rail, with the proof that every shilling is named
+demo: setup ## Payouts, a loan and a promotion through the books and simulated rails, with the proof that all is named
 	@.venv/bin/daftari demo
 
 serve: setup ## Run the service with demonstration books and a simulated rail, until Ctrl-C

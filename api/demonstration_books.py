@@ -42,17 +42,18 @@ class RailTruth:
 class Books:
     """A finance person's view: reads everything, changes nothing."""
 
-    def __init__(self, stage: Stage, channel: grpc.aio.Channel) -> None:
+    def __init__(self, stage: Stage, channel: grpc.aio.Channel, *, ledger: str = LEDGER, key: str = "") -> None:
+        self._ledger = ledger
         self._sandbox_url = stage.sandbox_url
         self._queries = JournalQueryServiceStub(channel)
-        self._metadata = (("authorization", f"Bearer {stage.operator_key}"),)
+        self._metadata = (("authorization", f"Bearer {key or stage.operator_key}"),)
 
     async def entries(self) -> list[journal_pb2.JournalEntry]:
         """All entries, oldest first."""
         entries: list[journal_pb2.JournalEntry] = []
         token = ""
         while True:
-            request = journal_pb2.ListEntriesRequest(ledger=LEDGER, page_size=_PAGE_SIZE, page_token=token)
+            request = journal_pb2.ListEntriesRequest(ledger=self._ledger, page_size=_PAGE_SIZE, page_token=token)
             answer = await self._queries.ListEntries(request, metadata=self._metadata, timeout=10)
             entries += answer.entries
             token = answer.next_page_token
@@ -61,7 +62,7 @@ class Books:
 
     async def trial_balance(self) -> journal_pb2.GetTrialBalanceResponse:
         """The trial balance as it is now; all of it, for few accounts move here."""
-        request = journal_pb2.GetTrialBalanceRequest(ledger=LEDGER, page_size=_PAGE_SIZE)
+        request = journal_pb2.GetTrialBalanceRequest(ledger=self._ledger, page_size=_PAGE_SIZE)
         answer = await self._queries.GetTrialBalance(request, metadata=self._metadata, timeout=10)
         assert not answer.next_page_token, "the demonstration's accounts fit a page"
         return answer

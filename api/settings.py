@@ -192,6 +192,9 @@ class Settings(BaseSettings):
     receipt_list_seconds: float = Field(
         default=0, ge=0, description="How often providers are asked for what came in and no callback told; 0 for never"
     )
+    promotion_look_seconds: float = Field(
+        default=10, gt=0, description="How often a worker looks for batches to end and redemptions to pay again"
+    )
     balance_query_seconds: float = Field(
         default=300, ge=0, description="How often providers are asked what they hold; 0 for never"
     )

@@ -32,7 +32,7 @@ from api.rails import float_names
 from api.roles import ALL_ROLES
 from api.serving import Addresses, Service
 from api.settings import Settings
-from api.wiring import Application, WorkerApplication, open_application
+from api.wiring import WALL_CLOCK, Application, WorkerApplication, open_application
 from ledger.collections.shortcodes import Shortcode, open_shortcode
 from ledger.database import run
 from ledger.errors import PartnerExists
@@ -43,10 +43,25 @@ from ledger.sms.templates import Language, StopCovers, Told
 
 LEDGER, PARTNER, RAIL = "demo", "web-shop", "daraja"
 WALLET_LEDGER, WALLET_RAIL = "demo-rw", "momo"
+SENDER, WALLET_SENDER = "DAFTARI", "DAFTARI-RW"
 PREFUNDED_SHILLINGS = 100_000
 MOMO = MomoSandboxSettings()
 TARIFF_FROM = date(2026, 1, 1)
 _DEBIT, _CREDIT = journal_pb2.SIDE_DEBIT, journal_pb2.SIDE_CREDIT
+
+
+@dataclass(slots=True)
+class StageClock:
+    """The wall clock, until the story says that time has passed."""
+
+    ahead: timedelta = timedelta(0)
+
+    def __call__(self) -> datetime:
+        return WALL_CLOCK() + self.ahead
+
+    def pass_time(self, span: timedelta) -> None:
+        """From now on it is that much later, for everything on the stage."""
+        self.ahead += span
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,6 +70,7 @@ class Stage:
     they do from the end of the day before `first_day` on."""
 
     application: Application
+    clock: StageClock
     addresses: Addresses
     sandbox: SandboxServer
     sandbox_url: str
@@ -87,16 +103,18 @@ class _Books:
 async def open_stage(settings: Settings, *, certificate_directory: Path) -> AsyncIterator[Stage]:
     """Starts the sandbox and the service, opens the books, prefunds the partner over gRPC, and lets the shortcode take
     money in. Settings of rails are overruled by the sandbox's; books that are there already are used as they are."""
-    sandbox_settings = SandboxSettings()
+    sandbox_settings, clock = SandboxSettings(), StageClock()
     async with AsyncExitStack() as stack:
-        sandbox = SandboxServer(sandbox_settings, clock=Application.now, randomness=random.SystemRandom())
+        sandbox = SandboxServer(sandbox_settings, clock=clock, randomness=random.SystemRandom())
         sandbox_url = await sandbox.start()
         stack.push_async_callback(sandbox.stop)
         certificate = certificate_directory / "sandbox-certificate.pem"
         certificate.parent.mkdir(parents=True, exist_ok=True)
         certificate.write_text(sandbox.certificate_pem)
         wired = settings.model_copy(update=_rail_settings(sandbox_url, sandbox_settings, certificate))
-        application = await stack.enter_async_context(open_application(wired, name="stage", roles=ALL_ROLES))
+        application = await stack.enter_async_context(
+            open_application(wired, name="stage", roles=ALL_ROLES, clock=clock)
+        )
         operator_key = await create_key(
             application, name="operator", ledger_code="", partner_code="", permissions=None, days=1
         )
@@ -109,11 +127,11 @@ async def open_stage(settings: Settings, *, certificate_directory: Path) -> Asyn
             for books in (_paybill_books(sandbox_settings), _wallet_books(MOMO))
         ]
         await _collect(application, opened[0][0], addresses, sandbox_settings)
-        for books, sender in ((LEDGER, "DAFTARI"), (WALLET_LEDGER, "DAFTARI-RW")):
+        for books, sender in ((LEDGER, SENDER), (WALLET_LEDGER, WALLET_SENDER)):
             await _text(application, books, sender, addresses, sandbox)
         (ledger, partner_key), (_, wallet_key) = opened
         keys = (operator_key, partner_key, wallet_key)
-        yield Stage(application, addresses, sandbox, sandbox_url, ledger, *keys, first_day)
+        yield Stage(application, clock, addresses, sandbox, sandbox_url, ledger, *keys, first_day)
 
 
 async def _text(

@@ -6,11 +6,12 @@ from __future__ import annotations
 import random
 import secrets
 import time
-from collections.abc import AsyncIterator, Collection, Mapping
+from collections.abc import AsyncIterator, Callable, Collection, Mapping
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
-from typing import Any
+from functools import partial
+from typing import Any, TypeAlias
 
 from sqlalchemy.ext.asyncio import AsyncEngine
 
@@ -66,6 +67,8 @@ from ledger.returns import ReturnRecorder
 from ledger.sealing import Sealer
 from ledger.vault_keys import Writer
 
+Clock: TypeAlias = Callable[[], datetime]
+WALL_CLOCK: Clock = partial(datetime.now, UTC)
 # What ends within this of each other is recorded together.
 _GATHER_SECONDS = 0.01
 
@@ -83,6 +86,7 @@ class Application:
     party_keys: PartyKeys
     sealer: Sealer
     ids: IdSource
+    clock: Clock = WALL_CLOCK
     directory: AccountDirectory = field(default_factory=AccountDirectory)
 
     @property
@@ -90,10 +94,9 @@ class Application:
         """The application role's connections."""
         return self.profile.engine
 
-    @staticmethod
-    def now() -> datetime:
-        """The wall clock, aware, UTC."""
-        return datetime.now(UTC)
+    def now(self) -> datetime:
+        """What the clock shows: aware, UTC."""
+        return self.clock()
 
     @property
     def clock_bound(self) -> timedelta:
@@ -230,13 +233,10 @@ class WorkerApplication(Application):
 
     def dispatcher(self, *, public_url: str) -> Dispatcher:
         """The outbound door; providers reach our callback edge under `public_url`."""
+        shared: dict[str, Any] = {"rails": self.rails, "recorder": self.recorder, "now": self.now}
         errands: dict[str, Errand] = {
-            queue.SUBMIT: Submission(
-                rails=self.rails, party_keys=self.party_keys, recorder=self.recorder, now=self.now
-            ),
-            queue.RESUBMIT: Resubmission(
-                rails=self.rails, party_keys=self.party_keys, recorder=self.recorder, now=self.now
-            ),
+            queue.SUBMIT: Submission(party_keys=self.party_keys, **shared),
+            queue.RESUBMIT: Resubmission(party_keys=self.party_keys, **shared),
             queue.QUERY: Inquiry(
                 rails=self.rails,
                 recorder=self.recorder,
@@ -359,7 +359,7 @@ class WorkerApplication(Application):
 
 @asynccontextmanager
 async def open_application(
-    settings: Settings, *, name: str, roles: Collection[Role] = ()
+    settings: Settings, *, name: str, roles: Collection[Role] = (), clock: Clock = WALL_CLOCK
 ) -> AsyncIterator[Application]:
     """Everything that a process of these roles needs, closed again at the end: a WorkerApplication for a worker. A
     command has no role. Raises TextInvalid for settings that do not fit the roles, ClockOff, and what open_profile and
@@ -368,14 +368,14 @@ async def open_application(
         check_roles(settings, roles=roles)
     async with AsyncExitStack() as stack:
         profile = await stack.enter_async_context(open_profile(settings, application_name=f"daftari-{name}"))
-        application = await _application(settings, profile, roles=roles, stack=stack)
+        application = await _application(settings, profile, roles=roles, clock=clock, stack=stack)
         async with transaction(application.engine) as connection:
             await check_clock(connection, now=application.now, bound=application.clock_bound)
         yield application
 
 
 async def _application(
-    settings: Settings, profile: Profile, *, roles: Collection[Role], stack: AsyncExitStack
+    settings: Settings, profile: Profile, *, roles: Collection[Role], clock: Clock, stack: AsyncExitStack
 ) -> Application:
     shared: dict[str, Any] = {
         "settings": settings,
@@ -383,6 +383,7 @@ async def _application(
         "party_keys": PartyKeys(profile.secret),
         "sealer": Sealer(profile.secret, purpose="inbox messages"),
         "ids": IdSource(random.SystemRandom()),
+        "clock": clock,
     }
     if Role.WORKER not in roles:
         return Application(
@@ -391,10 +392,9 @@ async def _application(
             messengers=declared_messengers(settings),
             **shared,
         )
-    rails = connect_rails(settings, profile, ids=shared["ids"], now=Application.now)
-    messengers = connect_messengers(settings, profile, ids=shared["ids"], now=Application.now)
-    for rail in rails.payouts.values():
-        stack.push_async_callback(rail.close)
-    for messenger in messengers.values():
-        stack.push_async_callback(messenger.close)
+    rails = connect_rails(settings, profile, ids=shared["ids"], now=clock)
+    messengers = connect_messengers(settings, profile, ids=shared["ids"], now=clock)
+    called: list[PayoutRail | Messenger] = [*rails.payouts.values(), *messengers.values()]
+    for one in called:
+        stack.push_async_callback(one.close)
     return WorkerApplication(rails=rails.payouts, collections=rails.collections, messengers=messengers, **shared)

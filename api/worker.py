@@ -30,7 +30,6 @@ _SILENCE_REST_SECONDS = 1.0
 _BALANCE_REST_SECONDS = 5.0
 _WAITING_REST_SECONDS = 5.0
 _LOANS_REST_SECONDS = 60.0
-_PROMOTIONS_REST_SECONDS = 10.0
 
 
 class Worker:
@@ -91,9 +90,7 @@ class Worker:
             self._loop("judge", partial(self._inbound.step, limit=JUDGED_PER_STEP_MAX), poll, full=JUDGED_PER_STEP_MAX),
             self._loop("webhooks", partial(claiming, self._deliverer.step), poll, full=LOOKED_AT_MAX),
             self._loop("loans", partial(claiming, self._loan_watch.step), max(poll, _LOANS_REST_SECONDS)),
-            self._loop(
-                "promotions", partial(claiming, self._promotion_watch.step), max(poll, _PROMOTIONS_REST_SECONDS)
-            ),
+            self._loop("promotions", partial(claiming, self._promotion_watch.step), settings.promotion_look_seconds),
             self._loop("alerts", partial(claiming, self._watch_alerts), settings.alert_look_seconds),
             self._loop("waiting", partial(claiming, self._waiting_watch.step), max(poll, _WAITING_REST_SECONDS)),
             self._loop("silence", partial(claiming, self._silence_watch.step), max(poll, _SILENCE_REST_SECONDS)),

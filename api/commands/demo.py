@@ -1,5 +1,5 @@
-"""`daftari demo`: ten payouts and a loan through everything, the books held against the rail, the day closed. Exits 0
-only if they agree."""
+"""`daftari demo`: ten payouts and a loan through everything, the day closed, a promotion, the books held against the
+rails. Exits 0 only if they agree."""
 
 from __future__ import annotations
 
@@ -28,14 +28,16 @@ _HASTE = {
     "query_schedule_seconds": [0.5, 2.0],
     "query_patience_seconds": 1.0,
     "receipt_patience_seconds": 1.0,
+    "promotion_look_seconds": 0.2,
+    "clock_skew_seconds_max": 1e9,  # the story's clock goes on by days
 }
 
 
 def demo(
     report: Annotated[Path, typer.Option(help="Where the report of the close goes: .pdf, .xlsx or .csv")] = _REPORT,
 ) -> None:
-    """Starts everything on books of its own, pays ten times, lends once, closes the day, and prints what a finance
-    person wants to see."""
+    """Starts everything on books of its own, pays ten times, lends once, closes the day, gives codes away, and prints
+    what a finance person wants to see."""
     logs.configure("ERROR")
     with tempfile.TemporaryDirectory(prefix="daftari-demo-") as home:
         directory = Path(home)

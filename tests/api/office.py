@@ -33,13 +33,14 @@ from api.profile import Profile
 from api.roles import Role
 from api.serving import Service
 from api.settings import Settings
+from api.wiring import WorkerApplication
 from ledger import partners
 from ledger.database import run
 from ledger.ids import IdSource
 from ledger.parties import PartyKeys
 from ledger.partners import Partner
 from tests.fix_api import EVERYTHING, StreamWithKey, WithKey
-from tests.journeys.rig import SEALER, ClockedApplication
+from tests.journeys.rig import SEALER
 from tests.ledger.payouts.shop import LIMITS, PAYEE, SECRET, Shop, open_shop
 from tests.wire import money
 
@@ -158,13 +159,13 @@ async def create_operator_key(
     return await run(shop.engine, command)
 
 
-def application_of(shop: Shop, **settings: Any) -> ClockedApplication:
+def application_of(shop: Shop, **settings: Any) -> WorkerApplication:
     """The shop's composition root, listening on ports of its own."""
     # As with a database of our own, wherever the tests' is: the keys come from the shop's secret.
     own: dict[str, Any] = {"database_url": None, "grpc_listen": "127.0.0.1:0", "http_listen": "127.0.0.1:0"}
     chosen = Settings(**(own | settings))
     profile = Profile(shop.engine, "tests", SECRET)
-    return ClockedApplication(
+    return WorkerApplication(
         settings=chosen,
         profile=profile,
         rails={"daraja": cast(PayoutRail, QuietRail())},

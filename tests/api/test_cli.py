@@ -387,14 +387,3 @@ async def test_serve_with_the_sandbox_prints_keys_that_pay(installation: Install
 
     assert answer.payout.state == payouts_pb2.Payout.STATE_RESERVED
     assert code == 0
-
-
-def test_the_demonstration_exits_with_0_and_says_that_books_and_rail_agree(tmp_path: Path) -> None:
-    ended = daftari("demo", "--report", str(tmp_path / "close.pdf"), settings={})
-
-    assert (ended.code, ended.err) == (0, "")
-    assert "3 payments were told by 4 confirmations and a prompt's callback: 3 receipts booked." in ended.out
-    assert "Loan CLOSED: all 3 accounts of the loan hold 0.00; float and charges moved as on the rail" in ended.out
-    assert "1 missing_here: KES 750.00 unexplained; 1 payout of unknown outcome is settled by it." in ended.out
-    assert (tmp_path / "close.pdf").read_bytes().startswith(b"%PDF-")
-    assert ended.out.endswith("\nThe books and the rail agree.\n")

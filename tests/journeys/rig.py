@@ -9,7 +9,7 @@ import time
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, replace
-from datetime import datetime, timedelta
+from datetime import timedelta
 from functools import cache
 from typing import cast
 
@@ -47,17 +47,6 @@ LEASE_SECONDS = 60
 CALLS_MAX = 16
 RESULT_DEADLINE_SECONDS = 900
 SEALER = Sealer(SECRET, purpose="inbox messages")
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class ClockedApplication(WorkerApplication):
-    """The composition root on a test's clock."""
-
-    clock: Clock
-
-    def now(self) -> datetime:  # type: ignore[override]  # a method here, a static one there: called alike
-        """What the clock shows."""
-        return self.clock()
 
 
 @dataclass(kw_only=True)
@@ -235,7 +224,7 @@ def _application(
         clock_skew_seconds_max=1e9,  # the test's clock stands where the test puts it
     )
     profile = Profile(shop.engine, "tests", SECRET)
-    return ClockedApplication(
+    return WorkerApplication(
         settings=settings,
         profile=profile,
         rails={"daraja": cast(PayoutRail, rail)},

@@ -17,12 +17,12 @@ from daftari.v1.promotions_pb2_grpc import PromotionCommandServiceStub, Promotio
 from pydantic import SecretStr
 from sqlalchemy.ext.asyncio import AsyncEngine
 
-from api.commands.ussd import open_gateway
 from api.conversion.times import timestamp_of
 from api.permissions import Permission
 from api.roles import Role
 from api.serving import Service
 from api.settings import UssdSettings
+from api.ussd_gateway import open_gateway
 from tests.api.office import create_operator_key
 from tests.fix_api import StreamWithKey, WithKey
 from tests.journeys.wallet import IN_TRANSIT, NUMBER, PREFUNDED, WalletRig, open_wallet

@@ -33,6 +33,7 @@ from adapters.transport import HttpLimits, Secret
 from api.http import callbacks
 from api.profile import Profile
 from api.settings import Settings
+from api.wiring import WorkerApplication
 from ledger import partners
 from ledger.collections import prompting, shortcodes
 from ledger.collections.prompting import Prompt
@@ -53,7 +54,7 @@ from ledger.partners import Partner
 from ledger.payouts.request import RACING_CONSTRAINTS, PayoutRequest, RequestResult, request_payouts
 from ledger.prompts import RACING_CONSTRAINTS as PROMPT_RACES
 from ledger.prompts import PromptRequest
-from tests.journeys.rig import CALLS_MAX, LEASE_SECONDS, RESULT_DEADLINE_SECONDS, SEALER, ClockedApplication
+from tests.journeys.rig import CALLS_MAX, LEASE_SECONDS, RESULT_DEADLINE_SECONDS, SEALER
 from tests.ledger.payouts.agreement import disagreements
 from tests.ledger.payouts.shop import BANK, OPENING, PARTY_KEYS, PREFUND, SECRET, Clock, Shop
 
@@ -82,7 +83,7 @@ class ObservedMomo(MomoRail):
 class WalletRig(Shop):
     """A shop that pays from a wallet, and the machinery around it. Amounts are RWF, which has no decimals."""
 
-    application: ClockedApplication
+    application: WorkerApplication
     sandbox: SandboxServer
     dispatcher: Dispatcher
     prompter: Dispatcher
@@ -269,7 +270,7 @@ def _session(base_url: str, read_seconds: float) -> MomoSession:
     )
 
 
-def _application(shop: Shop, session: MomoSession, tokens: list[str]) -> ClockedApplication:
+def _application(shop: Shop, session: MomoSession, tokens: list[str]) -> WorkerApplication:
     settings = Settings(
         lease_seconds=LEASE_SECONDS,
         worker_calls_max=CALLS_MAX,
@@ -278,7 +279,7 @@ def _application(shop: Shop, session: MomoSession, tokens: list[str]) -> Clocked
         balance_query_seconds=300,
         clock_skew_seconds_max=1e9,  # the test's clock stands where the test puts it
     )
-    return ClockedApplication(
+    return WorkerApplication(
         settings=settings,
         profile=Profile(shop.engine, "tests", SECRET),
         rails={"momo": ObservedMomo(session, now=shop.clock, tokens=tokens)},

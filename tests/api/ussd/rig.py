@@ -21,10 +21,10 @@ from daftari.v1.loans_pb2_grpc import LoanCommandServiceStub
 from pydantic import SecretStr
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
-from api.commands.ussd import open_gateway
 from api.permissions import Permission
 from api.settings import UssdSettings
 from api.ussd.customers import Customers
+from api.ussd_gateway import open_gateway
 from ledger.database import run
 from ledger.journal import accounts, chart
 from ledger.journal.entry import JournalEntry, Source, credit, debit

@@ -11,10 +11,10 @@ from hypothesis import strategies as st
 from pydantic import SecretStr
 from sqlalchemy.ext.asyncio import AsyncEngine
 
-from api.commands.ussd import check, open_gateway
 from api.server import PlaintextRefused
 from api.settings import UssdSettings
 from api.ussd.gateway import BODY_BYTES_MAX, hop_of
+from api.ussd_gateway import check, open_gateway
 from ledger.errors import TextInvalid
 from tests.api.ussd.rig import SECRET, Telco, open_telco, wire_example
 
