@@ -11,6 +11,7 @@ from datetime import datetime
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest
 from sqlalchemy.ext.asyncio import AsyncEngine
 
+from api.disbursement_seconds import DisbursementSeconds
 from ledger import floats, operations
 from ledger.clock import read_clock
 from ledger.database import driver, transaction
@@ -36,6 +37,8 @@ class Metrics:
         self.redemption_attempts = Counter(
             "daftari_redemption_attempts", "Codes that phones typed, by result", ("result",), registry=self.registry
         )
+        self._disbursements = DisbursementSeconds()
+        self.registry.register(self._disbursements)
         self._answered: dict[tuple[str, str], tuple[Counter, Histogram]] = {}
         self._clock = self._gauge("daftari_clock_ahead_seconds", "This host's clock minus the database's")
         self._to_pay = self._gauge(
@@ -75,10 +78,12 @@ class Metrics:
         async with transaction(engine) as connection:
             clock = await read_clock(connection, now=now)
             status = await operations.operations_status(connection, now=moment)
+            session = await driver(connection)
+            await self._disbursements.follow(session)
             # Looked up afterwards, so that a ledger which is opened meanwhile has its code here.
             named = await books.find_ledgers(connection, ids=status.ledger_ids)
             ledgers = await books.list_ledgers(connection, after_code="", limit=LEDGERS_MAX)
-            paid = await seconds_to_pay(await driver(connection), now=moment)
+            paid = await seconds_to_pay(session, now=moment)
             positions = {one.code: await floats.float_positions(connection, ledger_id=one.id) for one in ledgers}
         self._to_pay.clear()
         for one in ledgers:

@@ -230,6 +230,28 @@ async def test_stored_callbacks_are_counted_and_refused_ones_are_not(office: Off
     ]
 
 
+async def test_payouts_are_counted_by_how_long_they_took_whoever_settled_them(office: Office) -> None:
+    shop, before = office.shop, await scrape(office)
+    for seconds in (0, 30, 31, 90_000):
+        payout_id = await shop.request()
+        shop.clock.advance(seconds=seconds)
+        await shop.record(*road_to(State.SETTLED, payout_id))
+    failed = await shop.request()
+    await shop.record(*road_to(State.RELEASED, failed))
+
+    first, again = await scrape(office), await scrape(office)
+
+    place = f'ledger="{office.ledger}",rail="daraja"'
+    told = [
+        f"daftari_disbursement_seconds_count{{{place}}} 4.0",
+        f"daftari_disbursement_seconds_sum{{{place}}} 90061.0",
+    ]
+    for bound, count in (("1.0", 1), ("10.0", 1), ("30.0", 2), ("60.0", 3), ("86400.0", 3), ("+Inf", 4)):
+        told.append(f'daftari_disbursement_seconds_bucket{{le="{bound}",{place}}} {count}.0')
+    assert [one for one in told if one not in first or one not in again] == []
+    assert f"daftari_disbursement_seconds_count{{{place}}}" not in before
+
+
 async def test_no_text_or_label_tells_an_id_a_number_or_a_secret(office: Office) -> None:
     key, token = await office.partner_key(), secrets.token_hex(32)
     draft = payouts_pb2.PayoutDraft(

@@ -110,6 +110,26 @@ async def test_a_set_answers_item_by_item(office: Office) -> None:
     assert told == ["redeemed", "CODE_NOT_VALID", "CODE_MALFORMED", "redeemed"]
 
 
+async def test_attempts_are_counted_by_their_result_and_active_redemptions_shown(office: Office) -> None:
+    _, codes = await activated(office)
+    wrong = "ZZZZ-ZZZZ-ZZZZ-ZZZZ"
+    typed = [codes[0], codes[0], codes[1], codes[2], wrong]  # the third code is over the campaign's limit
+    for number, code in enumerate(typed):
+        orders = [order(code, f"m{number}")]
+        await commands(office).RedeemCodes(pb.RedeemCodesRequest(ledger=office.ledger, orders=orders))
+
+    text = (await office.http.get("/metrics")).text
+
+    counted = [line for line in text.splitlines() if line.startswith("daftari_redemption_attempts_total")]
+    assert sorted(counted) == [
+        'daftari_redemption_attempts_total{result="campaign_limit_reached"} 1.0',
+        'daftari_redemption_attempts_total{result="code_not_valid"} 1.0',
+        'daftari_redemption_attempts_total{result="redeemed"} 2.0',
+        'daftari_redemption_attempts_total{result="repeated"} 1.0',
+    ]
+    assert f'daftari_queue_waiting{{ledger="{office.ledger}",queue="redemptions: paying"}} 2.0' in text
+
+
 async def test_refusals_name_their_field_and_reason(office: Office) -> None:
     _, codes = await activated(office)
     redeem = commands(office).Redeem
