@@ -19,6 +19,7 @@ from ledger.outbox.instruction import (
     PayoutInquiry,
     PayoutInstruction,
     QueryAnswer,
+    Rejected,
     Settled,
 )
 from ledger.payouts.limits import RailLimits
@@ -119,6 +120,10 @@ class PayoutRail(DeclaredRail, Protocol):
     @property
     def platform(self) -> str:
         """Where its calls go now. What was sent to one platform is asked about there, also once another is in use."""
+
+    async def check_payee(self, instruction: PayoutInstruction) -> Rejected | None:
+        """What speaks against sending a payout that never left; None where nothing does, or nobody can tell. Asks at
+        most, and moves no money. Never raises."""
 
     async def submit_payout(self, instruction: PayoutInstruction, callback_urls: CallbackUrls) -> Answer:
         """Sends once. Never raises for what the network or the provider does: that is an Answer."""

@@ -71,10 +71,14 @@ class Submission(Errand):
         )
 
     async def carry_out(self, call: Call) -> Answer:
-        """One call to the rail. Another process may run a rail that this one does not: nothing was sent then."""
+        """One payout to the rail, once nothing speaks against its payee. Another process may run a rail that this one
+        does not: nothing was sent then."""
         instruction: PayoutInstruction = call.content
         rail = find_rail(self._rails, instruction.rail)
-        return rail if isinstance(rail, NotSent) else await rail.submit_payout(instruction, call.urls)
+        if isinstance(rail, NotSent):
+            return rail
+        refused = await rail.check_payee(instruction)
+        return refused if refused is not None else await rail.submit_payout(instruction, call.urls)
 
     async def finish(self, session: Driver, ledger: Ledger, results: Sequence[tuple[Call, Answer]]) -> list[Done]:
         """Records the answers; what provably was not sent is tried again, later and later."""

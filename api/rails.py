@@ -128,6 +128,7 @@ def _connect_momo(settings: Settings, around: Surroundings) -> _Connected:
         target_environment=settings.momo_target_environment,
         wallet=settings.momo_wallet,
         old_base_url=settings.momo_old_base_url,
+        checks_payees=settings.momo_checks_payees,
     )
     opener = vault_opener(settings, secret=around.profile.secret)
     session = MomoSession(

@@ -112,6 +112,10 @@ class Settings(BaseSettings):
         default="mtnrwanda", description="Its X-Target-Environment, which decides the currency"
     )
     momo_wallet: str = Field(default="", description="What the books call the wallet, as `books open` names it")
+    momo_checks_payees: bool = Field(
+        default=False,
+        description="Ask for a payee's wallet before a payout first goes; without one it fails: PAYEE_NOT_REGISTERED",
+    )
     momo_secrets: Literal["environment", "vault"] = Field(
         default="environment", description="Where the rail's secrets are: below, or in the vault of the ledger"
     )

@@ -50,6 +50,10 @@ class DarajaRail(DeclaredDaraja):
         """Daraja is one platform."""
         return self._access.base_url
 
+    async def check_payee(self, instruction: PayoutInstruction) -> Rejected | None:
+        """Daraja answers no such question."""
+        return None
+
     async def submit_payout(self, instruction: PayoutInstruction, callback_urls: CallbackUrls) -> Answer:
         """Sends the payment request once, and once more only if the gateway refused the token, which it does before the
         core sees the request. An instruction this rail cannot carry is Rejected under our own reason, not sent.

@@ -31,6 +31,8 @@ from ledger.outbox.instruction import (
     Rejected,
 )
 
+_NOT_REGISTERED = Rejected("PAYEE_NOT_REGISTERED", "MoMo knows no active wallet of this number")
+
 
 class MomoRail(DeclaredMomo):
     """Implements adapters.provider.PayoutRail for one wallet; closes the session it is given. `now` dates what MoMo
@@ -45,6 +47,16 @@ class MomoRail(DeclaredMomo):
     def platform(self) -> str:
         """Host and target environment: what was created on one is read back there alone."""
         return self._session.platform.name
+
+    async def check_payee(self, instruction: PayoutInstruction) -> Rejected | None:
+        """Where the access says so: refuses a payee whom MoMo does not know, or whose wallet is not active. A question
+        without a clear answer refuses nobody."""
+        payee = instruction.payee
+        if not self._session.access.checks_payees or not isinstance(payee, Msisdn):
+            return None
+        question = request.holder_is_active(Product.DISBURSEMENT, payee)
+        answer = await self._ask(instruction.shortcode, instruction.platform, question)
+        return _NOT_REGISTERED if isinstance(answer, MomoAnswer) and _denies(answer) else None
 
     async def submit_payout(self, instruction: PayoutInstruction, callback_urls: CallbackUrls) -> Answer:
         """Sends the transfer once, and once more under the same reference if the gateway refused the token. A duplicate
@@ -94,19 +106,6 @@ class MomoRail(DeclaredMomo):
             return unknown
         return BalanceReport(shortcode, tuple(balances), self._now())
 
-    async def holder_is_active(self, msisdn: Msisdn) -> bool | NotSent | OutcomeUnknown:
-        """Whether a number has an active wallet; a number that MoMo does not know has none."""
-        wallet = self._session.access.wallet
-        answer = await self._ask(wallet, "", request.holder_is_active(Product.DISBURSEMENT, msisdn))
-        if not isinstance(answer, MomoAnswer):
-            return answer
-        if answer.meaning is Meaning.MISSING:
-            return False
-        result = answer.document.get("result")
-        if answer.meaning is Meaning.TOLD and isinstance(result, bool):
-            return result
-        return OutcomeUnknown(f"the question has no answer: {answer}")
-
     async def close(self) -> None:
         """Closes the session."""
         await self._session.close()
@@ -153,6 +152,12 @@ def _judge_read_back(
     if missing and first.meaning is Meaning.REFUSED_ON_500:
         return Rejected(first.code, first.description, blame_for(first.code))
     return OutcomeUnknown(f"{first}, and it cannot be read back")
+
+
+def _denies(answer: MomoAnswer) -> bool:
+    """Whether MoMo says that a number has no active wallet: by false, or by not knowing the number."""
+    is_told = answer.meaning is Meaning.TOLD
+    return answer.meaning is Meaning.MISSING or (is_told and answer.document.get("result") is False)
 
 
 def _read_balance(

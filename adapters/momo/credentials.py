@@ -39,12 +39,14 @@ class Platform:
 @dataclass(frozen=True, slots=True, kw_only=True)
 class MomoAccess:
     """Access to one wallet, without its secrets. `wallet` is what the books call it. `old_base_url` is the platform in
-    use before, while what was asked for there may still be unknown; empty for none."""
+    use before, while what was asked for there may still be unknown; empty for none. `checks_payees`: whether a payee
+    has an active wallet is asked before its transfer is first sent."""
 
     base_url: str
     target_environment: str
     wallet: str
     old_base_url: str = ""
+    checks_payees: bool = False
 
     def __post_init__(self) -> None:
         amounts.currency_of(self.target_environment)

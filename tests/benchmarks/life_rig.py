@@ -37,6 +37,7 @@ from ledger.outbox.instruction import (
     PayoutInquiry,
     PayoutInstruction,
     QueryAnswer,
+    Rejected,
 )
 from tests.benchmarks import machine
 from tests.benchmarks.machine import machine_facts, server_facts
@@ -67,6 +68,10 @@ class Collector(DeclaredDaraja):
     def platform(self) -> str:
         """There is one."""
         return "collector"
+
+    async def check_payee(self, instruction: PayoutInstruction) -> Rejected | None:
+        """Everybody may be paid."""
+        return None
 
     async def submit_payout(self, instruction: PayoutInstruction, callback_urls: CallbackUrls) -> Answer:
         """Taken in."""

@@ -10,7 +10,7 @@ import pytest
 from sqlalchemy.ext.asyncio import AsyncEngine
 
 from adapters.momo.references import reference_id
-from adapters.sandbox.momo.behaviours import number_of
+from adapters.sandbox.momo.behaviours import PREFIX, number_of
 from ledger.collections.prompt import State
 from ledger.outbox.queue import HINTS_APART
 from tests.journeys.wallet import (
@@ -66,6 +66,26 @@ async def test_a_payout_that_fails_gives_the_money_back(wallet: WalletRig, behav
     assert payout.failure_code
     assert await wallet.balance(PREFUND) == PREFUNDED
     assert await wallet.agrees_with_the_rail()
+
+
+async def test_who_has_no_active_wallet_is_found_out_before_any_transfer(engine: AsyncEngine) -> None:
+    numbers = {suffix: f"{PREFIX}{suffix}" for suffix in ("450", "451", "453")}
+    async with open_wallet(engine, checks_payees=True) as wallet:
+        unknown, inactive, unclear = [await wallet.request(msisdn=one) for one in numbers.values()]
+        active = await wallet.request(msisdn=NUMBER)
+
+        await wallet.work()
+
+        for payout_id in (unknown, inactive):
+            payout = await wallet.payout(payout_id)
+            assert (payout.state.value, payout.failure_code) == ("RELEASED", "PAYEE_NOT_REGISTERED")
+            assert await wallet.entries(payout_id) == ["payout.reserved", "payout.released"]
+        assert await wallet.state(active) == "SETTLED"
+        # The question about this one fails, and holds nothing up.
+        assert await wallet.state(unclear) == "SUBMITTED"
+        asked_for = {one.msisdn for one in wallet.momo.world.transactions.values()}
+        assert asked_for == {numbers["453"], NUMBER}
+        assert not await wallet.rows("SELECT FROM rail_stops WHERE ledger_id = :ledger AND rail = 'momo'")
 
 
 async def test_a_refusal_of_our_access_stops_the_rail(wallet: WalletRig) -> None:

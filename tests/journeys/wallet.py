@@ -218,7 +218,9 @@ class WalletRig(Shop):
 
 
 @asynccontextmanager
-async def open_wallet(engine: AsyncEngine, *, read_seconds: float = 2.0) -> AsyncIterator[WalletRig]:
+async def open_wallet(
+    engine: AsyncEngine, *, read_seconds: float = 2.0, checks_payees: bool = False
+) -> AsyncIterator[WalletRig]:
     """A rig in a ledger of its own, prefunded. Leaving it asserts that books and payouts agree."""
     clock = Clock()
     await run(engine, _end_what_others_left)
@@ -227,7 +229,7 @@ async def open_wallet(engine: AsyncEngine, *, read_seconds: float = 2.0) -> Asyn
         sandbox = SandboxServer(settings, clock=clock, randomness=random.Random(7))
         sandbox_url = await sandbox.start()
         stack.push_async_callback(sandbox.stop)
-        session = _session(sandbox_url, read_seconds)
+        session = _session(sandbox_url, read_seconds, checks_payees)
         stack.push_async_callback(session.close)
         shop = await _open_shop(engine, clock)
         tokens: list[str] = []
@@ -252,11 +254,12 @@ async def open_wallet(engine: AsyncEngine, *, read_seconds: float = 2.0) -> Asyn
         assert await disagreements(engine, ledger_id=rig.ledger.id) == []
 
 
-def _session(base_url: str, read_seconds: float) -> MomoSession:
+def _session(base_url: str, read_seconds: float, checks_payees: bool) -> MomoSession:
     momo = MomoSandboxSettings()
     keys = {name: Secret(key) for name, key in momo.subscription_keys.items()}
+    environment = momo.target_environment
     return MomoSession(
-        MomoAccess(base_url=base_url, target_environment=momo.target_environment, wallet=WALLET),
+        MomoAccess(base_url=base_url, target_environment=environment, wallet=WALLET, checks_payees=checks_payees),
         secrets=ConstantSecrets(
             MomoSecrets(
                 disbursement_subscription_key=keys["disbursement"],

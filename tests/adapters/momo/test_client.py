@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import time
 
 import pytest
 
@@ -15,7 +16,6 @@ from adapters.momo.session import MomoSession
 from adapters.provider import BalanceReport, SubAccountBalance
 from adapters.transport import HttpLimits, Secret
 from ledger.errors import TextInvalid
-from ledger.msisdn import Msisdn
 from ledger.outbox.collecting import Prompted, PromptPaid, PromptPending
 from ledger.outbox.instruction import (
     Acknowledged,
@@ -28,7 +28,9 @@ from ledger.outbox.instruction import (
     Settled,
 )
 from tests.adapters.daraja.scripted_server import Play, ScriptedServer, reply, reset
+from tests.adapters.momo.conftest import SECRETS
 from tests.adapters.momo.examples import (
+    ENVIRONMENT,
     NOW,
     REFERENCE,
     URLS,
@@ -274,20 +276,33 @@ async def test_a_balance_that_is_not_told_is_left_out(rail: MomoRail, server: Sc
     assert isinstance(await rail.query_balance(WALLET, URLS), OutcomeUnknown)
 
 
-async def test_a_holder_is_active_or_not_or_not_known(rail: MomoRail, server: ScriptedServer) -> None:
+async def test_a_payee_is_refused_by_a_clear_no_alone(server: ScriptedServer) -> None:
     server.on(
         ACTIVE,
         play("accountholder_active_200_true"),
         play("accountholder_active_200_false"),
         play("accountholder_active_404"),
         play("transfer_response_503"),
+        reply(200, b'{"result":"false"}'),
+        play("transfer_response_401_subscription_key"),
     )
-    msisdn = Msisdn("250781234567")
+    access = MomoAccess(base_url=server.url, target_environment=ENVIRONMENT, wallet=WALLET, checks_payees=True)
+    session = MomoSession(access, secrets=ConstantSecrets(SECRETS), monotonic=time.monotonic)
+    asking = MomoRail(session, now=lambda: NOW)
 
-    told = [await rail.holder_is_active(msisdn) for _ in range(4)]
+    told = [await asking.check_payee(payout()) for _ in range(6)]
 
-    assert told[:3] == [True, False, False]
-    assert isinstance(told[3], OutcomeUnknown)
+    assert [one is None for one in told] == [True, False, False, True, True, True]
+    assert {one.code for one in told if one is not None} == {"PAYEE_NOT_REGISTERED"}
+    assert server.to(TRANSFER) == []
+    await session.close()
+
+
+async def test_nobody_is_asked_about_unless_the_access_says_so(rail: MomoRail, server: ScriptedServer) -> None:
+    server.on(ACTIVE, play("accountholder_active_404"))
+
+    assert await rail.check_payee(payout()) is None
+    assert server.to(ACTIVE) == []
 
 
 async def test_a_prompt_is_known_by_its_own_reference(collections: MomoCollections, server: ScriptedServer) -> None:
