@@ -8,7 +8,7 @@ RUN := .venv/bin/python
 # What to test and how: `make test ARGS="tests/ledger -x"`.
 ARGS ?=
 # What to measure: `make bench BENCH=webhooks`.
-BENCH ?= posting callbacks webhooks books overload memory life promotions reconciliation
+BENCH ?= posting callbacks webhooks books overload memory life promotions guessing reconciliation
 # How many histories `make simulate` lives through.
 SEEDS ?= 1000
 # Processes that share the tests between them, file by file, each with a PostgreSQL of its own; `make test JOBS=0` for one.

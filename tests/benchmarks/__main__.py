@@ -18,6 +18,7 @@ from api.tables import console
 from tests.benchmarks import (
     books,
     callbacks,
+    guessing,
     life,
     measuring,
     memory,
@@ -29,6 +30,7 @@ from tests.benchmarks import (
 )
 from tests.benchmarks.books_report import books_report
 from tests.benchmarks.callbacks_report import callbacks_report
+from tests.benchmarks.guessing_report import guessing_report
 from tests.benchmarks.life_report import life_report
 from tests.benchmarks.memory_report import memory_report
 from tests.benchmarks.overload_report import overload_report
@@ -58,6 +60,7 @@ class Benchmark(enum.Enum):
     MEMORY = "memory"
     LIFE = "life"
     PROMOTIONS = "promotions"
+    GUESSING = "guessing"
     RECONCILIATION = "reconciliation"
 
 
@@ -71,6 +74,7 @@ MINUTES = {
     Benchmark.MEMORY: 2,
     Benchmark.LIFE: 3,
     Benchmark.PROMOTIONS: 7,
+    Benchmark.GUESSING: 1,
     Benchmark.RECONCILIATION: 9,
 }
 
@@ -148,7 +152,12 @@ async def _measure(
 
 async def _measure_trade(
     which: Literal[
-        Benchmark.CALLBACKS, Benchmark.WEBHOOKS, Benchmark.LIFE, Benchmark.PROMOTIONS, Benchmark.RECONCILIATION
+        Benchmark.CALLBACKS,
+        Benchmark.WEBHOOKS,
+        Benchmark.LIFE,
+        Benchmark.PROMOTIONS,
+        Benchmark.GUESSING,
+        Benchmark.RECONCILIATION,
     ],
     *,
     quick: bool,
@@ -170,6 +179,9 @@ async def _measure_trade(
         case Benchmark.PROMOTIONS:
             wanted = promotions.QUICK if quick else promotions.FULL
             return promotions_report(await promotions.measure(wanted, starting=starting, told=told), command=command)
+        case Benchmark.GUESSING:
+            guesses = guessing.QUICK if quick else guessing.FULL
+            return guessing_report(await guessing.measure(guesses, starting=starting, told=told), command=command)
         case Benchmark.RECONCILIATION:
             months = reconciliation.QUICK if quick else reconciliation.FULL
             found = await reconciliation.measure(months, starting=starting, told=told)

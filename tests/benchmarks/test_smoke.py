@@ -24,6 +24,7 @@ SECONDS_MAX = 240.0
         ("memory", " 0 differences."),
         ("life", "; the books agree."),
         ("promotions", "; the books agree."),
+        ("guessing", " 0 hits, 100 wrong codes counted; the books agree."),
         ("reconciliation", "beside what was planted: nothing."),
     ],
 )
