@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from types import TracebackType
 
 from ledger.errors import Overloaded
@@ -27,3 +30,32 @@ class Admission:
         self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
     ) -> None:
         self._under_way -= 1
+
+
+class Turn:
+    """One at a time, for what takes a core and a gigabyte."""
+
+    def __init__(self) -> None:
+        self._held = asyncio.Lock()
+
+    def check(self) -> None:
+        """Raises Overloaded where somebody has it."""
+        if self._held.locked():
+            raise _busy()
+
+    @asynccontextmanager
+    async def held(self, *, wait_seconds: float = 0) -> AsyncIterator[None]:
+        """Holds it. Raises Overloaded where it does not come free in time."""
+        try:
+            async with asyncio.timeout(wait_seconds):
+                await self._held.acquire()
+        except TimeoutError:
+            raise _busy() from None
+        try:
+            yield
+        finally:
+            self._held.release()
+
+
+def _busy() -> Overloaded:
+    return Overloaded("another statement is worked on, and nothing was done; repeat in a minute")

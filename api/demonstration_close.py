@@ -19,13 +19,12 @@ from api.demonstration_report import kes
 from api.documents import write_document
 from api.finance import document_tables
 from api.staging import LEDGER, RAIL, Stage
-from api.statement_desk import statement_desk
+from api.statement_desk import adjustment_desk, statement_desk
 from api.statements import StatementFile, Whose
 from ledger.database import Driver, driver
 from ledger.database import run as run_transaction
 from ledger.journal.post import business_date
-from ledger.journal.poster import Poster
-from ledger.reconciliation.adjusting import RACING_CONSTRAINTS, AdjustmentDesk
+from ledger.reconciliation.adjusting import RACING_CONSTRAINTS
 from ledger.reconciliation.close_report import CloseReport, read_close_report
 from ledger.reconciliation.closing import CloseDesk
 from ledger.reconciliation.proposals import Adjustment
@@ -71,10 +70,9 @@ class _Finance:
 
     def __init__(self, stage: Stage) -> None:
         application = stage.application
-        poster = Poster(directory=application.directory, ids=application.ids)
         self._stage, self._now = stage, application.now
         self._statements = statement_desk(application)
-        self._adjustments = AdjustmentDesk(poster, application.receipt_recorder)
+        self._adjustments = adjustment_desk(application)
         self._closings = CloseDesk(application.ids)
 
     async def pay_unheard(self) -> None:

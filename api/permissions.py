@@ -25,6 +25,11 @@ class Permission(enum.Enum):
     STATEMENTS_IMPORT = "statements.import"
     RECONCILIATION_RUN = "reconciliation.run"
     RECONCILIATION_READ = "reconciliation.read"
+    ADJUSTMENTS_PROPOSE = "adjustments.propose"
+    ADJUSTMENTS_APPROVE = "adjustments.approve"
+    CLOSINGS_READ = "closings.read"
+    CLOSINGS_BEGIN = "closings.begin"
+    CLOSINGS_SIGN = "closings.sign"
     REVIEWS_READ = "reviews.read"
     REVIEWS_RESOLVE = "reviews.resolve"
     WEBHOOKS_READ = "webhooks.read"
@@ -227,6 +232,25 @@ _BY_SERVICE: Mapping[str, Mapping[str, Permission]] = {
         "GetReconciliationRun": Permission.RECONCILIATION_READ,
         "ListReconciliationRuns": Permission.RECONCILIATION_READ,
         "ListReconciliationDecisions": Permission.RECONCILIATION_READ,
+    },
+    "daftari.v1.AdjustmentCommandService": {
+        "ProposeAdjustments": Permission.ADJUSTMENTS_PROPOSE,
+        "ApproveAdjustment": Permission.ADJUSTMENTS_APPROVE,
+        "RejectAdjustment": Permission.ADJUSTMENTS_APPROVE,
+    },
+    "daftari.v1.AdjustmentQueryService": {
+        "GetAdjustment": Permission.RECONCILIATION_READ,
+        "ListAdjustments": Permission.RECONCILIATION_READ,
+        "ListAdjustmentBreaks": Permission.RECONCILIATION_READ,
+    },
+    "daftari.v1.ClosingCommandService": {
+        "BeginClose": Permission.CLOSINGS_BEGIN,
+        "SignClose": Permission.CLOSINGS_SIGN,
+        "ReopenClose": Permission.CLOSINGS_BEGIN,
+    },
+    "daftari.v1.ClosingQueryService": {
+        "ListClosings": Permission.CLOSINGS_READ,
+        "GetCloseReport": Permission.CLOSINGS_READ,
     },
     "daftari.v1.ReviewCommandService": {"ResolveReview": Permission.REVIEWS_RESOLVE},
     "daftari.v1.ReviewQueryService": {

@@ -14,6 +14,7 @@ from sqlalchemy.exc import DBAPIError
 
 from adapters.collecting import RegistrationAnswer
 from adapters.listener import Listener
+from api.admission import Turn
 from api.authentication import Authenticator
 from api.caller import Caller
 from api.core import Core, open_core
@@ -24,6 +25,8 @@ from api.interceptors import Door
 from api.metrics import CONTENT_TYPE, Metrics
 from api.roles import ALL_ROLES, Role
 from api.server import AddressUnavailable, GrpcServer, Tls, is_local
+from api.services.adjustments import adjustment_services
+from api.services.closings import closing_services
 from api.services.collections import collection_services
 from api.services.finance import finance_services
 from api.services.journal import journal_services
@@ -41,7 +44,7 @@ from api.services.returns import return_services
 from api.services.reviews import review_services
 from api.services.vault import vault_services
 from api.services.webhooks import webhook_services
-from api.statement_desk import statement_desk
+from api.statement_desk import adjustment_desk, statement_desk
 from api.wiring import Application, WorkerApplication
 from api.worker import Worker
 from ledger import partners
@@ -217,7 +220,10 @@ class Service:
             redeemer=shared.redeemer,
             counts=RedemptionCounts(lambda result: self._metrics.redemption_attempts.labels(result).inc()),
         )
-        services += reconciliation_services(shared.core, desk=statement_desk(application))
+        turn = Turn()
+        services += reconciliation_services(shared.core, desk=statement_desk(application), turn=turn)
+        services += adjustment_services(shared.core, desk=adjustment_desk(application), turn=turn)
+        services += closing_services(shared.core)
         services += refund_services(shared.core, desk=RefundDesk(application.receipt_recorder))
         services += return_services(shared.core, recorder=application.return_recorder)
         services += partner_services(shared.core)

@@ -1,9 +1,11 @@
-"""What works with statements in this process."""
+"""What works with statements, and with what comes of them, in this process."""
 
 from __future__ import annotations
 
 from api.statements import StatementDesk
 from api.wiring import Application
+from ledger.journal.poster import Poster
+from ledger.reconciliation.adjusting import AdjustmentDesk
 from ledger.reconciliation.importing import PURPOSE, Importer
 from ledger.reconciliation.run import Reconciler
 from ledger.sealing import Sealer
@@ -18,3 +20,8 @@ def statement_desk(application: Application) -> StatementDesk:
         reconciler=Reconciler(recorder=application.recorder, ids=application.ids),
         now=application.now,
     )
+
+
+def adjustment_desk(application: Application) -> AdjustmentDesk:
+    """Puts right what a run left open."""
+    return AdjustmentDesk(Poster(directory=application.directory, ids=application.ids), application.receipt_recorder)

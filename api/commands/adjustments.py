@@ -10,6 +10,7 @@ import typer
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from api.commands.opening import run
+from api.statement_desk import adjustment_desk
 from api.tables import console, table
 from api.wiring import Application
 from ledger.database import Driver, driver
@@ -18,9 +19,8 @@ from ledger.ids import decode, encode
 from ledger.journal.books import Ledger, find_ledger
 from ledger.journal.entries import ENTRY_PREFIX
 from ledger.journal.entry import Posting, Side
-from ledger.journal.poster import Poster
 from ledger.money import format_minor_units
-from ledger.reconciliation.adjusting import RACING_CONSTRAINTS, AdjustmentDesk, Wanted
+from ledger.reconciliation.adjusting import RACING_CONSTRAINTS, Wanted
 from ledger.reconciliation.adjustment import AdjustmentNotFound, Break, RunNotFound, Way
 from ledger.reconciliation.proposals import Adjustment, list_adjustments, read_adjusted_breaks, read_adjustment
 from ledger.reconciliation.reading import ADJUSTMENT_PREFIX
@@ -58,7 +58,7 @@ def propose_command(
     breaks named; nothing moves until another person approves it."""
 
     async def command(application: Application, session: Driver, books: Ledger) -> list[Adjustment]:
-        desk, now = _desk(application), application.now()
+        desk, now = adjustment_desk(application), application.now()
         run_id = _decoded(RUN_PREFIX, run, RunNotFound("no such run in this ledger", field="run"))
         if not breaks:
             return await desk.propose_certain(session, ledger=books, run_id=run_id, actor=actor, now=now)
@@ -91,7 +91,7 @@ def reject_command(
     """Turns an adjustment down; repeating it changes nothing."""
 
     async def command(application: Application, session: Driver, books: Ledger) -> Adjustment:
-        done, _ = await _desk(application).reject(
+        done, _ = await adjustment_desk(application).reject(
             session, ledger=books, adjustment_id=_id_of(adjustment), reason=reason, actor=actor, now=application.now()
         )
         return done
@@ -141,14 +141,10 @@ def show_command(ledger: LedgerCode, adjustment: AdjustmentId) -> None:
     console().print(table(title, (">break", "when", "receipt", "state", ">difference"), rows))
 
 
-def _desk(application: Application) -> AdjustmentDesk:
-    return AdjustmentDesk(Poster(directory=application.directory, ids=application.ids), application.receipt_recorder)
-
-
 async def _approve(
     application: Application, session: Driver, books: Ledger, *, adjustment: str, actor: str
 ) -> Adjustment:
-    done, _ = await _desk(application).approve(
+    done, _ = await adjustment_desk(application).approve(
         session, ledger=books, adjustment_id=_id_of(adjustment), actor=actor, now=application.now()
     )
     return done

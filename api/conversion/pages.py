@@ -15,6 +15,8 @@ from dataclasses import dataclass
 from typing import TypeAlias, TypeVar
 
 from daftari.v1 import (
+    adjustments_pb2,
+    closings_pb2,
     collections_pb2,
     finance_pb2,
     journal_pb2,
@@ -73,6 +75,9 @@ ListRequest: TypeAlias = (
     | promotions_pb2.ListRedemptionsRequest
     | reconciliation_pb2.ListReconciliationRunsRequest
     | reconciliation_pb2.ListReconciliationDecisionsRequest
+    | adjustments_pb2.ListAdjustmentsRequest
+    | adjustments_pb2.ListAdjustmentBreaksRequest
+    | closings_pb2.ListClosingsRequest
     | reviews_pb2.ListReviewsRequest
     | webhooks_pb2.ListWebhookEndpointsRequest
     | webhooks_pb2.ListWebhookDeliveriesRequest

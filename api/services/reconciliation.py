@@ -20,7 +20,7 @@ from daftari.v1.reconciliation_pb2_grpc import (
 )
 
 from adapters.sheets import BYTES_MAX
-from api.admission import Admission
+from api.admission import Admission, Turn
 from api.caller import current_call
 from api.conversion import reconciliation as conversion
 from api.conversion.fields import request_fields
@@ -33,9 +33,9 @@ from ledger.errors import ChoiceInvalid, TooLate
 from ledger.reconciliation.queries import RecordedRun, list_decisions, list_runs, read_run
 from ledger.reconciliation.statement import refused
 
-# Files on their way in, and what is read or matched at once: a statement of a million lines takes a core for a minute
-# and a gigabyte and a half.
-UPLOADS_MAX, WORKING_MAX = 4, 1
+# Files on their way in; what is read or matched has its turn: a statement of a million lines takes a core for a minute
+# and a gigabyte and a half. Whoever sent a file waits for it.
+UPLOADS_MAX, TURN_SECONDS_MAX = 4, 900.0
 SILENCE_SECONDS_MAX, UPLOAD_SECONDS_MAX = 60.0, 900.0
 _CHUNK_BYTES_MAX = 2**20
 _FIELDS = {"file": "chunk", "name": "header.name", "account": "header.account"}
@@ -69,10 +69,10 @@ class _Upload:
 class ReconciliationCommands(ReconciliationCommandServiceServicer):
     """See protos/daftari/v1/reconciliation.proto."""
 
-    def __init__(self, core: Core, *, desk: StatementDesk) -> None:
+    def __init__(self, core: Core, *, desk: StatementDesk, turn: Turn) -> None:
         self._core = core
         self._desk = desk
-        self._uploads, self._working = Admission(calls_max=UPLOADS_MAX), Admission(calls_max=WORKING_MAX)
+        self._uploads, self._turn = Admission(calls_max=UPLOADS_MAX), turn
 
     async def ImportStatement(
         self, request_iterator: AsyncIterator[pb.ImportStatementRequest], context: object
@@ -86,11 +86,12 @@ class ReconciliationCommands(ReconciliationCommandServiceServicer):
             whose = conversion.whose_of(header.ledger, header.account)
         conversion.check_header(header, bytes_max=BYTES_MAX)
         await self._core.ledgers.find(header.ledger, caller=caller)
+        self._turn.check()
         with self._uploads, tempfile.TemporaryDirectory(prefix="daftari-statement-") as directory:
             path = Path(directory, "statement")
             with request_fields(names=_FIELDS):
                 await _receive(request_iterator, header, path)
-                with self._working:
+                async with self._turn.held(wait_seconds=TURN_SECONDS_MAX):
                     file = StatementFile(path=path, name=header.name, declared=header.columns or None)
                     _, account, imported = await self._desk.take_in(whose, file, actor=caller.name)
         return conversion.imported_message(account, imported)
@@ -101,7 +102,7 @@ class ReconciliationCommands(ReconciliationCommandServiceServicer):
         caller = current_call().caller
         ledger = await self._core.ledgers.find(request.ledger, caller=caller)
         whose, days = conversion.whose_of(request.ledger, request.account), conversion.days_of(request)
-        with self._working:
+        async with self._turn.held():
             _, _, made = await self._desk.reconcile(whose, days=days, actor=caller.name)
         return pb.RunReconciliationResponse(run=conversion.run_message(await _read(self._core, ledger.id, made.id)))
 
@@ -182,9 +183,9 @@ async def _next(requests: AsyncIterator[pb.ImportStatementRequest]) -> pb.Import
         raise TooLate("nothing came for a minute; nothing was done") from None
 
 
-def reconciliation_services(core: Core, *, desk: StatementDesk) -> list[Service]:
-    """ReconciliationCommandService and ReconciliationQueryService on this core."""
-    commands, queries = ReconciliationCommands(core, desk=desk), ReconciliationQueries(core)
+def reconciliation_services(core: Core, *, desk: StatementDesk, turn: Turn) -> list[Service]:
+    """ReconciliationCommandService and ReconciliationQueryService on this core; `turn` is that of the process."""
+    commands, queries = ReconciliationCommands(core, desk=desk, turn=turn), ReconciliationQueries(core)
     return [
         Service(
             _NAMES["ReconciliationCommandService"].full_name,

@@ -5,6 +5,7 @@ refused. The next run then finds lines and entries put together by the adjustmen
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from datetime import datetime
@@ -14,6 +15,7 @@ from ledger.collections.refusals import ApproverNeeded
 from ledger.database import Driver
 from ledger.ids import encode
 from ledger.journal.books import Ledger
+from ledger.journal.chart import path_of
 from ledger.journal.decide import PostRequest
 from ledger.journal.entry import JournalEntry, Source, Subject
 from ledger.journal.post import lock_accounts
@@ -35,7 +37,15 @@ from ledger.reconciliation.adjustment import (
 )
 from ledger.reconciliation.importing import StatementAccount, read_statement_account
 from ledger.reconciliation.matching import Decision, State, match
-from ledger.reconciliation.proposals import Adjustment, find_claimed, read_adjustment, read_breaks, write_adjustments
+from ledger.reconciliation.proposals import (
+    Adjustment,
+    find_claimed,
+    find_same,
+    read_adjustment,
+    read_adjustments,
+    read_breaks,
+    write_adjustments,
+)
 from ledger.reconciliation.reading import ADJUSTMENT_PREFIX, Days, read_books, read_charges, read_told
 from ledger.reconciliation.run import PREFIX as RUN_PREFIX
 from ledger.text import check_text
@@ -111,11 +121,18 @@ class AdjustmentDesk:
         breaks = await read_breaks(driver, ledger, run_id, account, None)
         claimed = await find_claimed(driver, ledger, account, breaks)
         free = [one for one in breaks if one.number not in claimed]
-        charges = charges_draft(account, free, await _read_paid(driver, ledger, account, days, free))
-        takes = (ledger.id, account.provider, account.shortcode, account.path)
-        lands = await (await driver.execute(_TAKES_MONEY_IN, takes)).fetchone() is not None
-        drafts = [*([] if charges is None else [charges]), *(receipt_drafts(free) if lands else [])]
+        drafts = await _certain(driver, ledger, account, days, free)
         return await self._write(driver, ledger, run_id, account, drafts, actor, now)
+
+    async def find_certain(self, driver: Driver, *, ledger: Ledger, run_id: int) -> list[Adjustment]:
+        """Those that are about what rules are certain of in a run already, whoever proposed them. Raises as
+        propose_certain()."""
+        account, days = await self._run(driver, ledger, run_id)
+        breaks = await read_breaks(driver, ledger, run_id, account, None)
+        claimed = await find_claimed(driver, ledger, account, breaks)
+        drafts = await _certain(driver, ledger, account, days, breaks)
+        owners = {claimed[one.number] for draft in drafts for one in draft.breaks if one.number in claimed}
+        return await read_adjustments(driver, ledger_id=ledger.id, adjustment_ids=owners)
 
     async def propose(
         self, driver: Driver, *, ledger: Ledger, run_id: int, wanted: Wanted, actor: str, now: datetime
@@ -140,6 +157,20 @@ class AdjustmentDesk:
         )
         (made,) = await self._write(driver, ledger, run_id, account, [draft], actor, now)
         return made
+
+    async def find_proposed(
+        self, driver: Driver, *, ledger: Ledger, run_id: int, wanted: Wanted, actor: str
+    ) -> Adjustment | None:
+        """What this person has proposed about these breaks in these words before, unless it was turned down. Raises
+        TextInvalid."""
+        check_text(wanted.reason, field="reason", length_max=REASON_LENGTH_MAX)
+        numbers = sorted(set(wanted.numbers))
+        way = Way.MATCH if wanted.against is None else Way.ENTRY
+        same = await find_same(driver, ledger.id, run_id, numbers, way, wanted.reason, actor)
+        if same is None or wanted.against is None:
+            return same
+        others = {wanted.against} if wanted.against else {path_of("2450"), path_of("1430")}
+        return same if {line.account for line in same.postings} <= others | {same.account} else None
 
     async def approve(
         self, driver: Driver, *, ledger: Ledger, adjustment_id: int, actor: str, now: datetime
@@ -216,8 +247,9 @@ class AdjustmentDesk:
         told = await read_told(driver, ledger=ledger, account=account, days=days)
         assert before is not None
         assert told is not None
-        now_found = match(told.lines, await read_books(driver, ledger=ledger, account=account, days=days, told=told))
-        opened = {_shape(each) for each in now_found}
+        books = await read_books(driver, ledger=ledger, account=account, days=days, told=told)
+        # In a thread, so that a server goes on answering others meanwhile.
+        opened = {_shape(each) for each in await asyncio.to_thread(match, told.lines, books)}
         proposed = await read_breaks(driver, ledger, one.run_id, account, numbers)
         if not {_shape(each) for each in proposed} <= opened:
             return False
@@ -270,6 +302,16 @@ async def _approved_meanwhile(driver: Driver, ledger: Ledger, adjustment_id: int
 
 def _shape(one: Break | Decision) -> tuple[tuple[int, ...], tuple[int, ...], int, State]:
     return (tuple(sorted(one.lines)), tuple(sorted(one.entries)), one.difference, one.state)
+
+
+async def _certain(
+    driver: Driver, ledger: Ledger, account: StatementAccount, days: Days, breaks: Sequence[Break]
+) -> list[Draft]:
+    """What rules are certain of among these breaks."""
+    charges = charges_draft(account, breaks, await _read_paid(driver, ledger, account, days, breaks))
+    takes = (ledger.id, account.provider, account.shortcode, account.path)
+    lands = await (await driver.execute(_TAKES_MONEY_IN, takes)).fetchone() is not None
+    return [*([] if charges is None else [charges]), *(receipt_drafts(breaks) if lands else [])]
 
 
 async def _read_paid(

@@ -99,16 +99,21 @@ class CloseDesk:
         first = None if closed is None else closed + timedelta(days=1)
         return await self._add(driver, ledger, Step.BEGUN, (first, last, 0, ""), before, actor, now)
 
-    async def reopen(self, driver: Driver, *, ledger: Ledger, reason: str, actor: str, now: datetime) -> Closing:
-        """Gives up a close that nobody has signed. Raises CloseNotReady, TextInvalid."""
+    async def reopen(
+        self, driver: Driver, *, ledger: Ledger, reason: str, actor: str, now: datetime, last: date | None = None
+    ) -> Closing:
+        """Gives up a close that nobody has signed: that of these days, or (None) whichever is under way. Raises
+        CloseNotReady, TextInvalid."""
         check_text(reason, field="reason", length_max=REASON_LENGTH_MAX)
-        begun = await self._begun(driver, ledger)
+        begun = await self._begun(driver, ledger, last)
         return await self._add(driver, ledger, Step.REOPENED, (begun.first, begun.last, 0, reason), begun, actor, now)
 
-    async def sign(self, driver: Driver, *, ledger: Ledger, accept: str, actor: str, now: datetime) -> Closing:
-        """Closes for good, and keeps what is signed of each account. `accept` says why what is open may stay; "" where
-        nothing may. Raises CloseNotReady, ApproverNeeded."""
-        begun = await self._begun(driver, ledger)
+    async def sign(
+        self, driver: Driver, *, ledger: Ledger, accept: str, actor: str, now: datetime, last: date | None = None
+    ) -> Closing:
+        """Closes for good, these days or (None) whichever are being closed, and keeps what is signed of each account.
+        `accept` says why what is open may stay; "" where nothing may. Raises CloseNotReady, ApproverNeeded."""
+        begun = await self._begun(driver, ledger, last)
         if begun.actor == actor:
             raise ApproverNeeded("another than who began the close signs it", field="actor")
         accounts = await read_accounts(driver, ledger=ledger, first=begun.first, last=begun.last)
@@ -131,10 +136,12 @@ class CloseDesk:
         await driver.execute(_ADD_ACCOUNTS, (ledger.id, made.id, *_columns(accounts)))
         return made
 
-    async def _begun(self, driver: Driver, ledger: Ledger) -> Closing:
+    async def _begun(self, driver: Driver, ledger: Ledger, last: date | None) -> Closing:
         newest = await _newest(driver, ledger)
         if newest is None or newest.step is not Step.BEGUN:
             raise CloseNotReady("no close is under way; begin one first", field="ledger")
+        if last is not None and newest.last != last:
+            raise CloseNotReady(f"the close that is under way ends with {newest.last}", field="through")
         return newest
 
     async def _add(
@@ -163,6 +170,12 @@ async def list_closings(driver: Driver, *, ledger: Ledger, before: int = _ID_MAX
     """The steps, newest first."""
     rows = await (await driver.execute(_STEPS, (ledger.id, before, limit))).fetchall()
     return [_closing(row) for row in rows]
+
+
+async def find_step(driver: Driver, *, ledger: Ledger, step: Step, last: date) -> Closing | None:
+    """The newest step, where it is this one of these days: whoever repeats it is answered with it."""
+    newest = await _newest(driver, ledger)
+    return newest if newest is not None and (newest.step, newest.last) == (step, last) else None
 
 
 async def _newest(driver: Driver, ledger: Ledger) -> Closing | None:

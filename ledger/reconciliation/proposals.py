@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
@@ -64,6 +64,12 @@ LEFT JOIN adjustment_decisions AS d ON d.ledger_id = a.ledger_id AND d.adjustmen
 _READ = _SELECT + "WHERE a.ledger_id = %s AND a.id = ANY (%s::bigint[]) ORDER BY a.id"
 _LIST = (
     _SELECT + "WHERE a.ledger_id = %s AND a.id < %s AND (NOT %s OR d.adjustment_id IS NULL) ORDER BY a.id DESC LIMIT %s"
+)
+# What was turned down is not found: it may be proposed again.
+_SAME = (
+    _SELECT
+    + """WHERE a.ledger_id = %s AND a.run_id = %s AND a.numbers = %s::int[] AND a.way = %s AND a.reason = %s
+  AND a.proposed_by = %s AND d.approved IS NOT FALSE ORDER BY a.id DESC LIMIT 1"""
 )
 
 
@@ -127,8 +133,7 @@ async def write_adjustments(
         plain_array([line.money.minor_units for _, _, line in lines]),
     )
     await driver.execute(_ADD_POSTINGS, (ledger.id, *columns))
-    rows = await (await driver.execute(_READ, (ledger.id, plain_array(ids.values())))).fetchall()
-    return [_adjustment(row) for row in rows]
+    return await read_adjustments(driver, ledger_id=ledger.id, adjustment_ids=ids.values())
 
 
 def _columns(drafts: Sequence[Draft], ids: Sequence[int]) -> dict[str, str]:
@@ -156,6 +161,21 @@ async def read_adjustment(driver: Driver, *, ledger_id: int, adjustment_id: int)
     return _adjustment(row)
 
 
+async def read_adjustments(driver: Driver, *, ledger_id: int, adjustment_ids: Collection[int]) -> list[Adjustment]:
+    """Those that are there, in the order of their ids."""
+    place = (ledger_id, plain_array(adjustment_ids))
+    return [_adjustment(row) for row in await (await driver.execute(_READ, place)).fetchall()]
+
+
+async def find_same(
+    driver: Driver, ledger_id: int, run_id: int, numbers: Sequence[int], way: Way, reason: str, actor: str
+) -> Adjustment | None:
+    """The newest about exactly these breaks that the same person proposed in the same words, unless turned down."""
+    values = (ledger_id, run_id, plain_array(numbers), way.value, reason, actor)
+    row = await (await driver.execute(_SAME, values)).fetchone()
+    return None if row is None else _adjustment(row)
+
+
 async def list_adjustments(
     driver: Driver, *, ledger_id: int, only_open: bool, before: int, limit: int
 ) -> list[Adjustment]:
@@ -164,10 +184,13 @@ async def list_adjustments(
     return [_adjustment(row) for row in await (await driver.execute(_LIST, values)).fetchall()]
 
 
-async def read_adjusted_breaks(driver: Driver, *, ledger: Ledger, adjustment: Adjustment) -> list[Break]:
-    """What it explains, line by line."""
+async def read_adjusted_breaks(
+    driver: Driver, *, ledger: Ledger, adjustment: Adjustment, after: int = 0, limit: int | None = None
+) -> list[Break]:
+    """What it explains, line by line, above a number."""
     account = await read_statement_account(driver, ledger=ledger, account_id=adjustment.account_id)
-    return await read_breaks(driver, ledger, adjustment.run_id, account, list(adjustment.numbers))
+    numbers = [number for number in sorted(adjustment.numbers) if number > after][:limit]
+    return await read_breaks(driver, ledger, adjustment.run_id, account, numbers)
 
 
 async def read_breaks(

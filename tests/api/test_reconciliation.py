@@ -13,15 +13,21 @@ from daftari.v1 import reconciliation_pb2 as pb
 from daftari.v1.reconciliation_pb2_grpc import ReconciliationCommandServiceStub, ReconciliationQueryServiceStub
 from sqlalchemy.ext.asyncio import AsyncEngine
 
+from api.admission import Turn
+from api.caller import Call, Caller, enter_call
+from api.core import open_core
+from api.services.reconciliation import ReconciliationCommands
+from api.statement_desk import statement_desk
+from ledger.errors import Overloaded
 from tests.adapters.statement_files import UTILITY, rows_of, write_csv
-from tests.api.office import Office, open_office
+from tests.api.office import Office, application_of, open_office
 from tests.wire import Refusal, refusal
 
 ACCOUNT = pb.StatementAccount(provider="daraja", shortcode="600584", sub_account="utility")
 
 
 @asynccontextmanager
-async def _office(engine: AsyncEngine) -> AsyncIterator[Office]:
+async def open_later_office(engine: AsyncEngine) -> AsyncIterator[Office]:
     """After the days of the captured statement."""
     async with open_office(engine) as office:
         office.shop.clock.advance(seconds=10 * 86_400)
@@ -48,8 +54,16 @@ async def _send(
     return await stub.ImportStatement(iter(parts), metadata=(("authorization", f"Bearer {key}"),))
 
 
+async def reconciled(office: Office) -> pb.ReconciliationRun:
+    """The captured statement, taken in and held against books that know nothing of it."""
+    content = _bytes(UTILITY)
+    await _send(office, _parts(_header(office, content), content))
+    commands = ReconciliationCommandServiceStub(office.channel(office.operator))
+    return (await commands.RunReconciliation(pb.RunReconciliationRequest(ledger=office.ledger, account=ACCOUNT))).run
+
+
 async def test_a_statement_goes_in_once_and_its_run_is_read_page_by_page(engine: AsyncEngine) -> None:
-    async with _office(engine) as office:
+    async with open_later_office(engine) as office:
         content = _bytes(UTILITY)
         first, again = [await _send(office, _parts(_header(office, content), content)) for _ in range(2)]
         commands = ReconciliationCommandServiceStub(office.channel(office.operator))
@@ -81,7 +95,7 @@ async def test_a_statement_goes_in_once_and_its_run_is_read_page_by_page(engine:
 
 
 async def test_what_is_wrong_with_a_statement_is_told_with_its_row(engine: AsyncEngine, tmp_path: Path) -> None:
-    async with _office(engine) as office:
+    async with open_later_office(engine) as office:
         rows = rows_of(UTILITY)
         rows[20] = [*rows[20][:1], "yesterday", *rows[20][2:]]
         damaged = _bytes(write_csv(tmp_path / "damaged.csv", rows))
@@ -114,7 +128,7 @@ async def test_what_is_wrong_with_a_statement_is_told_with_its_row(engine: Async
 async def test_a_header_out_of_bounds_is_refused_before_a_byte_is_taken(
     engine: AsyncEngine, change: pb.StatementHeader, field: str
 ) -> None:
-    async with _office(engine) as office:
+    async with open_later_office(engine) as office:
         header = _header(office, b"x")
         header.MergeFrom(change)
 
@@ -124,12 +138,35 @@ async def test_a_header_out_of_bounds_is_refused_before_a_byte_is_taken(
 
 
 async def test_a_partners_key_takes_no_statement_in(engine: AsyncEngine) -> None:
-    async with _office(engine) as office:
+    async with open_later_office(engine) as office:
         key = await office.partner_key()
 
         denied = await refusal(_send(office, _parts(_header(office, b"x"), b"x"), key))
 
         assert denied.code is grpc.StatusCode.PERMISSION_DENIED
+
+
+async def test_a_busy_server_refuses_a_statement_before_its_bytes(engine: AsyncEngine) -> None:
+    async with open_later_office(engine) as office:
+        shop, turn, content = office.shop, Turn(), _bytes(UTILITY)
+        core = open_core(shop.engine, directory=shop.directory, ids=shop.ids, now=shop.now, monotonic=lambda: 0.0)
+        service = ReconciliationCommands(core, desk=statement_desk(application_of(shop)), turn=turn)
+        everybody = Caller(client_id=1, name="operator", ledger_id=None, partner_id=None, permissions=frozenset())
+        enter_call(Call(everybody, "r1", None))
+        sent = _sending(_parts(_header(office, content), content))
+
+        async with turn.held():
+            with pytest.raises(Overloaded):
+                await service.ImportStatement(sent, None)
+        left = [one async for one in sent]
+        await core.poster.close()
+
+        assert b"".join(one.chunk for one in left) == content
+
+
+async def _sending(parts: Sequence[pb.ImportStatementRequest]) -> AsyncIterator[pb.ImportStatementRequest]:
+    for one in parts:
+        yield one
 
 
 async def _refused(office: Office, parts: Sequence[pb.ImportStatementRequest]) -> Refusal:
