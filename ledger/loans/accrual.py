@@ -19,7 +19,7 @@ from ledger.money import Money
 
 @dataclass(frozen=True, slots=True)
 class PrincipalRepaid:
-    """What was paid back of the principal on one business date, in minor units; negative where a repayment went
+    """What was paid back of the principal on one day, in minor units; negative where a repayment went
     back."""
 
     day: date

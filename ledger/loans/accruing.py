@@ -137,7 +137,7 @@ class DayWorker:
         if not behind:
             return dict(loans)
         standings = await read_standings(driver, ledger_id=ledger.id, loans=behind)
-        repaid = await read_repaid(driver, ledger_id=ledger.id, loans=behind)
+        repaid = await read_repaid(driver, ledger=ledger, loans=behind)
         worked = [
             work_of_days(
                 loan,

@@ -176,7 +176,7 @@ async def quote_settlement(
     if loan.state is not State.ACTIVE:
         raise LoanNotReady(f"the loan is {loan.state.value}", field="loan_id", state=loan.state.value)
     standing = (await read_standings(session, ledger_id=ledger.id, loans=[loan]))[loan.id]
-    repaid = (await read_repaid(session, ledger_id=ledger.id, loans=[loan]))[loan.id]
+    repaid = (await read_repaid(session, ledger=ledger, loans=[loan]))[loan.id]
     today = day_of(now, ledger.zone)
     worked = work_of_days(loan, standing, repaid, until=today, zone=ledger.zone, now=now)
     charged = worked.loan.penalties_charged - loan.penalties_charged

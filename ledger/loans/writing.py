@@ -10,6 +10,7 @@ from typing import Any
 
 from ledger.database import Driver
 from ledger.ids import encode
+from ledger.journal.books import Ledger
 from ledger.loans import accounts
 from ledger.loans.accrual import PrincipalRepaid
 from ledger.loans.books import Book, LoanMoney, PrincipalBook
@@ -82,10 +83,14 @@ SELECT a.path, b.debits - b.credits FROM unnest(%s::text[], %s::text[]) AS w (pa
 JOIN accounts AS a ON a.ledger_id = %s AND a.path = w.path AND a.currency = w.currency
 JOIN account_balances AS b ON b.ledger_id = a.ledger_id AND b.account_id = a.id
 """
+# By when it happened: what is learned behind a close has the business date of the first open day.
 _DAYS = """
-SELECT a.path, d.business_date, d.credits - d.debits FROM unnest(%s::text[], %s::text[]) AS w (path, currency)
+SELECT a.path, (e.effective_at AT TIME ZONE %s::text)::date,
+    sum(CASE p.side WHEN 'C' THEN p.amount ELSE -p.amount END)::bigint
+FROM unnest(%s::text[], %s::text[]) AS w (path, currency)
 JOIN accounts AS a ON a.ledger_id = %s AND a.path = w.path AND a.currency = w.currency
-JOIN account_days AS d ON d.ledger_id = a.ledger_id AND d.account_id = a.id ORDER BY a.path, d.business_date
+JOIN postings AS p ON p.ledger_id = a.ledger_id AND p.account_id = a.id
+JOIN journal_entries AS e ON e.ledger_id = p.ledger_id AND e.id = p.entry_id GROUP BY 1, 2 ORDER BY 1, 2
 """
 
 
@@ -307,13 +312,13 @@ async def read_standings(driver: Driver, *, ledger_id: int, loans: Sequence[Loan
 
 
 async def read_repaid(
-    driver: Driver, *, ledger_id: int, loans: Sequence[Loan]
+    driver: Driver, *, ledger: Ledger, loans: Sequence[Loan]
 ) -> dict[int, tuple[PrincipalRepaid, ...]]:
-    """What was paid back of the principal of each, by business date."""
+    """What was paid back of the principal of each, by the day on which it was, whenever the books learned of it."""
     by_path = {loan.book.receivables.principal: loan for loan in loans}
-    columns = (list(by_path), [loan.net.currency for loan in loans])
+    place = (ledger.zone.key, list(by_path), [loan.net.currency for loan in loans], ledger.id)
     repaid: dict[int, tuple[PrincipalRepaid, ...]] = {loan.id: () for loan in loans}
-    for path, day, units in await (await driver.execute(_DAYS, (*columns, ledger_id))).fetchall():
+    for path, day, units in await (await driver.execute(_DAYS, place)).fetchall():
         loan = by_path[path]
         # The day it was paid out has the whole principal on the other side.
         paid = int(units) + (loan.gross.minor_units if day == loan.starts_on else 0)
