@@ -10,11 +10,9 @@ checks_of_targets.
 
 from __future__ import annotations
 
-import hashlib
 from collections import Counter
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from datetime import timedelta
-from typing import Any
 
 import psycopg
 from psycopg.rows import DictRow, TupleRow
@@ -22,10 +20,11 @@ from psycopg.rows import DictRow, TupleRow
 from tests.simulation.asks import Ask
 from tests.simulation.books import FLOAT, Opened
 from tests.simulation.checker import Checker, Witness
+from tests.simulation.checks_of_prompts import PromptChecks, by_path, unrecorded
 from tests.simulation.checks_of_targets import check_loans, check_orders, check_wallets, compared
 from tests.simulation.checks_of_telling import check_telling
 from tests.simulation.daraja import Daraja
-from tests.simulation.paybill import Asked, Reversal, Taken
+from tests.simulation.paybill import Reversal, Taken
 from tests.simulation.till_books import WALLETS
 
 CLOCK_DOUBT = timedelta(seconds=6)
@@ -33,12 +32,6 @@ AUTOMATIC = "daftari.allocation"
 _RECEIPTS = "SELECT * FROM receipts ORDER BY id"
 _ALLOCATIONS = "SELECT a.*, r.receipt FROM allocations AS a JOIN receipts AS r ON r.id = a.receipt_id ORDER BY a.id"
 _EVENTS = "SELECT receipt_id, version, event FROM receipt_events WHERE version = 2"
-_PROMPTS = """
-SELECT p.*, r.receipt, (SELECT array_agg(encode(a.token_hash, 'hex')) FROM instructions AS i
-    JOIN attempts AS a ON a.ledger_id = i.ledger_id AND a.instruction_id = i.id
-    WHERE i.prompt_id = p.id AND i.kind = 'prompt.submit') AS paths
-FROM prompts AS p LEFT JOIN receipts AS r ON r.ledger_id = p.ledger_id AND r.id = p.receipt_id ORDER BY p.id
-"""
 _RETURNS = """
 SELECT t.*, r.receipt, (SELECT array_agg(encode(a.token_hash, 'hex')) FROM instructions AS i
     JOIN attempts AS a ON a.ledger_id = i.ledger_id AND a.instruction_id = i.id
@@ -59,7 +52,6 @@ UNION ALL SELECT 'loan', id FROM loans UNION ALL SELECT 'return', id FROM return
 """
 # What makes a prompt or a return end otherwise than the provider knows, if a queue says so.
 _ALARMING = ("false-failure", "replayer", "reverser", "insider")
-_LIES = ("false-failure", "query-contradicts", "replayer")
 
 
 class MoneyInChecker(Checker):
@@ -85,11 +77,13 @@ class MoneyInChecker(Checker):
         found += self._check_releases(payouts)
         found += self._check_asks(witness)
         found += self._check_inbox(witness)
+        found += [f"I16 judging a message raised {one['reason']}" for one in self._money_cases() if _is_raised(one)]
         receipts = self._rows(_RECEIPTS)
         found += self._check_receipts(receipts, witness)
         found += self._check_places(receipts)
         found += self._check_placing(receipts)
-        found += self._check_prompts(witness)
+        booked = {row["receipt"] for row in receipts}
+        found += PromptChecks(self._rows, self._paybill, booked, witness).everything()
         found += self._check_returns(witness)
         found += self._check_whole_float(payouts, receipts, entries, witness)
         allocations = self._rows(_ALLOCATIONS)
@@ -211,84 +205,16 @@ class MoneyInChecker(Checker):
             names["loan", str(row["id"])] = {compared(row["reference"]), compared(long)}
         return names
 
-    # Prompts.
-
-    def _check_prompts(self, witness: Witness) -> list[str]:
-        """M6."""
-        shown = _by_path(self._paybill.asked, lambda one: one.url)
-        found = []
-        for row in self._rows(_PROMPTS):
-            asked = [one for path in row["paths"] or () for one in shown.get(path, ())]
-            name = f"prompt {row['id']} for {row['reference']} ({row['state']})"
-            if len(asked) > 1:
-                found.append(f"M6 {name} was shown {len(asked)} times")
-            paid = [one for one in asked if one.taken is not None]
-            match row["state"]:
-                case "PAID":
-                    found += self._check_paid(name, row)
-                case "FAILED" if paid:
-                    found += self._check_failed(name, row, paid[0], witness)
-                case "FAILED":
-                    told = [one for one in asked if one.code or one.lied]
-                    late = row["failure_code"] == "EXPIRED"
-                    found += [] if told or late else [f"M6 {name} failed, and the provider never said so"]
-                case "WAITING" | "UNKNOWN":
-                    found += self._check_open(name, row, asked, witness)
-                case _:
-                    found.append(f"I7 {name} has not ended")
-        return found
-
-    def _check_paid(self, name: str, row: DictRow) -> list[str]:
-        taken = self._paybill.find(row["receipt"])
-        if taken is None:
-            return [f"M6 {name} was paid by {row['receipt']}, which the provider never took"]
-        told = (taken.cents, compared(taken.typed))
-        wanted = (row["amount"], compared(row["reference"]))
-        return [] if told == wanted else [f"M6 {name} was paid by {taken.receipt} over {told}, asked was {wanted}"]
-
-    def _check_failed(self, name: str, row: DictRow, paid: Asked, witness: Witness) -> list[str]:
-        """The money came all the same: only where the provider lied, and it is booked."""
-        if not paid.lied and not any(witness.troubles[one] for one in _LIES):
-            return [f"M6 {name} failed, and was paid"]
-        if self._ambiguous(row):
-            return []
-        booked = paid.taken is not None and self._is_booked(paid.taken.receipt)
-        return [f"M6 {name} failed, and its receipt is booked"] if booked else []
-
-    def _check_open(self, name: str, row: DictRow, asked: Sequence[Asked], witness: Witness) -> list[str]:
-        """Nobody knows: nobody was asked, its answer was lost, or the questions found nothing; its receipt, once it is
-        booked, ends the doubt, unless two prompts could claim it."""
-        booked = [one for one in asked if one.taken is not None and self._is_booked(one.taken.receipt)]
-        if booked and not self._ambiguous(row):
-            return [f"M6 {name} is open, and its receipt {booked[0].taken} is booked"]
-        failed = [one for one in asked if one.code and not one.lied]
-        asking = row["checkout_index"] is not None and "queries" not in witness.options.without
-        unheard = any(witness.troubles[one] for one in ("query-silent", "query-pending", "crash", "request-lost"))
-        return [f"M6 {name} is open, and the provider says how it ended"] if failed and asking and not unheard else []
-
-    def _ambiguous(self, row: DictRow) -> bool:
-        """Whether another prompt asks for just the same, or another receipt would fit."""
-        alike = [
-            one
-            for one in self._rows(_PROMPTS)
-            if (one["amount"], compared(one["reference"])) == (row["amount"], compared(row["reference"]))
-        ]
-        fitting = [
-            one
-            for one in self._paybill.taken
-            if (one.cents, compared(one.typed)) == (row["amount"], compared(row["reference"]))
-        ]
-        return len(alike) > 1 or len(fitting) > 1
-
     # Returns.
 
     def _check_returns(self, witness: Witness) -> list[str]:
         """M7."""
-        sent = _by_path(self._paybill.reversals, lambda one: one.result_url)
+        sent = by_path(self._paybill.reversals, lambda one: one.result_url)
         cases = self._money_cases()
         doubted = {one["receipt_id"] for one in cases if one["queue"] in ("submit-unknown", "reversal-race")}
-        found = []
-        for row in self._rows(_RETURNS):
+        returns = self._rows(_RETURNS)
+        found = unrecorded("M7 a return", sent, returns)
+        for row in returns:
             requests: list[Reversal] = [one for path in row["paths"] or () for one in sent.get(path, ())]
             made = [one for one in requests if one.number]
             name = f"return {row['id']} of {row['receipt']} ({row['state']})"
@@ -310,6 +236,10 @@ class MoneyInChecker(Checker):
                     found += [] if refused else [f"M7 {name} failed without the provider's word"]
                 case "UNKNOWN":
                     found += [] if row["receipt_id"] in doubted else [f"I7 {name} lies in no queue"]
+                    # Under the conversation that its answer named: what comes under another is not believed.
+                    ours = [one for one in made if one.conversation == row["conversation"]]
+                    heard = any(self._was_told(one, witness) for one in ours)
+                    found += [f"M7 {name} is in doubt, and the provider told how it ended"] if heard else []
                 case _:
                     found.append(f"I7 {name} has not ended")
         return found + self._check_gone(doubted)
@@ -367,17 +297,10 @@ class MoneyInChecker(Checker):
             found.append("M3 an alarm, though nothing left past the books")
         return found
 
-    def _is_booked(self, receipt: str) -> bool:
-        return bool(self._rows("SELECT FROM receipts WHERE receipt = %(receipt)s", receipt=receipt))
-
     def _money_cases(self) -> list[DictRow]:
         return self._rows(_CASES)
 
 
-def _by_path(told: Sequence[Any], url_of: Callable[[Any], str]) -> Mapping[str, list[Any]]:
-    """What the provider took in, by the hash of the path's token that it was given."""
-    found: dict[str, list[Any]] = {}
-    for one in told:
-        token = url_of(one).rpartition("/")[2]
-        found.setdefault(hashlib.sha256(token.encode()).hexdigest(), []).append(one)
-    return found
+def _is_raised(case: DictRow) -> bool:
+    """Whether a message was put aside for an exception of ours, whose name is the reason, and not for what it says."""
+    return case["queue"] == "poison-message" and str(case["reason"]).isidentifier()

@@ -281,6 +281,12 @@ class MoneyInHistory(History):
     def _works(self) -> Mapping[str, Work]:
         return processes.ALL_WORKS
 
+    async def _ask_for_balances(self) -> None:
+        """And what ends in these last minutes ends, and is told."""
+        await super()._ask_for_balances()
+        for work in [one for one in ("waiting", "webhooks") if one in self._due_now()]:
+            await self.act(WORKERS[0], work, self._works[work](self.processes[WORKERS[0]]))
+
     def _due(self) -> dict[str, datetime]:
         """In the end the list is asked for until it has shown all there is, and once more before the history closes:
         what comes in meanwhile sets the clock back."""

@@ -23,19 +23,23 @@ PLANTED_IN_PROMOTIONS: dict[str, Plant] = {}
 
 def planted(plant: Plant) -> Plant:
     """Keeps a bug under the name of its function."""
-    PLANTED[plant.__name__.replace("_", "-")] = plant
-    return plant
+    return _keep(PLANTED, plant)
 
 
 def planted_in_money_in(plant: Plant) -> Plant:
     """The same for one of money in."""
-    PLANTED_IN_MONEY_IN[plant.__name__.replace("_", "-")] = plant
-    return plant
+    return _keep(PLANTED_IN_MONEY_IN, plant)
 
 
 def planted_in_promotions(plant: Plant) -> Plant:
     """The same for one of promotions and of the wallet that pays them."""
-    PLANTED_IN_PROMOTIONS[plant.__name__.replace("_", "-")] = plant
+    return _keep(PLANTED_IN_PROMOTIONS, plant)
+
+
+def _keep(kept: dict[str, Plant], plant: Plant) -> Plant:
+    name = plant.__name__.replace("_", "-")
+    assert name not in PLANTED | PLANTED_IN_MONEY_IN | PLANTED_IN_PROMOTIONS, f"two bugs of the name {name}"
+    kept[name] = plant
     return plant
 
 

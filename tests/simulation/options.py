@@ -121,7 +121,7 @@ class Theme:
 # What is rare in a mixed history is dense in one of its own.
 THEMES = (
     Theme((1, 3), (0, 3), (0, 2), (2, 6), (0, 3)),
-    Theme((1, 2), (3, 6), (0, 0), (0, 2), (0, 1)),
+    Theme((1, 2), (3, 6), (0, 0), (0, 2), (0, 1), frozenset({"prompt-late", "query-contradicts", "wrong-figure"})),
     Theme((0, 2), (0, 1), (0, 0), (3, 6), (3, 5), frozenset({"returner"})),
     Theme((0, 1), (0, 1), (1, 2), (3, 7), (0, 2), frozenset({"paid-late"})),
 )

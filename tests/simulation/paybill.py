@@ -230,7 +230,7 @@ class Paybill:
     # Prompts.
 
     def _take_prompt(self, document: dict[str, Any]) -> tuple[int, bytes]:
-        late = self.chance.choice([600.0, 3_000.0, 9_000.0]) if self.troubled("prompt-late", 0.2) else 0.0
+        late = self.chance.choice([600.0, 3_000.0, 9_000.0]) if self.troubled("prompt-late", 0.4) else 0.0
         prompt = Asked(
             checkout=f"ws_CO_01092026{self.daraja.number():09d}",
             msisdn=document["PhoneNumber"],
@@ -262,7 +262,7 @@ class Paybill:
             prompt.lied = True
             lie = messages.prompt_failed(checkout=prompt.checkout, code="1037")
             self.daraja.post(prompt.url, lie, prompt.typed)
-        wrong = 10_000 if self.troubled("wrong-figure", 0.1) else 0
+        wrong = 10_000 if self.troubled("wrong-figure", 0.25) else 0
         told = messages.prompt_paid(
             checkout=prompt.checkout,
             receipt=prompt.taken.receipt,
@@ -279,7 +279,7 @@ class Paybill:
             return NOT_FOUND
         (prompt,) = found
         if not prompt.is_done or self.troubled("query-pending", 0.2):
-            if self.troubled("query-contradicts", 0.2):
+            if self.troubled("query-contradicts", 0.4):
                 prompt.lied = True
                 return 200, messages.prompt_status(checkout=prompt.checkout, code="1037")
             if self.chance.random() < 0.5:

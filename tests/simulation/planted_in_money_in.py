@@ -155,7 +155,7 @@ def failed_query_believed_over_the_receipt(change: Change) -> None:
 
 
 @planted_in_money_in
-def pending_taken_for_failed(change: Change) -> None:
+def pending_prompt_taken_for_failed(change: Change) -> None:
     read = stk_answers.read_query_answer
 
     def sure(*given: Any, **named: Any) -> Any:

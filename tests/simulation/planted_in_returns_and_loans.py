@@ -84,12 +84,8 @@ def late_result_of_a_return_dropped(change: Change) -> None:
 def return_of_what_is_allocated_leaves_it_there(change: Change) -> None:
     """The loan, the order, the wallet keep what went back to the payer."""
 
-    async def lenient(
-        self: Any, driver: Any, *, receipt: Any, allocation: Any, actor: str, detail: str, ledger: Any, now: Any
-    ) -> Any:
-        taken = await take_back(
-            self, driver, ledger=ledger, receipt=receipt, allocation=allocation, actor=actor, detail=detail, now=now
-        )
+    async def lenient(self: Any, driver: Any, *, ledger: Any, allocation: Any, **named: Any) -> Any:
+        taken = await take_back(self, driver, ledger=ledger, allocation=allocation, **named)
         await driver.execute(
             "UPDATE allocations SET undone_entry_id = NULL WHERE ledger_id = %s AND id = %s", (ledger.id, allocation.id)
         )

@@ -3,19 +3,16 @@
 from __future__ import annotations
 
 from collections import Counter
-from pathlib import Path
 
 import pytest
 
 from tests.simulation.conftest import Lived
-from tests.simulation.options import TROUBLES, expand
+from tests.simulation.kept import kept_seeds
+from tests.simulation.options import TROUBLES, Kind, expand
 from tests.simulation.outcome import Outcome
 from tests.simulation.verdicts import assert_troubled, assert_unbroken
 
 HISTORIES = 125
-# Seeds that once found a bug of the product, each with what it found; lived again for ever.
-KEPT = Path(__file__).parent / "kept_seeds.txt"
-KEPT_SEEDS = [int(line.partition(" ")[0]) for line in KEPT.read_text().splitlines() if line[:1].isdigit()]
 
 
 @pytest.fixture(scope="module")
@@ -41,7 +38,7 @@ def test_every_place_where_a_process_may_die_was_died_at(outcomes: list[Outcome]
     assert [place for place in often if not died[place]] == []
 
 
-@pytest.mark.parametrize("seed", KEPT_SEEDS)
+@pytest.mark.parametrize("seed", kept_seeds(Kind.PAYOUTS))
 def test_what_once_found_a_bug_finds_none(lived: Lived, seed: int) -> None:
     (outcome,) = lived([expand(seed)], "")
 
