@@ -1,8 +1,9 @@
 -- Entries sealed into a chain per ledger, behind posting, in sets; each set has its checkpoint, signed with a key that the database
 -- never sees. Seals name every column of an entry by its digest; what they say is checked outside, here only that there is one chain.
 
--- What commits late is found by its transaction, not by its id. Without the id entries of one transaction share a key: a few bytes each.
-CREATE INDEX journal_entries_by_transaction ON journal_entries (ledger_id, xid);
+-- What commits late is found by its transaction, not by its id. By nothing else, so that no other plan takes this index, and entries of one
+-- transaction share a key: a few bytes each.
+CREATE INDEX journal_entries_by_transaction ON journal_entries (xid);
 
 CREATE TABLE entry_seals (
     position bigint NOT NULL CONSTRAINT entry_seals_position_is_positive CHECK (position > 0),

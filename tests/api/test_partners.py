@@ -214,6 +214,12 @@ OWN_CALLS: dict[str, Callable[[Office, str, str], Any]] = {
         pb.ListFundingLinesRequest(ledger=o.ledger, partner=p)
     ),
     "ListKeys": lambda o, k, p: o.queries(k).ListKeys(pb.ListKeysRequest(ledger=o.ledger, partner=p)),
+    "GetPartnerStatement": lambda o, k, p: o.queries(k).GetPartnerStatement(
+        pb.GetPartnerStatementRequest(ledger=o.ledger, partner=p, from_date="2026-11-01", until_date="2026-11-30")
+    ),
+    "ListPartnerStatementLines": lambda o, k, p: o.queries(k).ListPartnerStatementLines(
+        pb.ListPartnerStatementLinesRequest(ledger=o.ledger, partner=p, from_date="2026-11-01", until_date="2026-11-30")
+    ),
 }
 
 

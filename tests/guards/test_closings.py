@@ -8,7 +8,7 @@ import pytest
 
 from tests.guards.attacks import CHECK
 from tests.guards.payout_scene import insert
-from tests.guards.stage import BANK, FRESH, NOW, WALLET, Connection, Stage, Values, refusal
+from tests.guards.stage import BANK, CODES, CONTRA, NOW, WALLET, Connection, Stage, Values, refusal
 
 FOLLOW, ANOTHER, DATED = (
     "closings_follow_each_other",
@@ -94,7 +94,7 @@ def test_no_entry_is_dated_in_what_is_signed_by_anybody(app: Connection, owner: 
 
 
 def test_one_entry_of_a_set_is_enough(app: Connection, signed: Stage) -> None:
-    rows = signed.transfer(3000, BANK, WALLET, 5) + signed.transfer(3001, BANK, FRESH, 5, business_date=LAST)
+    rows = signed.transfer(3000, BANK, WALLET, 5) + signed.transfer(3001, CODES, CONTRA, 5, business_date=LAST)
 
     with refusal(app, SERIALIZATION, DATED):
         rows.post(app)

@@ -25,8 +25,8 @@ _SETTINGS = {"fsync": "off", "synchronous_commit": "off", "full_page_writes": "o
 _HEAD = """\
 # Loans by chance
 
-Printed by `python -m tests.ledger.loans --lives {lives} --report docs/loans.md`; `make loans-long` is that with
-10,000 lives. Each life
+Printed by `python -m tests.ledger.loans --lives {lives} --report docs/loans.md`; `make loans-long` lives
+10,000. Each life
 is one loan of a product of any kind, through PostgreSQL and the doors that the product itself uses: paid out, at times
 after an attempt that failed, then days, payments of whole shillings and of odd cents, payments that go back, repayments
 from a wallet, fees, settlement, write-off, in an order that its seed decides; then it is paid off. After every {batch}

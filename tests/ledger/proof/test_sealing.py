@@ -21,7 +21,7 @@ from ledger.proof.reading import checkpoints_until, read_documents, read_seals
 from ledger.proof.sealing import BEGINNING, Sealed
 from tests.builders import BANK, DEFAULT_ACCOUNTS, FEES, NOW, WALLET, Books, account, open_books, transfer
 from tests.fix_database import Database
-from tests.ledger.proof.chains import KEY, SEALER, positions, seal, seal_all
+from tests.ledger.proof.chains import KEY, SEALER, overtaken, positions, seal, seal_all
 
 CASH = "asset.cash"
 
@@ -89,10 +89,11 @@ async def test_who_begins_anew_seals_nothing_twice(books: Books) -> None:
 
 async def test_an_entry_that_commits_late_is_late_in_the_chain_and_not_left_out(books: Books) -> None:
     """It has the lower id and the lower transaction, and is not there when the others are sealed."""
+    await overtaken(books)
     async with transaction(books.engine) as slow:
         late = await post_within(books, slow, transfer(CASH, FEES, 1))
         await books.post_all([transfer(BANK, WALLET, 7)])
-        during = await seal(books)
+        during = await seal(books, at_once=True)
     after = await seal(books, reached=during.reached)
 
     assert (during.count, after.count) == (3, 2)
@@ -147,7 +148,7 @@ async def test_while_another_seals_nothing_is_done_and_nothing_forgotten(books: 
     async with transaction(books.engine) as connection:
         session = await driver(connection)
         await SEALER.seal(session, ledger=books.ledger, reached=BEGINNING, now=NOW, limit=10)
-        beside = await seal(books)
+        beside = await seal(books, at_once=True)
 
     assert beside == Sealed(0, None, BEGINNING)
 
@@ -176,6 +177,7 @@ async def test_a_watch_seals_all_ledgers_and_says_when_more_waits(
     ledgers = [await open_books(fresh_engine) for _ in range(2)]
     for one in ledgers:
         await one.post_all([transfer(BANK, WALLET, amount) for amount in (500, 300, 200)])
+        await overtaken(one)
     watch = proof_watch.ProofWatch(engine=fresh_engine, sealer=SEALER, now=lambda: NOW)
 
     full = [await watch.step() for _ in range(3)]
@@ -189,6 +191,7 @@ async def test_operators_see_how_many_entries_wait_for_their_seal(books: Books) 
     await seal_all(books)
     sealed = await waiting(books)
     await books.post_all([transfer(BANK, WALLET, amount) for amount in (7, 8)])
+    await overtaken(books)
 
     assert (before, sealed) == ([], [])
     assert await waiting(books) == [QueueLength(books.ledger.id, "entries to seal", 2, NOW)]
