@@ -200,6 +200,14 @@ async def scrape(office: Office) -> str:
     return response.text
 
 
+async def scrape_behind_all(office: Office) -> str:
+    """Once nothing that runs on the server is older than what settled: transactions of other databases count too."""
+    older = "SELECT max(xid) >= pg_snapshot_xmin(pg_current_snapshot()) FROM payout_events WHERE ledger_id = :ledger"
+    while (await office.shop.rows(older))[0][0]:
+        pass
+    return await scrape(office)
+
+
 async def test_calls_are_counted_by_method_and_code(office: Office) -> None:
     get = partners_pb2.GetPartnerRequest(ledger=office.ledger, partner="shop")
     for _ in range(3):
@@ -239,7 +247,7 @@ async def test_payouts_are_counted_by_how_long_they_took_whoever_settled_them(of
     failed = await shop.request()
     await shop.record(*road_to(State.RELEASED, failed))
 
-    first, again = await scrape(office), await scrape(office)
+    first, again = await scrape_behind_all(office), await scrape(office)
 
     place = f'ledger="{office.ledger}",rail="daraja"'
     told = [
