@@ -163,7 +163,7 @@ async def open_rig(
     engine: AsyncEngine,
     *,
     clock: Clock | None = None,
-    read_seconds: float = 0.5,
+    read_seconds: float = 1.5,
     resubmits: bool = False,
     verify_above: int | None = None,
 ) -> AsyncIterator[Rig]:

@@ -123,7 +123,7 @@ class Texted:
 @pytest.fixture
 async def texted(shared_rig: Rig) -> AsyncIterator[Texted]:
     """Both providers run; all that can be told is."""
-    rig, limits = shared_rig, HttpLimits(read_seconds=0.5)
+    rig, limits = shared_rig, HttpLimits(read_seconds=1.5)
     africastalking = _africastalking(rig.sandbox_url, limits=limits)
     pindo = Pindo(base_url=rig.sandbox_url, currency="USD", keys=KEY, limits=limits)
     application = replace(rig.application, messengers={"africastalking": africastalking, "pindo": pindo})
