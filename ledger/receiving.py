@@ -148,7 +148,8 @@ class ReceiptRecorder:
         self, driver: Driver, *, ledger: Ledger, stands: Sequence[tuple[int, int | None]], now: datetime
     ) -> None:
         """The provider, asked about these receipts (id, and the inbox's id of the answer), says that they stand: keeps
-        that as evidence, and gives what waited for it to its owners. What a person was asked about is left to them."""
+        that as evidence, and gives what waited for it to its owners. What a person was asked about is left to them; the
+        prompts that all this money answers are paid by it, wherever it lies."""
         if not stands:
             return
         evidence = [(receipt_id, Channel.QUERY.value, inbox_id) for receipt_id, inbox_id in stands]
@@ -156,7 +157,7 @@ class ReceiptRecorder:
         await add_evidence(driver, ledger_id=ledger.id, evidence=evidence, now=now)
         waiting = [one for one in found.values() if one.holdings.unallocated]
         unfit = await self.allocating.place(driver, ledger=ledger, receipts=waiting, now=now)
-        await self._pay_prompts_late(driver, ledger, waiting, now)
+        await self._pay_prompts_late(driver, ledger, list(found.values()), now)
         await self._park(driver, ledger, [(one, unfit[one.id]) for one in waiting if one.id in unfit], now)
 
     async def _find_unproven(self, driver: Driver, ledger: Ledger, receipts: Sequence[LockedReceipt]) -> frozenset[int]:
