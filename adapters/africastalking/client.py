@@ -1,14 +1,14 @@
-"""Africa's Talking at work: sends a message once and says what that proved."""
+"""Africa's Talking at work: what its requests and answers look like, and which callbacks are its own."""
 
 from __future__ import annotations
 
-from adapters import transport
+import httpx
+
 from adapters.africastalking import messages
+from adapters.messenger import HttpMessenger
 from adapters.provider import CallbackUnreadable
 from adapters.sms import KeyProvider, SmsCallback
-from adapters.transport import HttpAnswer, HttpLimits, NeverSent, NoAnswer
-from ledger.errors import LedgerError
-from ledger.outbox.instruction import NotSent, OutcomeUnknown
+from adapters.transport import HttpLimits, Secret
 from ledger.sms.message import SmsAnswer, Text
 
 
@@ -25,32 +25,17 @@ class DeclaredAfricasTalking:
         return messages.read_callback(kind, body)
 
 
-class AfricasTalking(DeclaredAfricasTalking):
+class AfricasTalking(DeclaredAfricasTalking, HttpMessenger):
     """Implements adapters.sms.Messenger for one account."""
 
     def __init__(self, *, base_url: str, username: str, keys: KeyProvider, limits: HttpLimits) -> None:
+        super().__init__(base_url=base_url, keys=keys, limits=limits)
         self._username = username
-        self._keys = keys
-        self._limits = limits
-        self._client = transport.http_client(base_url=base_url, limits=limits)
 
-    async def send(self, text: Text) -> SmsAnswer:
-        """One request for one recipient."""
-        try:
-            key = await self._keys.key()
-        except LedgerError as refusal:
-            return NotSent(f"the key cannot be had: {refusal.message}")
+    def _request(self, client: httpx.AsyncClient, text: Text, key: Secret) -> httpx.Request:
         headers = {"apiKey": key.reveal(), "Content-Type": "application/x-www-form-urlencoded"}
         content = messages.form(text, username=self._username)
-        request = self._client.build_request("POST", messages.PATH, content=content, headers=headers)
-        match await transport.exchange(self._client, request, limits=self._limits):
-            case HttpAnswer(status, body):
-                return messages.read_answer(status, body, text)
-            case NeverSent(reason):
-                return NotSent(f"no connection: {reason}")
-            case NoAnswer(reason):
-                return OutcomeUnknown(f"no answer: {reason}")
+        return client.build_request("POST", messages.PATH, content=content, headers=headers)
 
-    async def close(self) -> None:
-        """Closes the HTTP client."""
-        await self._client.aclose()
+    def _read_answer(self, status: int, body: bytes, text: Text) -> SmsAnswer:
+        return messages.read_answer(status, body, text)

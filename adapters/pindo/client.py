@@ -1,14 +1,14 @@
-"""Pindo at work: sends a message once and says what that proved."""
+"""Pindo at work: what its requests and answers look like, and which callbacks are its own."""
 
 from __future__ import annotations
 
-from adapters import transport
+import httpx
+
+from adapters.messenger import HttpMessenger
 from adapters.pindo import messages
 from adapters.provider import CallbackUnreadable
 from adapters.sms import KeyProvider, SmsCallback
-from adapters.transport import HttpAnswer, HttpLimits, NeverSent, NoAnswer
-from ledger.errors import LedgerError
-from ledger.outbox.instruction import NotSent, OutcomeUnknown
+from adapters.transport import HttpLimits, Secret
 from ledger.sms.message import SmsAnswer, Text
 
 
@@ -25,31 +25,16 @@ class DeclaredPindo:
         return messages.read_callback(kind, body)
 
 
-class Pindo(DeclaredPindo):
+class Pindo(DeclaredPindo, HttpMessenger):
     """Implements adapters.sms.Messenger for one account, whose costs are in `currency`."""
 
     def __init__(self, *, base_url: str, currency: str, keys: KeyProvider, limits: HttpLimits) -> None:
+        super().__init__(base_url=base_url, keys=keys, limits=limits)
         self._currency = currency
-        self._keys = keys
-        self._limits = limits
-        self._client = transport.http_client(base_url=base_url, limits=limits)
 
-    async def send(self, text: Text) -> SmsAnswer:
-        """One request for one recipient."""
-        try:
-            key = await self._keys.key()
-        except LedgerError as refusal:
-            return NotSent(f"the token cannot be had: {refusal.message}")
+    def _request(self, client: httpx.AsyncClient, text: Text, key: Secret) -> httpx.Request:
         headers = {"Authorization": f"Bearer {key.reveal()}", "Content-Type": "application/json"}
-        request = self._client.build_request("POST", messages.PATH, content=messages.document(text), headers=headers)
-        match await transport.exchange(self._client, request, limits=self._limits):
-            case HttpAnswer(status, body):
-                return messages.read_answer(status, body, currency=self._currency)
-            case NeverSent(reason):
-                return NotSent(f"no connection: {reason}")
-            case NoAnswer(reason):
-                return OutcomeUnknown(f"no answer: {reason}")
+        return client.build_request("POST", messages.PATH, content=messages.document(text), headers=headers)
 
-    async def close(self) -> None:
-        """Closes the HTTP client."""
-        await self._client.aclose()
+    def _read_answer(self, status: int, body: bytes, text: Text) -> SmsAnswer:
+        return messages.read_answer(status, body, currency=self._currency)

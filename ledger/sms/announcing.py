@@ -67,7 +67,7 @@ async def announce(driver: Driver, *, ledger_id: int, payout_ids: Sequence[int],
         )
         for row, language in zip(rows, languages, strict=True)
     ]
-    new_ids = [ids.next(now) for _ in rows]
+    new_ids = ids.next_many(now, count=len(rows))
     await driver.execute(
         _WRITE,
         {

@@ -28,6 +28,7 @@ from tests.simulation.shops import ShopOrder, ShopPrompt, make_orders, make_prom
 PAYMENTS_MAX = 4
 # How long before its end a history asks for the list a last time.
 LAST_LOOK = timedelta(minutes=10)
+LAST_ROUNDS = 5
 # How often everybody works before the troubles begin, where they begin late.
 MORNING_ROUNDS = 6
 _OWED: LiteralString = """
@@ -282,10 +283,10 @@ class MoneyInHistory(History):
         return processes.ALL_WORKS
 
     async def _ask_for_balances(self) -> None:
-        """And what ends in these last minutes ends, and is told."""
+        """And what ends in these last minutes ends, and is told; a bug may leave it due for ever."""
         await super()._ask_for_balances()
-        for work in ("waiting", "webhooks"):
-            while work in self._due_now():
+        for work in ("waiting", "webhooks") * LAST_ROUNDS:
+            if work in self._due_now():
                 await self.act(WORKERS[0], work, self._works[work](self.processes[WORKERS[0]]))
 
     def _due(self) -> dict[str, datetime]:

@@ -235,7 +235,7 @@ async def test_people_put_a_line_and_an_entry_together(office: Office, tmp_path:
     await till.take(receipt="UI4BBB0001", shillings=700)
     at = till.shop.now()
     till.shop.clock.advance(seconds=7_200)
-    found = await _told(office, tmp_path, ("UI4XXX0009", at, "Something", 70_000), ("UI4XXX0010", till.shop.now(),
+    found = await _told(office, tmp_path, ("UI4QRS0009", at, "Something", 70_000), ("UI4QRS0010", till.shop.now(),
                         "Other", 1))  # fmt: skip
     numbers = [number for number, one in enumerate(found.decisions, start=1) if abs(one.difference) == 70_000]
 
@@ -246,13 +246,13 @@ async def test_people_put_a_line_and_an_entry_together(office: Office, tmp_path:
     later = await office.desk.reconcile()
 
     assert (len(found.breaks), done.entry_id, one.difference) == (3, None, 0)
-    assert [(d.receipt, d.state) for d in later.breaks] == [("UI4XXX0010", State.MISSING_HERE)]
+    assert [(d.receipt, d.state) for d in later.breaks] == [("UI4QRS0010", State.MISSING_HERE)]
 
 
 async def test_a_difference_that_stays_is_accepted_and_carried(office: Office, tmp_path: Path) -> None:
     shop = office.desk.till.shop
     at = shop.now()
-    found = await _told(office, tmp_path, ("UI4XXX0009", at, "Something", 300))
+    found = await _told(office, tmp_path, ("UI4QRS0009", at, "Something", 300))
 
     await office.approve(await office.propose(found, against=None, reason="below what is worth asking"))
     later = await office.desk.reconcile()
@@ -267,7 +267,7 @@ async def test_a_difference_that_stays_is_accepted_and_carried(office: Office, t
 
 
 async def test_what_does_not_exist_is_not_adjusted(office: Office, tmp_path: Path) -> None:
-    found = await _told(office, tmp_path, ("UI4XXX0009", office.desk.till.shop.now(), "Something", 300))
+    found = await _told(office, tmp_path, ("UI4QRS0009", office.desk.till.shop.now(), "Something", 300))
 
     with pytest.raises(RunNotFound, match=r"no break \[9\]"):
         await office.propose(found, 9)
