@@ -6,23 +6,24 @@ Products stay ignorant of each other: what a receipt may pay is known here alone
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from types import MappingProxyType
 
 from ledger.collections import proving, validating
 from ledger.collections.accounts import AccountAllocator
 from ledger.collections.allocating import AUTOMATIC, Allocating, Want
 from ledger.collections.allocation import Target, TargetKind, Unfit
 from ledger.collections.booking import RACING_CONSTRAINTS as BOOKING_RACES
-from ledger.collections.booking import Booker, BookResult, Contradiction, Told
+from ledger.collections.booking import Booker, BookResult, Contradiction, Told, ToldBefore
 from ledger.collections.moving import Bookkeeper
 from ledger.collections.ordering import OrderAllocator
 from ledger.collections.prompting import match_receipts
 from ledger.collections.receipt import Place
 from ledger.collections.reference import ReceiptKeys
 from ledger.collections.shortcodes import Shortcode
-from ledger.collections.writing import LockedReceipt, add_evidence, lock_receipts, lock_waiting
+from ledger.collections.writing import LockedReceipt, add_evidence, find_receipts, lock_receipts, lock_waiting
 from ledger.database import Driver
 from ledger.errors import ReceiptNotFound, ReceiptShort, TargetUnfit
 from ledger.idempotency import KeyClaim, find_keys, key_reused, store_key
@@ -36,7 +37,7 @@ from ledger.loans.accruing import DayWorker
 from ledger.loans.allocating import LoanAllocator, unwanted_by_loan
 from ledger.money import Money
 from ledger.outbox import queue
-from ledger.outbox.collecting import Channel, Received, Refusal
+from ledger.outbox.collecting import Channel, Payer, Received, Refusal
 from ledger.payouts import reviews
 from ledger.payouts.reviews import Case
 from ledger.refunding import PayoutAllocator
@@ -56,6 +57,7 @@ _MEANS_NOTHING = "its reference means nothing here"
 # Booked for the prompt itself.
 _OF_PROMPTS = frozenset({Channel.PROMPT, Channel.QUERY})
 _UNPROVEN = "no status query has confirmed it"
+_NOBODY: Mapping[tuple[str, str], Payer | None] = MappingProxyType({})
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -102,6 +104,7 @@ class ReceiptRecorder:
         await self._ask(driver, ledger, unproven, now)
         unfit = await self.allocating.place(driver, ledger=ledger, receipts=proving.without(new, unproven), now=now)
         await self._pay_prompts(driver, ledger, told, proving.without(new, unproven), now)
+        await self._pay_prompts_of_listed(driver, ledger, list(zip(told, results, strict=True)), now)
         await self._park(driver, ledger, [(one, unfit[one.id]) for one in new if one.id in unfit], now)
         contradictions = [
             Case(None, result.reason, inbox_id=one.inbox_id, receipt_id=result.receipt_id)
@@ -122,13 +125,38 @@ class ReceiptRecorder:
         )
 
     async def _pay_prompts_late(
-        self, driver: Driver, ledger: Ledger, proven: Sequence[LockedReceipt], now: datetime
+        self,
+        driver: Driver,
+        ledger: Ledger,
+        proven: Sequence[LockedReceipt],
+        now: datetime,
+        *,
+        payers: Mapping[tuple[str, str], Payer | None] = _NOBODY,
     ) -> None:
-        """The same for large money, once it is confirmed: till then it ends no prompt."""
-        large = [one for one in proven if self.verify_above is not None and one.amount.minor_units > self.verify_above]
+        """The same for large money, once it is confirmed: till then it ends no prompt. Who paid is what `payers` says,
+        by provider and receipt, or else what was told first."""
+        large = [one for one in proven if self._is_large(one.amount)]
         keys = self.booker.keys
-        receipts = await proving.read_payers(driver, ledger_id=ledger.id, receipts=large, keys=keys)
+        read = await proving.read_payers(driver, ledger_id=ledger.id, receipts=large, keys=keys)
+        receipts = [(one, payers.get((one.provider, one.receipt)) or payer) for one, payer in read]
         await match_receipts(driver, ledger=ledger, receipts=receipts, keys=keys, ids=self.booker.ids, now=now)
+
+    async def _pay_prompts_of_listed(
+        self, driver: Driver, ledger: Ledger, told: Sequence[tuple[Told, BookResult]], now: datetime
+    ) -> None:
+        """Large money that was told of before is proven by the provider's own list. What waits of it goes to its owners
+        by `settle_waiting`; the prompt it answers is paid now, wherever the money lies: with a person, maybe."""
+        listed = {
+            one.name: one.received.payer
+            for one, result in told
+            if isinstance(result, ToldBefore) and one.channel in proving.LISTED and self._is_large(one.received.amount)
+        }
+        if listed:
+            found = await find_receipts(driver, ledger_id=ledger.id, names=listed)
+            await self._pay_prompts_late(driver, ledger, list(found.values()), now, payers=listed)
+
+    def _is_large(self, amount: Money) -> bool:
+        return self.verify_above is not None and amount.minor_units > self.verify_above
 
     async def settle_waiting(
         self, driver: Driver, *, ledger: Ledger, patience: timedelta = PATIENCE, now: datetime, limit: int

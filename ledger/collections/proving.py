@@ -10,8 +10,9 @@ from ledger.collections.writing import LockedReceipt
 from ledger.database import Driver
 from ledger.outbox.collecting import Channel, Payer
 
-# What the provider answered us, or gave us as its own books.
-ANSWERED = (Channel.PULL, Channel.STATEMENT, Channel.QUERY)
+# What the provider gave us as its own books, and what it answered us.
+LISTED = (Channel.PULL, Channel.STATEMENT)
+ANSWERED = (*LISTED, Channel.QUERY)
 _PROVEN = """
 SELECT DISTINCT receipt_id FROM receipt_evidence WHERE ledger_id = %s AND receipt_id = ANY(%s) AND channel = ANY(%s)
 """
