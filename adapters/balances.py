@@ -3,7 +3,7 @@ the answer comes by callback, or at once."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from functools import partial
@@ -15,9 +15,11 @@ from adapters.dispatch import callback_urls, hash_token
 from adapters.grants import granted
 from adapters.provider import BalanceReport, PayoutRail
 from ledger import floats
+from ledger.collections import checking
 from ledger.database import Driver, driver, run
-from ledger.floats import Assertion
+from ledger.floats import Assertion, Unexplained
 from ledger.ids import IdSource
+from ledger.outbox import queue
 from ledger.payouts import reviews
 from ledger.payouts.reviews import Case
 from ledger.vault import Grant
@@ -27,10 +29,12 @@ log = structlog.get_logger(__name__)
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class BalanceReports:
-    """Keeps what providers say they hold, and compares it with the books."""
+    """Keeps what providers say they hold, and compares it with the books. `asked` are the rails that can be asked what
+    became of a receipt."""
 
     ids: IdSource
     now: Callable[[], datetime]
+    asked: Collection[str] = ()
 
     async def keep(
         self,
@@ -43,7 +47,7 @@ class BalanceReports:
         inbox_id: int | None = None,
     ) -> int:
         """Keeps a report as assertions; how many. Money that left and that nothing in the books explains is a case: the
-        known thief pays past the books."""
+        known thief pays past the books. Or the provider took receipts back: those that it may be are asked about."""
         told = [
             Assertion(
                 provider=provider,
@@ -65,7 +69,25 @@ class BalanceReports:
         await reviews.open_reviews(
             session, ledger_id=ledger_id, queue="unledgered-movement", cases=cases, ids=self.ids, now=self.now()
         )
+        if missing and provider in self.asked:
+            await self._ask(session, ledger_id, (provider, shortcode), missing)
         return len(told)
+
+    async def _ask(
+        self, session: Driver, ledger_id: int, place: tuple[str, str], missing: Sequence[Unexplained]
+    ) -> None:
+        lacking, now = [(one.account, one.missing) for one in missing], self.now()
+        suspects = await checking.find_suspects(session, ledger_id=ledger_id, place=place, missing=lacking, now=now)
+        log.info("float.asked_about", ledger_id=ledger_id, receipts=len(suspects))
+        await queue.renew(
+            session,
+            ledger_id=ledger_id,
+            kind=queue.RECEIPT_QUERY,
+            subject_ids=suspects,
+            ids=self.ids,
+            now=now,
+            due_at=now,
+        )
 
 
 class BalanceWatch:

@@ -112,7 +112,7 @@ class Inbound:
         self._collections = collections
         self._confirm_above = confirm_above
         self._messengers = messengers
-        self._reports = BalanceReports(ids=ids, now=now)
+        self._reports = BalanceReports(ids=ids, now=now, asked=collections.asked)
         self._ids = ids
         self._now = now
 

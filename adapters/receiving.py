@@ -44,6 +44,11 @@ class CollectionJudge:
         self._recorder = recorder
         self._judges = judges
 
+    @property
+    def asked(self) -> frozenset[str]:
+        """The rails that can be asked what became of a receipt: those that reverse one."""
+        return frozenset(name for name, rail in self._rails.items() if rail.collection_capabilities.reverses)
+
     async def judge(
         self, session: Driver, ledger: Ledger, messages: Sequence[Message], *, now: datetime
     ) -> list[tuple[Message, Verdict]]:
