@@ -338,7 +338,7 @@ sms_settings = _table("sms_settings", {"ledger_id": Integer},
 sms_messages = _table("sms_messages", {"ledger_id": Integer, "id": BigInteger},
     event=Text, payout_id=BigInteger, party_id=BigInteger, language=Text, body=Text, segments=Integer, sender=Text,
     provider=Text, state=Text, version=Integer, provider_message_id=Text, failure_code=Text, created_at=MOMENT,
-    updated_at=MOMENT)
+    updated_at=MOMENT, order_id=BigInteger, loan_id=BigInteger, loan_version=Integer, due_on=Date)
 
 sms_events = _table("sms_events", {"ledger_id": Integer, "sms_id": BigInteger, "version": Integer},
     state=Text, event=Text, detail=Text, cost_currency=Text, cost_micros=BigInteger, actor=Text, recorded_at=MOMENT)

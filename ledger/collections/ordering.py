@@ -21,6 +21,7 @@ from ledger.journal.chart import partner_account
 from ledger.journal.entry import credit
 from ledger.money import Money
 from ledger.partners import Partner
+from ledger.sms import announcing as texting
 
 _Decision: TypeAlias = Callable[[OrderMoney, Money], Turn]
 
@@ -271,7 +272,7 @@ def _refuses(order: Order, claim: Claim) -> str | None:
 async def _turn(
     driver: Driver, ledger_id: int, turns: Sequence[tuple[Order, Turn, int | None]], ids: IdSource, now: datetime
 ) -> None:
-    """Moves orders on and tells their shops."""
+    """Moves orders on, and tells their shops and who paid."""
     if not turns:
         return
     order_ids = [order.id for order, _, _ in turns]
@@ -286,3 +287,5 @@ async def _turn(
     }
     await driver.execute(_TURN, parameters)
     await announcing.announce_orders(driver, ledger_id=ledger_id, order_ids=order_ids, ids=ids, now=now)
+    paid = [order.id for order, turn, _ in turns if turn.event is Event.PAID]
+    await texting.announce_orders(driver, ledger_id=ledger_id, order_ids=paid, ids=ids, now=now)

@@ -19,6 +19,7 @@ from ledger.money import Money
 from ledger.outbox import queue
 from ledger.outbox.collecting import Payer
 from ledger.outbox.statements import Subject
+from ledger.sms import announcing as texting
 
 PREFIX = "prm"
 MATCHING = "daftari.matching"
@@ -222,8 +223,8 @@ async def lock_prompts(driver: Driver, *, ledger_id: int, prompt_ids: Collection
 async def write_changes(
     driver: Driver, *, ledger_id: int, changes: Sequence[Change], keys: ReceiptKeys, ids: IdSource, now: datetime
 ) -> None:
-    """Changes locked prompts, at most once each, with their events, and tells partners; those that end are sent and
-    asked about no more."""
+    """Changes locked prompts, at most once each, with their events, and tells partners and who paid; those that end are
+    sent and asked about no more."""
     if not changes:
         return
     checkouts = [(one.prompt.id, one.checkout) for one in changes]
@@ -252,6 +253,8 @@ async def write_changes(
     await queue.complete(driver, ledger_id=ledger_id, subject_ids=ended, now=now, subject=Subject.PROMPT)
     told = [one.prompt.id for one in changes if one.event in announcing.PROMPT_EVENTS]
     await announcing.announce_prompts(driver, ledger_id=ledger_id, prompt_ids=told, ids=ids, now=now)
+    paid = {order_id for one in changes if one.event is Event.PAID and (order_id := one.prompt.order_id) is not None}
+    await texting.announce_orders(driver, ledger_id=ledger_id, order_ids=paid, ids=ids, now=now)
 
 
 async def find_asked(driver: Driver, *, ledger_id: int, token_hashes: Sequence[bytes]) -> dict[bytes, int]:

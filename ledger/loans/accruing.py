@@ -19,6 +19,7 @@ from ledger.loans.accrual import PrincipalRepaid, fee_to_earn, interest_between,
 from ledger.loans.announcing import take_steps
 from ledger.loans.entries import Earned, day_entries
 from ledger.loans.loan import Event, State, Stay, transition
+from ledger.loans.reminding import WorkedDays, remind
 from ledger.loans.schedule import day_of
 from ledger.loans.writing import (
     Loan,
@@ -150,6 +151,8 @@ class DayWorker:
             for loan in behind
         ]
         await self.book(driver, ledger=ledger, worked=worked, now=now)
+        done = [WorkedDays(after.loan, before.worked) for before, after in zip(behind, worked, strict=True)]
+        await remind(driver, ledger=ledger, worked=done, today=today, ids=self.poster.ids, now=now)
         return dict(loans) | {one.loan.id: one.loan for one in worked}
 
     async def book(self, driver: Driver, *, ledger: Ledger, worked: Sequence[Worked], now: datetime) -> None:

@@ -1,5 +1,5 @@
-"""Which changes of loans partners are told of, in which words, written down with the change. A loan is its product's
-partner's, in whose name it is paid out.
+"""Which changes of loans partners are told of, in which words, and borrowers by text, written down with the change. A
+loan is its product's partner's, in whose name it is paid out.
 
 loan_id              "loan_..."
 reference            what payers type
@@ -16,16 +16,19 @@ version              rises with every change, told or not
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import datetime
 
 from ledger.collections.reference import hidden
 from ledger.database import Driver
 from ledger.ids import IdSource
-from ledger.loans.loan import Event
-from ledger.loans.writing import Step, read_standings, write_steps
+from ledger.loans.loan import Event, State
+from ledger.loans.writing import Standing, Step, read_standings, write_steps
 from ledger.money import Money, decimal_text
 from ledger.outbox.announcements import Announcement, Content, Subject, SubjectKind, announce
+from ledger.sms import announcing as texting
+from ledger.sms.announcing import LoanNews
+from ledger.sms.templates import Told
 
 # All but the request, of which the caller has the answer, the start of its payout, which webhooks of payouts follow,
 # and the work of days. The repayment that leaves nothing open is told as the end of the loan.
@@ -44,6 +47,9 @@ EVENTS: dict[Event, str] = {
     Event.WRITTEN_OFF_AGAIN: "loan.written_off_again",
 }
 
+# What its borrower is told of.
+_PAYMENTS = frozenset({Event.REPAID, Event.PAID_OFF})
+
 # Nothing where the partner has no endpoint, which is the usual case.
 _TO_TELL = """
 SELECT e.id, l.id, coalesce(r.receipt, CASE WHEN v.event = 'disbursed' THEN p.receipt END)
@@ -59,11 +65,17 @@ WHERE l.ledger_id = %s AND l.id = ANY(%s) ORDER BY l.id, e.id
 
 async def take_steps(driver: Driver, *, ledger_id: int, steps: Sequence[Step], ids: IdSource, now: datetime) -> None:
     """Changes locked loans, at most one step of each, and queues a delivery for each that is told of and each live
-    endpoint of its partner."""
+    endpoint of its partner, and for each payment a text to its borrower."""
     await write_steps(driver, ledger_id=ledger_id, steps=steps, now=now)
     told = {step.loan.id: step for step in steps if step.event in EVENTS}
-    if not told:
-        return
+    if told:
+        await _tell_partners(driver, ledger_id, told, ids, now)
+        await _tell_borrowers(driver, ledger_id, [one for one in told.values() if one.event in _PAYMENTS], ids, now)
+
+
+async def _tell_partners(
+    driver: Driver, ledger_id: int, told: Mapping[int, Step], ids: IdSource, now: datetime
+) -> None:
     rows = await (await driver.execute(_TO_TELL, (ledger_id, list(told)))).fetchall()
     if not rows:
         return
@@ -80,6 +92,32 @@ async def take_steps(driver: Driver, *, ledger_id: int, steps: Sequence[Step], i
         for endpoint_id, loan_id, receipt in rows
     ]
     await announce(driver, ledger_id=ledger_id, kind=SubjectKind.LOAN, announcements=announcements, ids=ids, now=now)
+
+
+async def _tell_borrowers(driver: Driver, ledger_id: int, paid: Sequence[Step], ids: IdSource, now: datetime) -> None:
+    """What is owed yet is told with it; of a loan that was given up, what is pursued."""
+    if not paid or not await texting.listens(driver, ledger_id=ledger_id, told=Told.LOAN_REPAID):
+        return
+    standings = await read_standings(driver, ledger_id=ledger_id, loans=[one.loan for one in paid])
+    news = [
+        LoanNews(
+            told=Told.LOAN_REPAID,
+            loan_id=one.loan.id,
+            amount=one.amount,
+            rest=_rest(one, standings[one.loan.id]).minor_units,
+            version=one.loan.version,
+            receipt_id=one.receipt_id,
+        )
+        for one in paid
+        if one.amount is not None
+    ]
+    await texting.announce_loans(driver, ledger_id=ledger_id, news=news, ids=ids, now=now, due_at=now)
+
+
+def _rest(step: Step, standing: Standing) -> Money:
+    if step.loan.state is State.WRITTEN_OFF:
+        return standing.written_off
+    return step.outstanding if step.outstanding is not None else standing.outstanding.total
 
 
 def _content(step: Step, held: Money, receipt: str | None, now: datetime) -> Content:

@@ -13,6 +13,7 @@ from ledger.msisdn import Msisdn
 from ledger.outbox import queue
 from ledger.parties import PartyKeys
 from ledger.sms.message import Event
+from ledger.sms.segments import is_gsm
 from ledger.sms.templates import Language, StopCovers, Told
 from ledger.sms.writing import Step, lock_messages, take_steps
 from ledger.text import check_text
@@ -56,6 +57,8 @@ class SmsSettings:
 
     def __post_init__(self) -> None:
         check_text(self.brand, field="brand", length_max=20)
+        if not is_gsm(self.brand):
+            raise TextInvalid("write the brand in letters that every phone has, or texts grow too long", field="brand")
         if self.sender:
             check_text(self.sender, field="sender", length_max=15)
         if self.fallback == self.provider:

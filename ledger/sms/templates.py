@@ -1,6 +1,7 @@
 """What is told, in four languages, and to whom no more once they want none. Pure.
 
-Every text has the same three parameters: {brand}, {amount} and {reference}, the provider's receipt or our own id."""
+Every text has {brand}, {amount} and {reference}: the provider's receipt, what payers type, or our own id. Of a loan
+there is {rest}, what is owed yet, and {day}, when it is due."""
 
 from __future__ import annotations
 
@@ -39,6 +40,9 @@ class Told(enum.Enum):
     PROMOTION_FAILED = "promotion.failed"
     PAYOUT_SETTLED = "payout.settled"
     LOAN_DISBURSED = "loan.disbursed"
+    ORDER_PAID = "order.paid"
+    LOAN_REPAID = "loan.repaid"
+    LOAN_DUE = "loan.due"
 
 
 PURPOSES = {
@@ -47,6 +51,9 @@ PURPOSES = {
     Told.PROMOTION_FAILED: Purpose.INFORMATIVE,
     Told.PAYOUT_SETTLED: Purpose.ESSENTIAL,
     Told.LOAN_DISBURSED: Purpose.ESSENTIAL,
+    Told.ORDER_PAID: Purpose.ESSENTIAL,
+    Told.LOAN_REPAID: Purpose.ESSENTIAL,
+    Told.LOAN_DUE: Purpose.INFORMATIVE,
 }
 
 _E, _S, _R, _P = Language
@@ -81,15 +88,35 @@ TEXTS: dict[Told, dict[Language, str]] = {
         _R: "{brand}: inguzanyo yawe yatanzwe: {amount} kuri iyi nimero. Inyemezabwishyu {reference}.",
         _P: "{brand}: o seu empréstimo foi pago: {amount} a este número. Recibo {reference}.",
     },
+    Told.ORDER_PAID: {
+        _E: "{brand}: we received {amount} for {reference}. It is paid. Thank you.",
+        _S: "{brand}: tumepokea {amount} za {reference}. Imelipwa. Asante.",
+        _R: "{brand}: twakiriye {amount} ya {reference}. Byishyuwe. Murakoze.",
+        _P: "{brand}: recebemos {amount} de {reference}. Foi pago. Obrigado.",
+    },
+    Told.LOAN_REPAID: {
+        _E: "{brand}: we received {amount} for your loan. Still owed: {rest}. Ref {reference}.",
+        _S: "{brand}: tumepokea {amount} za mkopo wako. Deni lililobaki: {rest}. Ref {reference}.",
+        _R: "{brand}: twakiriye {amount} y'inguzanyo yawe. Usigaje kwishyura: {rest}. Ref {reference}.",
+        _P: "{brand}: recebemos {amount} do seu empréstimo. Falta pagar: {rest}. Ref {reference}.",
+    },
+    Told.LOAN_DUE: {
+        _E: "{brand}: {amount} of your loan is to be paid by {day}. Pay with the reference {reference}.",
+        _S: "{brand}: {amount} za mkopo wako zilipwe kabla ya mwisho wa {day}. Lipa kwa kumbukumbu {reference}.",
+        _R: "{brand}: {amount} y'inguzanyo yawe yishyurwe bitarenze {day}. Ishyura ukoresheje {reference}.",
+        _P: "{brand}: {amount} do seu empréstimo vencem em {day}. Pague com a ref {reference}.",
+    },
 }
 
 # Who has said nothing is told in the language of the number's country.
 _BY_COUNTRY = {"250": _R, "254": _S, "255": _S, "258": _P}
 
 
-def render(told: Told, language: Language, *, brand: str, amount: str, reference: str) -> str:
-    """The text to send."""
-    return TEXTS[told][language].format(brand=brand, amount=amount, reference=reference)
+def render(
+    told: Told, language: Language, *, brand: str, amount: str, reference: str, rest: str = "", day: str = ""
+) -> str:
+    """The text to send. `rest` and `day` are for the texts about loans that have them."""
+    return TEXTS[told][language].format(brand=brand, amount=amount, reference=reference, rest=rest, day=day)
 
 
 def language_of(masked: str, *, otherwise: Language) -> Language:

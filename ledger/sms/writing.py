@@ -8,13 +8,15 @@ from datetime import datetime
 
 from ledger.database import Driver
 from ledger.ids import encode
+from ledger.outbox.announcements import Subject, subject_of
 from ledger.sms.message import PREFIX, Cost, Event, State, transition
-from ledger.sms.templates import StopCovers, Told, is_withheld
+from ledger.sms.templates import Language, StopCovers, Told, is_withheld
 
 _LOCK = "SELECT FROM sms_messages WHERE ledger_id = %s AND id = ANY(%s) ORDER BY id FOR NO KEY UPDATE"
 _READ = """
 SELECT m.id, m.event, m.party_id, m.body, m.sender, m.provider, m.state, m.version, m.provider_message_id,
-    m.failure_code, s.fallback, s.stop_covers, o.phone IS NOT NULL, m.created_at, y.payee_masked
+    m.failure_code, s.fallback, s.stop_covers, o.phone IS NOT NULL, m.created_at, y.payee_masked, m.payout_id,
+    m.order_id, m.loan_id, m.language, m.updated_at
 FROM sms_messages AS m
 JOIN sms_settings AS s ON s.ledger_id = m.ledger_id
 JOIN parties AS y ON y.ledger_id = m.ledger_id AND y.id = m.party_id
@@ -50,11 +52,12 @@ SELECT count(*) FROM changed
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Message:
-    """A message as it was read. `is_unwanted`: its recipient wants none of its purpose; `fallback` is the ledger's
-    other provider."""
+    """A message as it was read, about a subject. `is_unwanted`: its recipient wants none of its purpose; `fallback` is
+    the ledger's other provider."""
 
     id: int
     told: Told
+    about: Subject
     party_id: int
     body: str
     sender: str
@@ -66,7 +69,9 @@ class Message:
     fallback: str | None
     is_unwanted: bool
     created_at: datetime
+    updated_at: datetime
     to_masked: str
+    language: Language
 
     @property
     def public_id(self) -> str:
@@ -117,6 +122,7 @@ async def read_messages(driver: Driver, *, ledger_id: int, sms_ids: Collection[i
         row[0]: Message(
             id=row[0],
             told=Told(row[1]),
+            about=_about(row[15], row[16], row[17]),
             party_id=row[2],
             body=row[3],
             sender=row[4],
@@ -129,9 +135,17 @@ async def read_messages(driver: Driver, *, ledger_id: int, sms_ids: Collection[i
             is_unwanted=row[12] and is_withheld(Told(row[1]), StopCovers(row[11])),
             created_at=row[13],
             to_masked=row[14],
+            language=Language(row[18]),
+            updated_at=row[19],
         )
         for row in rows
     }
+
+
+def _about(payout_id: int | None, order_id: int | None, loan_id: int | None) -> Subject:
+    subject = subject_of(payout_id, order_id, loan_id, None)
+    assert subject is not None, "a message is about one thing"
+    return subject
 
 
 async def find_messages(

@@ -12,10 +12,12 @@ from sqlalchemy.ext.asyncio import AsyncEngine
 from ledger.sms.message import EDGES, Event
 from tests.guards.attacks import CHECK, UNIQUE
 from tests.guards.stage import Connection, refusal
+from tests.ledger.loans.lending import open_lending
 from tests.ledger.payouts.roads import FAILED, STARTED, settled
 from tests.ledger.payouts.shop import Shop, open_shop
 from tests.ledger.sms.opened import messages, take, tell_customers
 
+FOREIGN_KEY = "23503"
 FOLLOWS, TOLD, WORDS = "sms_follows_its_event", "sms_event_tells_a_change", "sms_words_are_fixed"
 ONE = "WHERE ledger_id = %(ledger)s AND id = %(sent)s"
 
@@ -112,6 +114,9 @@ ATTACKS: dict[str, tuple[str, str, str]] = {
         UNIQUE, "sms_tells_an_event_once",
     ),
     "three segments": (_forged("'segments', 3"), CHECK, "sms_is_short"),
+    "a message about nothing": (_forged("'payout_id', NULL"), CHECK, "sms_is_about_one_thing"),
+    "an order's news about a payout": (_forged("'event', 'order.paid'"), CHECK, "sms_event_fits_its_subject"),
+    "a due date of a payout": (_forged("'due_on', '2026-09-01'"), CHECK, "sms_event_fits_its_subject"),
 }  # fmt: skip
 
 
@@ -123,6 +128,55 @@ async def test_no_message_changes_but_as_it_is_drawn(
 
     with refusal(anyone, state, constraint):
         assert anyone.execute(query.encode(), post.values).rowcount > 0, "nothing was attacked"
+
+
+@pytest.fixture
+async def lender(engine: AsyncEngine) -> AsyncIterator[dict[str, int]]:
+    """A shop that lends and tells of it, with a loan that was paid for and an order that was not, on the database that
+    is attacked: what the statements below name."""
+    async with open_lending(engine) as lending:
+        await tell_customers(lending.shop)
+        await lending.product()
+        loan_id = await lending.active_loan()
+        await lending.pay(loan_id, 100_000)
+        ((queued,),) = await lending.shop.rows(
+            "SELECT id FROM sms_messages WHERE ledger_id = :ledger AND event = 'loan.repaid'"
+        )
+        order = await lending.till.order()
+        stranger = await lending.shop.request(msisdn="254712345679")
+        yield {
+            "ledger": lending.shop.ledger.id, "queued": queued, "loan": loan_id, "order": order.id,
+            "untold": stranger, "elsewhere": stranger,
+        }  # fmt: skip
+
+
+OF_LOANS_AND_ORDERS: dict[str, tuple[str, str, str]] = {
+    "what was no payment": (_forged("'payout_id', NULL, 'loan_version', 1"), CHECK, FOLLOWS),
+    "a payment that nobody made": (_forged("'payout_id', NULL, 'loan_version', 99"), FOREIGN_KEY, "sms_loan_changed"),
+    "a payment told twice": (_forged("'payout_id', NULL"), UNIQUE, "sms_tells_a_repayment_once"),
+    "somebody else's loan": (
+        _forged(
+            "'payout_id', NULL, 'event', 'loan.due', 'loan_version', NULL, 'due_on', '2026-10-01', 'party_id', "
+            "(SELECT party_id FROM payouts WHERE ledger_id = %(ledger)s AND id = %(elsewhere)s)"
+        ), CHECK, FOLLOWS,
+    ),
+    "an order that nobody paid": (
+        _forged(
+            "'payout_id', NULL, 'event', 'order.paid', 'loan_id', NULL, 'loan_version', NULL, 'order_id', %(order)s"
+        ), CHECK, FOLLOWS,
+    ),
+    "an order and a loan": (_forged("'payout_id', NULL, 'order_id', %(order)s"), CHECK, "sms_event_fits_its_subject"),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("attack", OF_LOANS_AND_ORDERS.values(), ids=OF_LOANS_AND_ORDERS)
+async def test_nothing_is_told_of_a_loan_or_an_order_that_is_not_so(
+    anyone: Connection, lender: dict[str, int], attack: tuple[str, str, str]
+) -> None:
+    query, state, constraint = attack
+
+    with refusal(anyone, state, constraint):
+        assert anyone.execute(query.encode(), lender).rowcount > 0, "nothing was attacked"
 
 
 @pytest.mark.parametrize("change", ["body = 'call 0900'", "event = 'loan.disbursed'", "payout_id = %(untold)s"])

@@ -27,7 +27,8 @@ def body_of(provider: str, name: str) -> bytes:
 @pytest.mark.parametrize("told", Told)
 @pytest.mark.parametrize("language", Language)
 def test_the_longest_of_every_text_takes_two_segments_at_most(told: Told, language: Language) -> None:
-    longest = render(told, language, brand="B" * 20, amount="KES 250000000.00", reference="R" * 30)
+    amount, day = "KES 250000000.00", "31/12/2026"
+    longest = render(told, language, brand="B" * 20, amount=amount, reference="R" * 30, rest=amount, day=day)
 
     assert segments(longest) <= SEGMENTS_MAX
 
