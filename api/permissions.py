@@ -58,6 +58,8 @@ class Permission(enum.Enum):
     CODES_INSPECT = "codes.inspect"
     PROMPTS_REQUEST = "prompts.request"
     PROMPTS_READ = "prompts.read"
+    MESSAGES_READ = "messages.read"
+    MESSAGES_RESEND = "messages.resend"
     VAULT_LIST = "vault.list"
     VAULT_WRITE = "vault.write"
 
@@ -270,6 +272,11 @@ _BY_SERVICE: Mapping[str, Mapping[str, Permission]] = {
         "ListWebhookEndpoints": Permission.WEBHOOKS_READ,
         "GetWebhookDelivery": Permission.WEBHOOKS_READ,
         "ListWebhookDeliveries": Permission.WEBHOOKS_READ,
+    },
+    "daftari.v1.TextMessageCommandService": {"ResendTextMessage": Permission.MESSAGES_RESEND},
+    "daftari.v1.TextMessageQueryService": {
+        "GetTextMessage": Permission.MESSAGES_READ,
+        "ListTextMessages": Permission.MESSAGES_READ,
     },
     "daftari.v1.VaultCommandService": {"PutSecret": Permission.VAULT_WRITE},
     "daftari.v1.VaultQueryService": {"ListSecrets": Permission.VAULT_LIST},

@@ -42,6 +42,7 @@ from api.services.redemption_counts import RedemptionCounts
 from api.services.refunds import refund_services
 from api.services.returns import return_services
 from api.services.reviews import review_services
+from api.services.text_messages import text_message_services
 from api.services.vault import vault_services
 from api.services.webhooks import webhook_services
 from api.statement_desk import adjustment_desk, statement_desk
@@ -228,6 +229,7 @@ class Service:
         services += return_services(shared.core, recorder=application.return_recorder)
         services += partner_services(shared.core)
         services += review_services(shared.core, recorder=application.recorder, returns=application.return_recorder)
+        services += text_message_services(shared.core)
         services += vault_services(shared.core, writer=application.vault_writer)
         services += webhook_services(shared.core, sealer=application.webhook_sealer, rules=application.webhook_rules)
         self._grpc = GrpcServer(services, door=door)

@@ -29,6 +29,7 @@ from daftari.v1 import (
     refunds_pb2,
     returns_pb2,
     reviews_pb2,
+    text_messages_pb2,
     vault_pb2,
     webhooks_pb2,
 )
@@ -85,6 +86,7 @@ ListRequest: TypeAlias = (
     | partners_pb2.ListFundingLinesRequest
     | partners_pb2.ListPartnerStatementLinesRequest
     | partners_pb2.ListKeysRequest
+    | text_messages_pb2.ListTextMessagesRequest
     | vault_pb2.ListSecretsRequest
 )
 

@@ -13,9 +13,10 @@ from ledger.msisdn import Msisdn
 from ledger.outbox import queue
 from ledger.parties import PartyKeys
 from ledger.sms.message import Event
+from ledger.sms.refusals import MessageNotResendable
 from ledger.sms.segments import is_gsm
 from ledger.sms.templates import Language, StopCovers, Told
-from ledger.sms.writing import Step, lock_messages, take_steps
+from ledger.sms.writing import Message, Step, get_message, list_events, lock_messages, take_steps
 from ledger.text import check_text
 
 _OPEN = """
@@ -126,6 +127,23 @@ async def resend(
         driver, ledger_id=ledger_id, kind=queue.SMS_SUBMIT, subject_ids=again, ids=ids, now=now, due_at=now
     )
     return again
+
+
+async def resend_once(
+    driver: Driver, *, ledger_id: int, sms_id: int, version: int, actor: str, ids: IdSource, now: datetime
+) -> tuple[Message, bool]:
+    """Queues a message once more that failed at this version, and whether the same had been done before. Raises
+    MessageNotFound, MessageNotResendable."""
+    await lock_messages(driver, ledger_id=ledger_id, sms_ids=[sms_id])
+    message = await get_message(driver, ledger_id=ledger_id, sms_id=sms_id)
+    if message.version != version:
+        events = await list_events(driver, ledger_id=ledger_id, sms_id=sms_id)
+        if (version + 1, Event.RESENT.value) in {(one.version, one.event) for one in events}:
+            return message, True
+        raise MessageNotResendable("the message has moved on: read it again", field="version")
+    if not await resend(driver, ledger_id=ledger_id, sms_ids=[sms_id], actor=actor, ids=ids, now=now):
+        raise MessageNotResendable(f"only what FAILED is sent again: it is {message.state.value}", field="message_id")
+    return await get_message(driver, ledger_id=ledger_id, sms_id=sms_id), False
 
 
 def _change(ledger_id: int, phones: Sequence[Msisdn], source: str, keys: PartyKeys, now: datetime) -> dict[str, object]:

@@ -10,6 +10,7 @@ from ledger.database import Driver
 from ledger.ids import encode
 from ledger.outbox.announcements import Subject, subject_of
 from ledger.sms.message import PREFIX, Cost, Event, State, transition
+from ledger.sms.refusals import MessageNotFound
 from ledger.sms.templates import Language, StopCovers, Told, is_withheld
 
 _LOCK = "SELECT FROM sms_messages WHERE ledger_id = %s AND id = ANY(%s) ORDER BY id FOR NO KEY UPDATE"
@@ -30,6 +31,10 @@ WHERE ledger_id = %s AND provider = %s AND provider_message_id = ANY(%s)
 _LIST = """
 SELECT id FROM sms_messages WHERE ledger_id = %(ledger)s AND id < %(before)s AND (%(state)s = '' OR state = %(state)s)
 ORDER BY id DESC LIMIT %(limit)s
+"""
+_EVENTS = """
+SELECT version, state, event, detail, cost_currency, cost_micros, actor, recorded_at FROM sms_events
+WHERE ledger_id = %s AND sms_id = %s ORDER BY version
 """
 _STEP = """
 WITH step AS (
@@ -77,6 +82,19 @@ class Message:
     def public_id(self) -> str:
         """What everybody outside knows it by."""
         return encode(PREFIX, self.id)
+
+
+@dataclass(frozen=True, slots=True)
+class MessageEvent:
+    """One change of a message, in the words it is kept in; `cost` is what the provider said that a sending costs."""
+
+    version: int
+    state: State
+    event: str
+    detail: str | None
+    cost: Cost | None
+    actor: str
+    recorded_at: datetime
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -146,6 +164,23 @@ def _about(payout_id: int | None, order_id: int | None, loan_id: int | None) -> 
     subject = subject_of(payout_id, order_id, loan_id, None)
     assert subject is not None, "a message is about one thing"
     return subject
+
+
+async def get_message(driver: Driver, *, ledger_id: int, sms_id: int) -> Message:
+    """One, unlocked. Raises MessageNotFound."""
+    found = await read_messages(driver, ledger_id=ledger_id, sms_ids=[sms_id])
+    if sms_id not in found:
+        raise MessageNotFound("no such message in this ledger; see ListTextMessages", field="message_id")
+    return found[sms_id]
+
+
+async def list_events(driver: Driver, *, ledger_id: int, sms_id: int) -> list[MessageEvent]:
+    """What happened to a message, oldest first."""
+    cursor = await driver.execute(_EVENTS, (ledger_id, sms_id))
+    return [
+        MessageEvent(row[0], State(row[1]), row[2], row[3], Cost(row[4], row[5]) if row[4] else None, row[6], row[7])
+        for row in await cursor.fetchall()
+    ]
 
 
 async def find_messages(
