@@ -20,7 +20,7 @@ from pathlib import Path
 
 from api.statements import StatementDesk, StatementFile, Whose
 from api.statements_told import imported_summary, run_summary
-from ledger.errors import AccountNotFound, RuleBroken, TextInvalid
+from ledger.errors import AccountNotFound, LedgerError, RuleBroken, TextInvalid
 from ledger.journal.books import Ledger
 from ledger.reconciliation.importing import Imported
 from ledger.reconciliation.reading import Days
@@ -29,7 +29,7 @@ from ledger.reconciliation.statement import StatementRefused
 # Of a file: LEFT stays where it is, for its folder or its name is at fault.
 TAKEN, REFUSED, LEFT = "taken", "refused", "left"
 COLUMNS_FILE, LOCK_FILE = "columns.json", ".daftari-lock"
-AGREES, BREAKS, REFUSALS = 0, 1, 2
+AGREES, BREAKS, REFUSALS, BUSY, FAILED = 0, 1, 2, 3, 4
 FILES_MAX = 1_000
 _DEPTH = 3
 
@@ -49,42 +49,47 @@ class _Place:
 
 @dataclass(slots=True)
 class FolderResult:
-    """What became of each file and what each run found, as a program reads it."""
+    """What became of each file and what each run found, as a program reads it; and what kept the rest from being done,
+    None where all was."""
 
     ledger: str
-    started_at: datetime
+    started_at: datetime | None = None
     ended_at: datetime | None = None
+    failure: LedgerError | None = None
     files: list[Mapping[str, object]] = field(default_factory=list)
     runs: list[Mapping[str, object]] = field(default_factory=list)
 
     @property
     def exit_code(self) -> int:
-        """REFUSALS before BREAKS before AGREES."""
+        """FAILED before REFUSALS before BREAKS before AGREES."""
+        if self.failure is not None:
+            return FAILED
         if any(one["outcome"] != TAKEN for one in self.files):
             return REFUSALS
         return BREAKS if any(not one["agrees"] for one in self.runs) else AGREES
 
     def document(self) -> dict[str, object]:
         """The whole as JSON holds it."""
+        failure = self.failure
         return {
             "ledger": self.ledger,
-            "started": self.started_at.isoformat(),
+            "started": self.started_at.isoformat() if self.started_at else None,
             "ended": self.ended_at.isoformat() if self.ended_at else None,
             "exit_code": self.exit_code,
+            "failure": {"reason": failure.reason, "message": failure.message} if failure else None,
             "files": self.files,
             "runs": self.runs,
         }
 
 
-async def work_through(desk: StatementDesk, folder: Path, *, ledger: str, actor: str) -> FolderResult:
+async def work_through(desk: StatementDesk, folder: Path, *, actor: str, result: FolderResult) -> None:
     """Everything that waits in the folder. Raises FolderBusy, and what keeps all of it from being done, such as a
-    database that cannot be reached: what was done by then stays done."""
+    database that cannot be reached: what was done by then stays done, and stands in the result."""
     with _alone(folder):
-        result = FolderResult(ledger, desk.now())
-        for place in _places(folder, ledger):
+        result.started_at = desk.now()
+        for place in _places(folder, result.ledger):
             await _work(desk, folder, place, actor, result)
         result.ended_at = desk.now()
-        return result
 
 
 def write_result(result: FolderResult, path: Path) -> None:

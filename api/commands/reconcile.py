@@ -12,9 +12,11 @@ from typing import Annotated
 import typer
 
 from api.commands.opening import run as run_command
+from api.commands.telling import refusal_to_tell
 from api.conversion.reconciliation import run_id_of
+from api.failures import refusal_of
 from api.statement_desk import statement_desk
-from api.statement_folder import FolderBusy, FolderResult, work_through, write_result
+from api.statement_folder import BUSY, FolderBusy, FolderResult, work_through, write_result
 from api.statements import Whose
 from api.statements_told import recorded_summary, run_summary
 from api.tables import console, table
@@ -35,7 +37,7 @@ app = typer.Typer(help="Statements held against the books.", no_args_is_help=Tru
 Day = Annotated[datetime | None, typer.Option(formats=["%Y-%m-%d"], help="A date in the ledger's zone")]
 LedgerCode = Annotated[str, typer.Argument(help="Ledger code")]
 AsJson = Annotated[bool, typer.Option("--json", help="One JSON document instead of a table")]
-_SHOWN_MAX, _ID_MAX, _BUSY = 200, 2**63 - 1, 3
+_SHOWN_MAX, _ID_MAX = 200, 2**63 - 1
 _SHOWN_COLUMNS = (">", "when", "receipt", "state", "rule", ">difference", "why")
 
 
@@ -81,16 +83,21 @@ def folder_command(
     ] = None,
 ) -> None:
     """Takes every file that waits in, then holds each sub-account against the books. Exits 1 where something is
-    unexplained, 2 where a file was refused, 3 where another process works on the folder."""
+    unexplained, 2 where a file was refused, 3 where another process works on the folder, 4 where the ledger, the
+    folder or the database could not be used: the result says why."""
+    made = FolderResult(ledger)
 
-    async def opened(application: Application) -> FolderResult:
-        return await work_through(statement_desk(application), folder, ledger=ledger, actor=actor)
+    async def opened(application: Application) -> None:
+        await work_through(statement_desk(application), folder, actor=actor, result=made)
 
     try:
-        made = run_command(opened)
+        run_command(opened)
     except FolderBusy as busy:
         typer.echo(f"daftari: {busy.message} [{busy.reason}]", err=True)
-        raise typer.Exit(_BUSY) from None
+        raise typer.Exit(BUSY) from None
+    except Exception as error:  # noqa: BLE001 -- the process edge: a scheduler reads what went wrong in the result
+        made.failure = refusal_to_tell(error) or refusal_of(error, request_id="")
+        typer.echo(f"daftari: {made.failure.message} [{made.failure.reason}]", err=True)
     if result is None:
         typer.echo(json.dumps(made.document(), indent=2))
     else:

@@ -15,6 +15,7 @@ import structlog
 from typer.testing import CliRunner
 
 from api import cli
+from api.commands.telling import refusal_to_tell
 from ledger.database import connect
 from ledger.ids import encode
 from ledger.proof.keys import SealKey
@@ -55,7 +56,7 @@ def proof(settings: Mapping[str, str], *arguments: object) -> Ended:
     environment = {f"DAFTARI_{name}".upper(): value for name, value in settings.items()}
     ended = CliRunner().invoke(cli.app, ["proof", *map(str, arguments)], env=environment)
     structlog.reset_defaults()  # a command sends its log to an output that ends with it
-    refused = cli.refusal_to_tell(ended.exception) if isinstance(ended.exception, Exception) else None
+    refused = refusal_to_tell(ended.exception) if isinstance(ended.exception, Exception) else None
     return Ended(2 if refused else ended.exit_code, ended.stdout, refused.message if refused else "")
 
 

@@ -9,8 +9,11 @@ from collections.abc import AsyncIterator
 from pathlib import Path
 
 import pytest
+import structlog
 from sqlalchemy.ext.asyncio import AsyncEngine
+from typer.testing import CliRunner
 
+from api.cli import app
 from api.statement_folder import LOCK_FILE, FolderBusy, FolderResult, work_through, write_result
 from api.statements import StatementDesk, StatementFile, Whose
 from ledger.outcomes import OutcomeRecorder
@@ -18,6 +21,7 @@ from ledger.reconciliation.importing import Importer
 from ledger.reconciliation.run import Reconciler
 from ledger.sealing import Sealer
 from tests.adapters.statement_files import CHARGES, UTILITY, rows_of, write_csv
+from tests.fix_database import Database
 from tests.ledger.payouts.shop import SECRET, Shop, open_shop
 
 PLACE = "daraja/600584"
@@ -53,7 +57,9 @@ def _names(folder: Path) -> list[str]:
 
 
 async def _worked(shop: Shop, folder: Path) -> FolderResult:
-    return await work_through(_desk(shop), folder, ledger=shop.ledger.code, actor="cron")
+    result = FolderResult(shop.ledger.code)
+    await work_through(_desk(shop), folder, actor="cron", result=result)
+    return result
 
 
 async def test_every_file_is_taken_in_once_and_each_sub_account_held_against_the_books(
@@ -135,6 +141,30 @@ async def test_a_second_process_leaves_the_folder_alone(shop: Shop, tmp_path: Pa
             await _worked(shop, tmp_path)
 
     assert path.exists()
+
+
+@pytest.mark.parametrize("reason", ["DATABASE_UNAVAILABLE", "LEDGER_NOT_FOUND", "TEXT_INVALID"])
+def test_what_fails_outright_is_told_in_the_result_and_leaves_the_files(
+    database: Database, tmp_path: Path, reason: str
+) -> None:
+    path = _put(UTILITY, tmp_path, "utility", "september.csv")
+    url = database.app.render_as_string(hide_password=False)
+    if reason == "DATABASE_UNAVAILABLE":
+        url = "postgresql://nobody@127.0.0.1:1/none"
+    folder = tmp_path / "nowhere" if reason == "TEXT_INVALID" else tmp_path
+    told = tmp_path / "result.json"
+
+    ended = CliRunner().invoke(
+        app,
+        ["reconcile", "folder", "nobodys", str(folder), "--actor", "cron", "--result", str(told)],
+        env={"DAFTARI_DATABASE_URL": url, "DAFTARI_SECRET": SECRET.hex()},
+    )
+    structlog.reset_defaults()  # a command sends its log to an output that ends with it
+
+    result = json.loads(_text(told))
+    assert (ended.exit_code, result["exit_code"], result["failure"]["reason"]) == (4, 4, reason)
+    assert (result["files"], result["runs"], result["ended"], path.exists()) == ([], [], None, True)
+    assert result["failure"]["message"] in ended.output
 
 
 def _text(path: Path) -> str:
