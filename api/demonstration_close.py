@@ -4,7 +4,6 @@ and the days closed and signed, with the report as a page."""
 from __future__ import annotations
 
 import tempfile
-from collections import Counter
 from collections.abc import Awaitable, Callable
 from datetime import datetime, timedelta
 from pathlib import Path
@@ -140,9 +139,8 @@ class _Finance:
 
 
 def _print_run(out: Console, label: str, run: Run) -> None:
-    states = ", ".join(
-        f"{count} {state}" for state, count in sorted(Counter(d.state.value for d in run.decisions).items())
-    )
+    counted = sorted((state.value, count) for state, count in run.decided.states.items())
+    states = ", ".join(f"{count} {state}" for state, count in counted)
     told = f"; {run.resolved} payout of unknown outcome is settled by it" if run.resolved else ""
-    left = f"KES {kes(run.unexplained)} unexplained" if run.breaks else "nothing unexplained"
+    left = f"KES {kes(run.decided.unexplained)} unexplained" if run.decided.breaks else "nothing unexplained"
     out.print(f"{label}: {run.lines} lines, {states}: {left}{told}.")

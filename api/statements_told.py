@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from collections import Counter
-
 from ledger.ids import encode
 from ledger.reconciliation.importing import Imported
 from ledger.reconciliation.queries import RecordedRun
@@ -30,9 +28,9 @@ def run_summary(run: Run) -> dict[str, object]:
         "from": run.days.first.isoformat(),
         "until": run.days.last.isoformat(),
         "lines": run.lines,
-        "states": dict(Counter(one.state.value for one in run.decisions)),
-        "breaks": len(run.breaks),
-        "unexplained": run.unexplained,
+        "states": {state.value: count for state, count in run.decided.states.items()},
+        "breaks": run.decided.breaks,
+        "unexplained": run.decided.unexplained,
         "opening_gap": run.opening_gap,
         "carried": run.carried,
         "agrees": run.agrees,
@@ -41,7 +39,7 @@ def run_summary(run: Run) -> dict[str, object]:
         "statement_closing": run.statement_closing,
         "books_opening": run.books_opening,
         "books_closing": run.books_closing,
-        "difference": run.difference,
+        "difference": run.decided.difference,
     }
 
 

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import json
-from collections import Counter
 from collections.abc import Sequence
 from datetime import datetime
 from pathlib import Path
 from typing import Annotated
 
 import typer
+from rich.table import Table
 
 from api.commands.opening import run as run_command
 from api.commands.telling import refusal_to_tell
@@ -27,7 +27,6 @@ from ledger.journal.books import Ledger, find_ledger
 from ledger.journal.entries import ENTRY_PREFIX
 from ledger.money import format_minor_units
 from ledger.reconciliation.importing import StatementAccount
-from ledger.reconciliation.matching import Decision
 from ledger.reconciliation.queries import RecordedDecision, RecordedRun, list_decisions, list_runs, read_run
 from ledger.reconciliation.reading import Days
 from ledger.reconciliation.run import PREFIX, Run
@@ -60,15 +59,24 @@ def command(
     sub_account = Whose(ledger=ledger, provider=provider, shortcode=code, sub_account=account, currency=currency)
     days = _days(since, until)
 
-    async def opened(application: Application) -> tuple[Ledger, StatementAccount, Run]:
-        return await statement_desk(application).reconcile(sub_account, days=days, actor=actor)
+    async def opened(application: Application) -> tuple[Ledger, StatementAccount, Run, list[RecordedDecision]]:
+        found, whose, made = await statement_desk(application).reconcile(sub_account, days=days, actor=actor)
+        async with transaction(application.engine) as connection:
+            shown = await list_decisions(
+                await driver(connection), ledger_id=found.id, run_id=made.id, only_breaks=not matched, after=0,
+                limit=_SHOWN_MAX,
+            )  # fmt: skip
+        return found, whose, made, shown
 
-    found, whose, made = run_command(opened)
+    found, whose, made, shown = run_command(opened)
     if as_json:
         typer.echo(json.dumps(run_summary(made)))
     else:
-        numbered = enumerate(made.decisions, start=1)
-        _print(found, whose, made, [pair for pair in numbered if matched or not pair[1].is_explained])
+        _print(whose, made)
+        if shown:
+            heading = f"{len(shown):,} of {made.decided.total if matched else made.decided.breaks:,}"
+            console().print(_shown(heading, shown, found, whose.currency))
+        _print_verdict(whose, made)
     raise typer.Exit(0 if made.agrees else 1)
 
 
@@ -158,14 +166,11 @@ def show_command(
     if as_json:
         typer.echo(json.dumps({**recorded_summary(found), "shown": [_decision(one) for one in decisions]}))
         return
-    rows = [
-        (f"{one.number:,}", f"{one.at.astimezone(books.zone):%Y-%m-%d %H:%M:%S}", one.receipt, one.state.value,
-         one.rule, format_minor_units(one.difference, found.currency), one.reason)
-        for one in decisions
-    ]  # fmt: skip
     out = console()
-    out.print(table(f"{run}: {found.path}, {found.first} to {found.last}, {found.currency}", _SHOWN_COLUMNS, rows))
-    out.print(f"{len(rows):,} shown of {found.decisions if matched else found.breaks:,}; --after shows those behind")
+    heading = f"{run}: {found.path}, {found.first} to {found.last}, {found.currency}"
+    out.print(_shown(heading, decisions, books, found.currency))
+    total = found.decisions if matched else found.breaks
+    out.print(f"{len(decisions):,} shown of {total:,}; --after shows those behind")
 
 
 def _decision(one: RecordedDecision) -> dict[str, object]:
@@ -189,11 +194,20 @@ def _days(since: datetime | None, until: datetime | None) -> Days | None:
     return Days(since.date(), until.date()) if since and until else None
 
 
-def _print(ledger: Ledger, account: StatementAccount, run: Run, shown: Sequence[tuple[int, Decision]]) -> None:
-    out, currency = console(), account.currency
+def _shown(heading: str, decisions: Sequence[RecordedDecision], ledger: Ledger, currency: str) -> Table:
+    rows = [
+        (f"{one.number:,}", f"{one.at.astimezone(ledger.zone):%Y-%m-%d %H:%M:%S}", one.receipt, one.state.value,
+         one.rule, format_minor_units(one.difference, currency), one.reason)
+        for one in decisions
+    ]  # fmt: skip
+    return table(heading, _SHOWN_COLUMNS, rows)
+
+
+def _print(account: StatementAccount, run: Run) -> None:
+    out = console()
 
     def money(cents: int | None) -> str:
-        return "untold" if cents is None else format_minor_units(cents, currency)
+        return "untold" if cents is None else format_minor_units(cents, account.currency)
 
     rows = [
         ("opening", money(run.statement_opening), money(run.books_opening)),
@@ -201,27 +215,23 @@ def _print(ledger: Ledger, account: StatementAccount, run: Run, shown: Sequence[
     ]
     title = f"{encode(PREFIX, run.id)}: {account.path}, {run.days.first} to {run.days.last}, {account.currency}"
     out.print(table(title, ("", ">statement", ">books"), rows))
-    counts = Counter((one.state.value, one.rule) for one in run.decisions)
-    out.print(
-        table(
-            f"{run.lines:,} lines, {len(run.decisions):,} decisions",
-            ("state", "rule", ">decisions"),
-            [(state, rule, f"{count:,}") for (state, rule), count in sorted(counts.items())],
-        )
-    )
-    if shown:
-        listed = [
-            (f"{number:,}", f"{one.at.astimezone(ledger.zone):%Y-%m-%d %H:%M:%S}", one.receipt, one.state.value,
-             one.rule, money(one.difference), one.reason)
-            for number, one in shown[:_SHOWN_MAX]
-        ]  # fmt: skip
-        heading = f"{len(listed):,} of {len(shown):,}"
-        out.print(table(heading, _SHOWN_COLUMNS, listed))
+    counts = sorted((state.value, rule, f"{count:,}") for (state, rule), count in run.decided.counts.items())
+    heading = f"{run.lines:,} lines, {run.decided.total:,} decisions"
+    out.print(table(heading, ("state", "rule", ">decisions"), counts))
+
+
+def _print_verdict(account: StatementAccount, run: Run) -> None:
+    out = console()
+
+    def money(cents: int) -> str:
+        return f"{account.currency} {format_minor_units(cents, account.currency)}"
+
     if run.resolved:
         out.print(f"{run.resolved:,} payouts of unknown outcome were told by the statement")
     if run.opening_gap:
-        gap = f"{account.currency} {money(run.opening_gap)}"
+        gap = money(run.opening_gap)
         out.print(f"before these days the statement held {gap} more than the books; run the days before with --since")
-    breaks = [f"{len(run.breaks):,} breaks over {account.currency} {money(run.unexplained)}"] if run.breaks else []
+    decided = run.decided
+    breaks = [f"{decided.breaks:,} breaks over {money(decided.unexplained)}"] if decided.breaks else []
     gaps = ["the opening balance"] if run.opening_gap else []
     out.print(f"unexplained: {', and '.join([*breaks, *gaps]) or 'nothing'}")

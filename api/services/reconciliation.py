@@ -33,8 +33,8 @@ from ledger.errors import ChoiceInvalid, TooLate
 from ledger.reconciliation.queries import RecordedRun, list_decisions, list_runs, read_run
 from ledger.reconciliation.statement import refused
 
-# Files on their way in; what is read or matched has its turn: a statement of a million lines takes a core for a minute
-# and a gigabyte and a half. Whoever sent a file waits for it.
+# Files on their way in; what is read or matched has its turn: a statement of a million lines takes a core for minutes.
+# Whoever sent a file waits for it.
 UPLOADS_MAX, TURN_SECONDS_MAX = 4, 900.0
 SILENCE_SECONDS_MAX, UPLOAD_SECONDS_MAX = 60.0, 900.0
 _CHUNK_BYTES_MAX = 2**20

@@ -5,7 +5,6 @@ refused. The next run then finds lines and entries put together by the adjustmen
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from datetime import datetime
@@ -35,8 +34,9 @@ from ledger.reconciliation.adjustment import (
     entry_draft,
     receipt_drafts,
 )
+from ledger.reconciliation.comparing import Compared, comparing
 from ledger.reconciliation.importing import StatementAccount, read_statement_account
-from ledger.reconciliation.matching import Decision, State, match
+from ledger.reconciliation.matching import Decision, State
 from ledger.reconciliation.proposals import (
     Adjustment,
     find_claimed,
@@ -46,7 +46,7 @@ from ledger.reconciliation.proposals import (
     read_breaks,
     write_adjustments,
 )
-from ledger.reconciliation.reading import ADJUSTMENT_PREFIX, Days, read_books, read_charges, read_told
+from ledger.reconciliation.reading import ADJUSTMENT_PREFIX, Days, read_charges, read_told
 from ledger.reconciliation.run import PREFIX as RUN_PREFIX
 from ledger.text import check_text
 
@@ -247,11 +247,12 @@ class AdjustmentDesk:
         told = await read_told(driver, ledger=ledger, account=account, days=days)
         assert before is not None
         assert told is not None
-        books = await read_books(driver, ledger=ledger, account=account, days=days, told=told)
-        # In a thread, so that a server goes on answering others meanwhile.
-        opened = {_shape(each) for each in await asyncio.to_thread(match, told.lines, books)}
         proposed = await read_breaks(driver, ledger, one.run_id, account, numbers)
-        if not {_shape(each) for each in proposed} <= opened:
+        missing = {_shape(each) for each in proposed}
+        async with comparing(driver, Compared(ledger=ledger, account=account, days=days, told=told)) as comparison:
+            async for decisions in comparison.decisions():
+                missing.difference_update(map(_shape, decisions))
+        if missing:
             return False
         found = await self.poster.directory.find(driver, ledger_id=ledger.id, names=[(account.path, account.currency)])
         await lock_accounts(driver, ledger_id=ledger.id, identities=found)
@@ -319,4 +320,5 @@ async def _read_paid(
 ) -> Paid:
     receipts = sorted({one.receipt for one in breaks if one.receipt})
     came_in: dict[str, bool] = dict(await (await driver.execute(_PAID, (receipts, ledger.id))).fetchall())
-    return Paid(await read_charges(driver, ledger=ledger, account=account, days=days), came_in)
+    accrued = await read_charges(driver, ledger=ledger, account=account, days=days, receipts=receipts)
+    return Paid(accrued, came_in)

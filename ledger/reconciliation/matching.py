@@ -120,6 +120,11 @@ class Decision:
         """Whether it needs nobody."""
         return self.state in EXPLAINED
 
+    @property
+    def order(self) -> tuple[datetime, str, tuple[int, ...], tuple[int, ...]]:
+        """By time, and no two alike."""
+        return (self.at, self.receipt, self.lines, self.entries)
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Books:
@@ -169,7 +174,7 @@ class _Matcher:
             self._alone(line)
         for one in self._undone():
             self._unseen(one)
-        return sorted(self.made, key=lambda one: (one.at, one.receipt, one.lines, one.entries))
+        return sorted(self.made, key=lambda one: one.order)
 
     def _adjusted(self, lines: Sequence[Line]) -> list[Line]:
         """Decides what people decided, as far as it lies in these days; returns the other lines."""

@@ -6,9 +6,9 @@ newer run of the same days supersedes."""
 
 from __future__ import annotations
 
-import asyncio
+from collections import Counter
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 
 from ledger.database import Driver
@@ -22,9 +22,10 @@ from ledger.outcomes import OutcomeRecorder
 from ledger.payouts import reviews
 from ledger.payouts.outcome import Report
 from ledger.payouts.reviews import Case
+from ledger.reconciliation.comparing import Compared, Comparison, comparing
 from ledger.reconciliation.importing import IMPORT_SECONDS_MAX, StatementAccount
-from ledger.reconciliation.matching import Decision, Line, State, match
-from ledger.reconciliation.reading import Days, Told, find_days, read_books, read_carried, read_opening, read_told
+from ledger.reconciliation.matching import EXPLAINED, Decision, Line, State
+from ledger.reconciliation.reading import Days, find_days, read_carried, read_opening, read_told
 from ledger.reconciliation.statement import LineStatus
 from ledger.session import plain_array, text_array
 from ledger.text import check_text
@@ -50,17 +51,58 @@ FROM unnest(%(number)s::int[], %(state)s::text[], %(rule)s::text[], %(reason)s::
     %(receipt)s::text[], %(difference)s::bigint[], %(line_ids)s::text[], %(entry_ids)s::text[], %(payout)s::bigint[])
     AS d (number, state, rule, reason, at, receipt, difference, line_ids, entry_ids, payout)
 """
+_UNORDERED = """
+SELECT d.receipt, -d.difference FROM reconciliation_decisions AS d
+JOIN statement_lines AS l ON l.ledger_id = d.ledger_id AND l.id = d.line_ids[1]
+WHERE d.ledger_id = %s AND d.run_id = %s AND l.account_id = %s AND d.state IN ('missing_here', 'duplicate')
+  AND d.difference < 0 AND l.kind NOT IN ('charge', 'charge_reversal') ORDER BY d.number LIMIT %s
+"""
 
 
 class StatementMissing(NotFound):
     """No statement of the account reaches into the days."""
 
 
+@dataclass(slots=True)
+class Decided:
+    """What decisions come to, in minor units as the statement writes them: how many there are by state and rule; their
+    `difference`, which is what moved in the statement less what moved in the books; and what of it the breaks, which
+    need somebody, make, added up without signs."""
+
+    counts: Counter[tuple[State, str]] = field(default_factory=Counter)
+    difference: int = 0
+    unexplained: int = 0
+
+    @property
+    def total(self) -> int:
+        """All of them."""
+        return self.counts.total()
+
+    @property
+    def states(self) -> Counter[State]:
+        """How many there are by state."""
+        states: Counter[State] = Counter()
+        for (state, _), count in self.counts.items():
+            states[state] += count
+        return states
+
+    @property
+    def breaks(self) -> int:
+        """Those that need somebody."""
+        return sum(count for state, count in self.states.items() if state not in EXPLAINED)
+
+    def add(self, decisions: Sequence[Decision]) -> None:
+        """Takes them in."""
+        self.counts.update((one.state, one.rule) for one in decisions)
+        self.difference += sum(one.difference for one in decisions)
+        self.unexplained += sum(abs(one.difference) for one in decisions if not one.is_explained)
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Run:
-    """What a run found. Amounts in minor units, as the statement writes them; `unexplained` sums up what breaks differ
-    by, whichever way; `resolved` counts payouts whose outcome the statement told; `carried` is what of the difference
-    before these days is explained."""
+    """What a run found; its decisions are rows (`queries`). Amounts in minor units, as the statement writes them;
+    `resolved` counts payouts whose outcome the statement told; `carried` is what of the difference before these days
+    is explained."""
 
     id: int
     days: Days
@@ -71,13 +113,8 @@ class Run:
     books_opening: int
     books_closing: int
     resolved: int
-    decisions: Sequence[Decision]
+    decided: Decided
     carried: int = 0
-
-    @property
-    def breaks(self) -> list[Decision]:
-        """What needs somebody."""
-        return [one for one in self.decisions if not one.is_explained]
 
     @property
     def opening_gap(self) -> int:
@@ -87,17 +124,7 @@ class Run:
     @property
     def agrees(self) -> bool:
         """Whether nothing is left to look into."""
-        return not self.breaks and not self.opening_gap
-
-    @property
-    def difference(self) -> int:
-        """What moved in the statement less what moved in the books."""
-        return sum(one.difference for one in self.decisions)
-
-    @property
-    def unexplained(self) -> int:
-        """What of it breaks make, added up without signs."""
-        return sum(abs(one.difference) for one in self.breaks)
+        return not self.decided.breaks and not self.opening_gap
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -124,64 +151,56 @@ class Reconciler:
         told = await read_told(driver, ledger=ledger, account=account, days=days) if days else None
         if days is None or told is None:
             raise StatementMissing(f"no statement of {account.path} for these days; import it first", field="account")
-        lines = {line.id: line for line in told.lines}
-        decisions = await self._match(driver, ledger, account, days, told)
-        reports = [report for one in decisions if (report := _evidence(one, lines, account, actor)) is not None]
-        if reports:
+        compared = Compared(ledger=ledger, account=account, days=days, told=told)
+        run_id = self.ids.next(now)
+        async with comparing(driver, compared) as comparison:
+            reports = _reports(comparison, actor)
+            decided = None if reports else await _write_decisions(driver, comparison, run_id)
+        if decided is None:
             await self.recorder.record(driver, ledger=ledger, reports=reports, now=now)
-            decisions = await self._match(driver, ledger, account, days, told)
-        await self._alarm(driver, ledger, account, decisions, lines, now)
+            async with comparing(driver, compared) as comparison:
+                decided = await _write_decisions(driver, comparison, run_id)
         opening = await read_opening(driver, ledger=ledger, account=account, days=days)
         run = Run(
-            id=self.ids.next(now),
+            id=run_id,
             days=days,
             told_until=told.until,
-            lines=len(told.lines),
-            statement_opening=None if told.closing is None else told.closing - told.moved,
+            lines=comparison.lines,
+            statement_opening=None if told.closing is None else told.closing - comparison.moved,
             statement_closing=told.closing,
             books_opening=opening,
-            books_closing=opening + told.moved - sum(one.difference for one in decisions),
+            books_closing=opening + comparison.moved - decided.difference,
             resolved=len(reports),
-            decisions=decisions,
+            decided=decided,
             carried=await read_carried(driver, ledger=ledger, account=account, days=days),
         )
-        await _write(driver, ledger, account, run, actor, now)
+        await _write_run(driver, ledger, account, run, actor, now)
+        await self._alarm(driver, ledger, account, run, now)
         return run
 
-    async def _match(
-        self, driver: Driver, ledger: Ledger, account: StatementAccount, days: Days, told: Told
-    ) -> list[Decision]:
-        books = await read_books(driver, ledger=ledger, account=account, days=days, told=told)
-        # In a thread, so that a server goes on answering others meanwhile.
-        return await asyncio.to_thread(match, told.lines, books)
-
-    async def _alarm(
-        self,
-        driver: Driver,
-        ledger: Ledger,
-        account: StatementAccount,
-        decisions: Sequence[Decision],
-        lines: Mapping[int, Line],
-        now: datetime,
-    ) -> None:
+    async def _alarm(self, driver: Driver, ledger: Ledger, account: StatementAccount, run: Run, now: datetime) -> None:
         """A case for each payment that nobody here ordered."""
-        strange = [
-            one for one in decisions if one.state in (State.MISSING_HERE, State.DUPLICATE) and one.difference < 0
-        ]
-        payments = [one for one in strange if not lines[one.lines[0]].kind.is_charge]
+        place = (ledger.id, run.id, account.id, _ALARMS_MAX)
         cases = [
             Case(
                 None,
-                f"{account.currency} {format_minor_units(-one.difference, account.currency)} left {account.path} under "
-                f"receipt {one.receipt}, which nothing in the books ordered; `daftari reconcile run` shows it",
+                f"{account.currency} {format_minor_units(left, account.currency)} left {account.path} under "
+                f"receipt {receipt}, which nothing in the books ordered; `daftari reconcile run` shows it",
             )
-            for one in payments[:_ALARMS_MAX]
+            for receipt, left in await (await driver.execute(_UNORDERED, place)).fetchall()
         ]
         await reviews.open_reviews(driver, ledger_id=ledger.id, queue=ALARM, cases=cases, ids=self.ids, now=now)
 
 
+def _reports(comparison: Comparison, actor: str) -> list[Report]:
+    """What the statement proves about payouts, for the door of outcomes."""
+    account = comparison.compared.account
+    told = (_evidence(one, comparison.held, account, actor) for one in comparison.held_decisions)
+    return [report for report in told if report is not None]
+
+
 def _evidence(decision: Decision, lines: Mapping[int, Line], account: StatementAccount, actor: str) -> Report | None:
-    """What a statement proves about a payout, for the door of outcomes."""
+    """What a line proves about a payout."""
     if decision.state is not State.RESOLVES or decision.payout_id is None:
         return None
     line = lines[decision.lines[0]]
@@ -193,19 +212,29 @@ def _evidence(decision: Decision, lines: Mapping[int, Line], account: StatementA
     return Report(payout_id=decision.payout_id, outcome=outcome, source=Source.STATEMENT, actor=actor)
 
 
-async def _write(
+async def _write_decisions(driver: Driver, comparison: Comparison, run_id: int) -> Decided:
+    """As they come; the run's own row, which says what they add up to, is written behind them."""
+    decided, ledger_id = Decided(), comparison.compared.ledger.id
+    async for decisions in comparison.decisions():
+        for at in range(0, len(decisions), _SET_ROWS):
+            part = decisions[at : at + _SET_ROWS]
+            columns = _columns(part, first=decided.total + 1)
+            await driver.execute(_DECISIONS, {"ledger": ledger_id, "run": run_id} | columns)
+            decided.add(part)
+    return decided
+
+
+async def _write_run(
     driver: Driver, ledger: Ledger, account: StatementAccount, run: Run, actor: str, now: datetime
 ) -> None:
+    decided = run.decided
     row = (
         ledger.id, run.id, account.id, run.days.first, run.days.last, run.told_until, run.statement_opening,
-        run.statement_closing, run.books_opening, run.books_closing, run.lines, len(run.decisions), len(run.breaks),
-        run.difference, run.unexplained, run.resolved, actor, now,
+        run.statement_closing, run.books_opening, run.books_closing, run.lines, decided.total, decided.breaks,
+        decided.difference, decided.unexplained, run.resolved, actor, now,
         run.carried,
     )  # fmt: skip
     await driver.execute(_RUN, row)
-    for at in range(0, len(run.decisions), _SET_ROWS):
-        columns = _columns(run.decisions[at : at + _SET_ROWS], first=at + 1)
-        await driver.execute(_DECISIONS, {"ledger": ledger.id, "run": run.id} | columns)
 
 
 def _columns(decisions: Sequence[Decision], *, first: int) -> dict[str, str]:

@@ -8,7 +8,7 @@ import pytest
 
 from tests.guards.stage import Connection, Stage, refusal
 
-UNIQUE, CHECK = "23505", "23514"
+FOREIGN_KEY, UNIQUE, CHECK = "23503", "23505", "23514"
 _FILE: LiteralString = """
 INSERT INTO statement_files (ledger_id, id, account_id, name, sha256, bytes, actor, received_at)
 SELECT ledger_id, %(id)s, id, 'a.csv', %(sha)s, 1, 'x', now() FROM accounts ORDER BY ledger_id, id LIMIT 1
@@ -29,6 +29,11 @@ INSERT INTO reconciliation_runs (ledger_id, id, account_id, from_date, until_dat
     recorded_at)
 SELECT ledger_id, 1, id, '2026-09-01', '2026-09-01', now(), 0, 100, 0, 40, 1, 1, 1, %(difference)s, 60, 0, 'x', now()
 FROM accounts ORDER BY ledger_id, id LIMIT 1
+"""
+_DECISION: LiteralString = """
+INSERT INTO reconciliation_decisions (ledger_id, run_id, number, state, rule, reason, happened_at, receipt, difference,
+    line_ids, entry_ids)
+SELECT ledger_id, 7, 1, 'matched', 'receipt', 'x', now(), 'R1', 0, '{}', '{}' FROM accounts LIMIT 1
 """
 
 
@@ -60,6 +65,11 @@ def test_a_file_is_kept_once_and_taken_in_once(app: Connection) -> None:
 def test_a_file_adds_no_more_than_it_has(app: Connection) -> None:
     with refusal(app, CHECK, "statement_imports_add_what_they_have"):
         app.execute(_IMPORT, {"id": 2, "added": 2})
+
+
+def test_a_decision_belongs_to_a_run(app: Connection) -> None:
+    with refusal(app, FOREIGN_KEY, "reconciliation_decisions_ledger_id_run_id_fkey"):
+        app.execute(_DECISION)
 
 
 def test_a_run_leaves_nothing_of_the_difference_out(app: Connection) -> None:

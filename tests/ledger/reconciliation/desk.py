@@ -16,6 +16,7 @@ from adapters.statements import read_statement
 from ledger.database import driver, run
 from ledger.outcomes import OutcomeRecorder
 from ledger.reconciliation.importing import Imported, Importer, StatementAccount, find_statement_account
+from ledger.reconciliation.queries import RecordedDecision, list_decisions
 from ledger.reconciliation.reading import Days
 from ledger.reconciliation.run import Reconciler, Run
 from ledger.reconciliation.statement import StatementRefused
@@ -95,6 +96,23 @@ class Desk:
             )
 
         return await run(shop.engine, command)
+
+    async def decisions(self, made: Run) -> list[RecordedDecision]:
+        """What the run decided, as it was recorded."""
+        return await self._recorded(made, only_breaks=False)
+
+    async def breaks(self, made: Run) -> list[RecordedDecision]:
+        """Those of them that need somebody."""
+        return await self._recorded(made, only_breaks=True)
+
+    async def _recorded(self, made: Run, *, only_breaks: bool) -> list[RecordedDecision]:
+        async def query(connection: AsyncConnection) -> list[RecordedDecision]:
+            return await list_decisions(
+                await driver(connection), ledger_id=self.till.shop.ledger.id, run_id=made.id, only_breaks=only_breaks,
+                after=0, limit=1_000,
+            )  # fmt: skip
+
+        return await run(self.till.shop.engine, query)
 
     async def rows(self, query: str) -> list[tuple[Any, ...]]:
         """What a query with one place for the ledger's id finds."""

@@ -267,5 +267,46 @@ def test_everything_is_decided_once_and_the_differences_are_the_difference(
     assert _totals(match(lines, known)) == _totals(decisions)
 
 
+@given(
+    lines=st.lists(_LINES, max_size=8),
+    entries=st.lists(_ENTRIES, max_size=8),
+    charges=st.sampled_from([None, {}, {"R1": 5}]),
+    adjusted=st.lists(_ADJUSTED, max_size=2),
+)
+def test_receipts_that_decide_themselves_are_decided_alike_without_the_others(
+    lines: list[Line], entries: list[Booked], charges: dict[str, int] | None, adjusted: list[Adjusted]
+) -> None:
+    lines, entries = _numbered(lines, "id"), _numbered(entries, "entry_id")
+    known = books(*entries, charges=charges, payouts={"o": _OPEN, "p": _PAID}, adjusted=adjusted)
+    apart = {one.receipt for one in lines if _decides_itself(one.receipt, lines, known)}
+
+    alone = [
+        decision
+        for receipt in apart
+        for decision in match(
+            [one for one in lines if one.receipt == receipt],
+            replace(known, booked=[one for one in entries if one.receipt == receipt], payouts={}, adjusted=()),
+        )
+    ]
+    others = replace(known, booked=[one for one in entries if one.receipt not in apart])
+    rest = match([one for one in lines if one.receipt not in apart], others)
+
+    assert sorted([*alone, *rest], key=lambda one: one.order) == match(lines, known)
+    assert {one.rule for one in alone} <= {"receipt", "charge"}
+
+
+def _decides_itself(receipt: str, lines: list[Line], known: Books) -> bool:
+    """What `comparing` asks the database."""
+    own, booked = [one for one in lines if one.receipt == receipt], [x for x in known.booked if x.receipt == receipt]
+    adjusted = {("line", x) for one in known.adjusted for x in one.lines}
+    adjusted |= {("entry", x) for one in known.adjusted for x in one.entries}
+    return (
+        any(known.charges is None or not one.kind.is_charge for one in own)
+        and bool(booked)
+        and all(one.status is LineStatus.COMPLETED and ("line", one.id) not in adjusted for one in own)
+        and all(("entry", one.entry_id) not in adjusted for one in booked)
+    )
+
+
 def _totals(decisions: list[Decision]) -> int:
     return sum(one.difference for one in decisions)
