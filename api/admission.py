@@ -33,7 +33,7 @@ class Admission:
 
 
 class Turn:
-    """One at a time, for what takes a core and a gigabyte."""
+    """One at a time, for what takes a core for minutes."""
 
     def __init__(self) -> None:
         self._held = asyncio.Lock()

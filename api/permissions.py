@@ -106,6 +106,7 @@ _BY_SERVICE: Mapping[str, Mapping[str, Permission]] = {
         "GetBalanceSheet": Permission.JOURNAL_READ,
         "GetIncomeStatement": Permission.JOURNAL_READ,
         "ListGeneralLedgerLines": Permission.JOURNAL_READ,
+        "StreamGeneralLedger": Permission.JOURNAL_READ,
         "ListClearingAges": Permission.JOURNAL_READ,
         "ListFloatForecasts": Permission.JOURNAL_READ,
         "ListDayLines": Permission.JOURNAL_READ,

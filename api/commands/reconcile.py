@@ -16,7 +16,7 @@ from api.commands.telling import refusal_to_tell
 from api.conversion.reconciliation import run_id_of
 from api.failures import refusal_of
 from api.statement_desk import statement_desk
-from api.statement_folder import BUSY, FolderBusy, FolderResult, work_through, write_result
+from api.statement_folder import BUSY, FAILED, FolderBusy, FolderResult, survey, work_through, write_result
 from api.statements import Whose
 from api.statements_told import recorded_summary, run_summary
 from api.tables import console, table
@@ -95,10 +95,15 @@ def folder_command(
     folder or the database could not be used: the result says why."""
     made = FolderResult(ledger)
 
+    def say(so_far: FolderResult) -> None:
+        if result is not None:
+            write_result(so_far, result)
+
     async def opened(application: Application) -> None:
-        await work_through(statement_desk(application), folder, actor=actor, result=made)
+        await work_through(statement_desk(application), folder, actor=actor, result=made, say=say)
 
     try:
+        survey(folder, made)
         run_command(opened)
     except FolderBusy as busy:
         typer.echo(f"daftari: {busy.message} [{busy.reason}]", err=True)
@@ -106,11 +111,10 @@ def folder_command(
     except Exception as error:  # noqa: BLE001 -- the process edge: a scheduler reads what went wrong in the result
         made.failure = refusal_to_tell(error) or refusal_of(error, request_id="")
         typer.echo(f"daftari: {made.failure.message} [{made.failure.reason}]", err=True)
+    say(made)
     if result is None:
         typer.echo(json.dumps(made.document(), indent=2))
-    else:
-        write_result(made, result)
-    raise typer.Exit(made.exit_code)
+    raise typer.Exit(FAILED if made.exit_code is None else made.exit_code)
 
 
 @app.command("list")

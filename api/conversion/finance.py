@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from collections import Counter, defaultdict
 from collections.abc import Iterable, Iterator, Sequence
-from datetime import date
+from dataclasses import dataclass, field
+from datetime import date, datetime, timedelta
 
 from daftari.v1 import finance_pb2 as pb
 from daftari.v1 import partners_pb2
@@ -18,8 +20,10 @@ from ledger.finance.ageing import BUCKET_NAMES, ClearingAge
 from ledger.finance.daily import DayLine
 from ledger.finance.forecast import FloatForecast
 from ledger.finance.partner_statements import KindTotal, PartnerLine
+from ledger.journal.books import Ledger
+from ledger.journal.entry import Side
 from ledger.journal.financials import BalanceSheet, IncomeStatement, Section
-from ledger.journal.general_ledger import LedgerLine
+from ledger.journal.general_ledger import AccountPart, LedgerLine
 
 DAYS_MAX = 366
 _NUMBER_END = 2**62
@@ -117,6 +121,59 @@ def ledger_line_message(line: LedgerLine, currency: str) -> pb.GeneralLedgerLine
         amount=money_message(currency, line.minor_units),
         balance_after=money_message(currency, line.balance_after),
     )
+
+
+def general_ledger_heading(ledger: Ledger, days: tuple[date, date], *, now: datetime) -> pb.StreamGeneralLedgerResponse:
+    """The first message; `days` are half open."""
+    heading = pb.GeneralLedgerHeading(
+        zone=ledger.zone.key, from_date=days[0].isoformat(), until_date=(days[1] - timedelta(days=1)).isoformat(),
+        read_time=timestamp_of(now),
+    )  # fmt: skip
+    return pb.StreamGeneralLedgerResponse(heading=heading)
+
+
+def general_ledger_part_message(part: AccountPart) -> pb.StreamGeneralLedgerResponse:
+    """Some lines of an account."""
+    account = pb.GeneralLedgerAccount(
+        number=part.number,
+        path=part.path,
+        name=part.name,
+        currency=part.currency,
+        opening=money_message(part.currency, part.opening),
+        lines=[ledger_line_message(line, part.currency) for line in part.lines],
+        closing=money_message(part.currency, part.closing),
+        is_last=part.is_last,
+    )
+    return pb.StreamGeneralLedgerResponse(account=account)
+
+
+@dataclass(slots=True)
+class GeneralLedgerCount:
+    """What the parts that passed add up to."""
+
+    accounts: int = 0
+    lines: int = 0
+    _totals: dict[str, Counter[Side]] = field(default_factory=lambda: defaultdict(Counter))
+
+    def add(self, part: AccountPart) -> None:
+        """Takes a part in."""
+        self.accounts += part.is_last
+        self.lines += len(part.lines)
+        for line in part.lines:
+            self._totals[part.currency][line.side] += line.minor_units
+
+    def message(self) -> pb.StreamGeneralLedgerResponse:
+        """The last message. Raises BalanceWouldOverflow."""
+        totals = [
+            pb.GeneralLedgerTotal(
+                currency=currency,
+                debits_minor_units=total(sides[Side.DEBIT]),
+                credits_minor_units=total(sides[Side.CREDIT]),
+            )
+            for currency, sides in sorted(self._totals.items())
+        ]
+        end = pb.GeneralLedgerEnd(totals=totals, accounts=self.accounts, lines=self.lines)
+        return pb.StreamGeneralLedgerResponse(end=end)
 
 
 def clearing_age_message(one: ClearingAge) -> pb.ClearingAge:

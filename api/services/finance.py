@@ -2,11 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import AsyncGenerator, AsyncIterator
+from contextlib import aclosing
+from datetime import date
 from functools import partial
 
 from daftari.v1 import finance_pb2 as pb
 from daftari.v1.finance_pb2_grpc import FinanceQueryServiceServicer, add_FinanceQueryServiceServicer_to_server
+from sqlalchemy import text
 
+from api.admission import Admission
 from api.caller import current_call
 from api.conversion import finance as conversion
 from api.conversion.accounts import account_name_of
@@ -15,15 +20,18 @@ from api.conversion.pages import page_of
 from api.conversion.times import date_of, period_of
 from api.core import Core
 from api.server import Service
+from api.streaming import ahead
 from ledger.database import driver, transaction
 from ledger.finance.ageing import clearing_ages
 from ledger.finance.daily import Part, day_lines
 from ledger.finance.forecast import float_forecasts
 from ledger.journal.books import Ledger
 from ledger.journal.financials import balance_sheets, income_statements
-from ledger.journal.general_ledger import account_days
+from ledger.journal.general_ledger import account_days, general_ledger_parts
 from ledger.journal.trial_balance import trial_balance, trial_balance_between, trial_balance_on
 
+# Each holds a connection, and a moment of the books.
+WHOLE_LEDGERS_MAX, LINES_AT_ONCE = 2, 500
 _NAMES = pb.DESCRIPTOR.services_by_name
 _PLACES = {part.value: str(place) for place, part in enumerate(Part)}
 
@@ -33,6 +41,7 @@ class FinanceQueries(FinanceQueryServiceServicer):
 
     def __init__(self, core: Core) -> None:
         self._core = core
+        self._whole_ledgers = Admission(calls_max=WHOLE_LEDGERS_MAX)
 
     async def GetBalanceSheet(self, request: pb.GetBalanceSheetRequest, context: object) -> pb.GetBalanceSheetResponse:
         ledger, page = await self._ledger(request.ledger), page_of(request, parts=conversion.PARTS)
@@ -69,6 +78,32 @@ class FinanceQueries(FinanceQueryServiceServicer):
             closing=money_message(currency, found.closing),
             next_page_token=page.next_token(*conversion.position_text(found.next_after)) if found.next_after else "",
         )
+
+    async def StreamGeneralLedger(
+        self, request: pb.StreamGeneralLedgerRequest, context: object
+    ) -> AsyncIterator[pb.StreamGeneralLedgerResponse]:
+        ledger = await self._ledger(request.ledger)
+        days = period_of(request, days_max=conversion.DAYS_MAX)
+        with self._whole_ledgers:
+            async with aclosing(ahead(self._general_ledger(ledger, days))) as parts:
+                async for part in parts:
+                    yield part
+
+    async def _general_ledger(
+        self, ledger: Ledger, days: tuple[date, date]
+    ) -> AsyncGenerator[pb.StreamGeneralLedgerResponse, None]:
+        counted = conversion.GeneralLedgerCount()
+        async with transaction(self._core.engine) as connection:
+            await connection.execute(text("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ, READ ONLY"))
+            await connection.execute(text("SET LOCAL statement_timeout = '600s'"))
+            yield conversion.general_ledger_heading(ledger, days, now=self._core.now())
+            parts = general_ledger_parts(
+                connection, ledger_id=ledger.id, from_date=days[0], until_date=days[1], lines_at_once=LINES_AT_ONCE
+            )
+            async for part in parts:
+                counted.add(part)
+                yield conversion.general_ledger_part_message(part)
+        yield counted.message()
 
     async def ListClearingAges(
         self, request: pb.ListClearingAgesRequest, context: object

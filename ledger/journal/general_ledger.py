@@ -3,7 +3,7 @@ balance. Only reads."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import AsyncIterator, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date, timedelta
 from itertools import groupby
@@ -79,6 +79,42 @@ async def general_ledger(
     openings = await _openings(connection, ledger_id, from_date, {row.account_id for row in rows})
     groups = groupby(rows, key=lambda row: row.account_id)
     return [_account(list(own), openings) for _, own in groups]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AccountPart(LedgerAccount):
+    """Some of an account's lines: `opening` is before the first of these; `is_last` where no more follow."""
+
+    is_last: bool
+
+
+async def general_ledger_parts(
+    connection: AsyncConnection, *, ledger_id: int, from_date: date, until_date: date, lines_at_once: int
+) -> AsyncIterator[AccountPart]:
+    """All that general_ledger() answers, however much it is, so many lines in memory: an account's parts follow each
+    other. To be read within one transaction."""
+    last = until_date - timedelta(days=1)
+    span = await span_of_days(await driver(connection), ledger_id=ledger_id, first=from_date, last=last)
+    before = _balances_before(ledger_id, from_date).subquery()
+    query = (
+        _query(ledger_id, from_date, until_date, None, span)
+        .add_columns(
+            func.coalesce(before.c.debits, 0).label("debits"), func.coalesce(before.c.credits, 0).label("credits")
+        )
+        .outerjoin(before, before.c.account_id == _accounts.id)
+    )
+    waiting: list[Row[Any]] = []
+    balance: int | None = None
+    async with connection.stream(query, execution_options={"max_row_buffer": lines_at_once}) as rows:
+        async for row in rows:
+            goes_on = bool(waiting) and row.account_id == waiting[0].account_id
+            if waiting and (not goes_on or len(waiting) == lines_at_once):
+                part = _part(waiting, balance, is_last=not goes_on)
+                yield part
+                waiting, balance = [], part.closing if goes_on else None
+            waiting.append(row)
+    if waiting:
+        yield _part(waiting, balance, is_last=True)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -165,12 +201,28 @@ async def _openings(
     connection: AsyncConnection, ledger_id: int, from_date: date, account_ids: Iterable[int]
 ) -> dict[int, tuple[int, int]]:
     """Debits and credits of each account before the period."""
-    query = (
-        select(_days.account_id, func.sum(_days.debits), func.sum(_days.credits))
-        .where(_days.ledger_id == ledger_id, _days.account_id.in_(account_ids), _days.business_date < from_date)
+    query = _balances_before(ledger_id, from_date).where(_days.account_id.in_(account_ids))
+    return {account_id: (int(debits), int(credits)) for account_id, debits, credits in await connection.execute(query)}
+
+
+def _balances_before(ledger_id: int, from_date: date) -> Select[Any]:
+    return (
+        select(_days.account_id, func.sum(_days.debits).label("debits"), func.sum(_days.credits).label("credits"))
+        .where(_days.ledger_id == ledger_id, _days.business_date < from_date)
         .group_by(_days.account_id)
     )
-    return {account_id: (int(debits), int(credits)) for account_id, debits, credits in await connection.execute(query)}
+
+
+def _part(rows: list[Row[Any]], balance: int | None, *, is_last: bool) -> AccountPart:
+    """`balance` is what the part before closed with; None for the first."""
+    first = rows[0]
+    normal_side = Side(first.normal_side)
+    if balance is None:
+        balance = on_normal_side(normal_side, debits=int(first.debits), credits=int(first.credits))
+    return AccountPart(
+        number=first.number, path=first.path, name=first.name, currency=first.currency, opening=balance,
+        lines=tuple(_lines_of(rows, normal_side, balance)), is_last=is_last,
+    )  # fmt: skip
 
 
 def _account(rows: list[Row[Any]], openings: Mapping[int, tuple[int, int]]) -> LedgerAccount:

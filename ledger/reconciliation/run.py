@@ -23,7 +23,7 @@ from ledger.payouts import reviews
 from ledger.payouts.outcome import Report
 from ledger.payouts.reviews import Case
 from ledger.reconciliation.comparing import Compared, Comparison, comparing
-from ledger.reconciliation.importing import IMPORT_SECONDS_MAX, StatementAccount
+from ledger.reconciliation.importing import StatementAccount
 from ledger.reconciliation.matching import EXPLAINED, Decision, Line, State
 from ledger.reconciliation.reading import Days, find_days, read_carried, read_opening, read_told
 from ledger.reconciliation.statement import LineStatus
@@ -146,7 +146,6 @@ class Reconciler:
     ) -> Run:
         """A run over the days, or the newest statement's, in the caller's transaction. Raises StatementMissing."""
         check_text(actor, field="actor", length_max=100)
-        await driver.execute("SELECT set_config('statement_timeout', %s, true)", (f"{IMPORT_SECONDS_MAX}s",))
         days = days or await find_days(driver, ledger=ledger, account=account)
         told = await read_told(driver, ledger=ledger, account=account, days=days) if days else None
         if days is None or told is None:

@@ -81,6 +81,43 @@ async def test_an_accounts_lines_of_some_days_go_from_opening_to_closing(engine:
         assert paged[-1].balance_after == whole.closing
 
 
+async def test_a_whole_ledger_streams_as_its_accounts_are_told_one_by_one(engine: AsyncEngine) -> None:
+    async with open_office(engine) as office:
+        today = await _busy(office)
+        finance = FinanceQueryServiceStub(office.channel(office.operator))
+        days: dict[str, Any] = {"ledger": office.ledger, "from_date": today, "until_date": today}
+
+        heading, *accounts, end = [
+            one async for one in finance.StreamGeneralLedger(pb.StreamGeneralLedgerRequest(**days))
+        ]
+
+        assert (heading.heading.zone, heading.heading.until_date) == ("Africa/Nairobi", today)
+        parts = [one.account for one in accounts]
+        for part in parts:
+            alone = await finance.ListGeneralLedgerLines(
+                pb.ListGeneralLedgerLinesRequest(path=part.path, currency=part.currency, **days)
+            )
+            assert (part.opening, list(part.lines), part.closing) == (alone.opening, list(alone.lines), alone.closing)
+            assert part.is_last
+        assert {PREFUND, IN_TRANSIT} <= {one.path for one in parts}
+        amounts = [(line.side, line.amount.minor_units) for one in parts for line in one.lines]
+        (total,) = end.end.totals
+        assert total.debits_minor_units == sum(units for side, units in amounts if side == 1)
+        assert total.debits_minor_units == total.credits_minor_units > 0
+        assert (end.end.accounts, end.end.lines) == (len(parts), len(amounts))
+
+
+async def test_a_partner_streams_no_ledger(engine: AsyncEngine) -> None:
+    async with open_office(engine) as office:
+        finance = FinanceQueryServiceStub(office.channel(await office.partner_key()))
+        request = pb.StreamGeneralLedgerRequest(ledger=office.ledger, from_date="2026-08-01", until_date="2026-08-01")
+
+        with pytest.raises(grpc.aio.AioRpcError) as refused:
+            _ = [one async for one in finance.StreamGeneralLedger(request)]
+
+        assert refused.value.code() is grpc.StatusCode.PERMISSION_DENIED
+
+
 async def test_ages_forecasts_and_a_day_are_read_as_the_ledger_tells_them(engine: AsyncEngine) -> None:
     async with open_office(engine) as office:
         today = await _busy(office)

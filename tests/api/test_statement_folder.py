@@ -7,14 +7,15 @@ import json
 import shutil
 from collections.abc import AsyncIterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 import structlog
 from sqlalchemy.ext.asyncio import AsyncEngine
-from typer.testing import CliRunner
+from typer.testing import CliRunner, Result
 
 from api.cli import app
-from api.statement_folder import LOCK_FILE, FolderBusy, FolderResult, work_through, write_result
+from api.statement_folder import LOCK_FILE, FolderBusy, FolderResult, Say, work_through, write_result
 from api.statements import StatementDesk, StatementFile, Whose
 from ledger.outcomes import OutcomeRecorder
 from ledger.reconciliation.importing import Importer
@@ -56,9 +57,9 @@ def _names(folder: Path) -> list[str]:
     return sorted(str(one.relative_to(folder)) for one in folder.rglob("*.*") if one.is_file() and one.suffix)
 
 
-async def _worked(shop: Shop, folder: Path) -> FolderResult:
+async def _worked(shop: Shop, folder: Path, *, say: Say = lambda result: None) -> FolderResult:
     result = FolderResult(shop.ledger.code)
-    await work_through(_desk(shop), folder, actor="cron", result=result)
+    await work_through(_desk(shop), folder, actor="cron", result=result, say=say)
     return result
 
 
@@ -154,17 +155,58 @@ def test_what_fails_outright_is_told_in_the_result_and_leaves_the_files(
     folder = tmp_path / "nowhere" if reason == "TEXT_INVALID" else tmp_path
     told = tmp_path / "result.json"
 
-    ended = CliRunner().invoke(
-        app,
-        ["reconcile", "folder", "nobodys", str(folder), "--actor", "cron", "--result", str(told)],
-        env={"DAFTARI_DATABASE_URL": url, "DAFTARI_SECRET": SECRET.hex()},
-    )
-    structlog.reset_defaults()  # a command sends its log to an output that ends with it
+    ended = _folder_command(url, "nobodys", folder, told)
 
     result = json.loads(_text(told))
     assert (ended.exit_code, result["exit_code"], result["failure"]["reason"]) == (4, 4, reason)
-    assert (result["files"], result["runs"], result["ended"], path.exists()) == ([], [], None, True)
+    waiting = [] if reason == "TEXT_INVALID" else [{"file": f"{PLACE}/utility/september.csv", "outcome": "waiting"}]
+    assert (result["files"], result["runs"], result["ended"], path.exists()) == (waiting, [], None, True)
     assert result["failure"]["message"] in ended.output
+
+
+async def test_what_fails_half_way_is_told_file_by_file(shop: Shop, tmp_path: Path) -> None:
+    _put(CHARGES, tmp_path, "charges_paid", "september.csv")
+    path = _put(UTILITY, tmp_path, "utility", "september.csv")
+    (path.parent / "taken").touch()  # so that nothing can be put there
+    told: list[dict[str, Any]] = []
+
+    with pytest.raises(FileExistsError):
+        await _worked(shop, tmp_path, say=lambda result: told.append(json.loads(json.dumps(result.document()))))
+
+    first, last = told
+    assert ([one["outcome"] for one in first["files"]], first["exit_code"]) == (["waiting", "waiting"], None)
+    assert [one["outcome"] for one in last["files"]] == ["taken", "waiting"]
+    assert (last["exit_code"], last["ended"], len(last["runs"])) == (None, None, 1)
+    (path.parent / "taken").unlink()
+    again = await _worked(shop, tmp_path)
+    assert [(one["file"], one["outcome"], one["added"]) for one in again.files] == [
+        (f"{PLACE}/utility/september.csv", "taken", 0)
+    ]
+
+
+def test_a_command_that_fails_half_way_says_at_what(database: Database, shop: Shop, tmp_path: Path) -> None:
+    _put(CHARGES, tmp_path, "charges_paid", "september.csv")
+    path = _put(UTILITY, tmp_path, "utility", "september.csv")
+    (path.parent / "taken").touch()
+    told = tmp_path / "result.json"
+
+    ended = _folder_command(database.app.render_as_string(hide_password=False), shop.ledger.code, tmp_path, told)
+
+    result = json.loads(_text(told))
+    assert (ended.exit_code, result["exit_code"], len(result["runs"])) == (4, 4, 2)
+    assert [one["outcome"] for one in result["files"]] == ["taken", "waiting"]
+    assert result["files"][1]["added"] > 0
+    assert (result["failure"]["at"], path.exists()) == (f"{PLACE}/utility", True)
+
+
+def _folder_command(url: str, ledger: str, folder: Path, told: Path) -> Result:
+    ended = CliRunner().invoke(
+        app,
+        ["reconcile", "folder", ledger, str(folder), "--actor", "cron", "--result", str(told)],
+        env={"DAFTARI_DATABASE_URL": url, "DAFTARI_SECRET": SECRET.hex()},
+    )
+    structlog.reset_defaults()  # a command sends its log to an output that ends with it
+    return ended
 
 
 def _text(path: Path) -> str:

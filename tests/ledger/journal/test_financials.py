@@ -13,7 +13,7 @@ from ledger.errors import AccountNotFound, SetTooLarge
 from ledger.journal.accounts import AccountClass
 from ledger.journal.entry import Side
 from ledger.journal.financials import balance_sheets, income_statements
-from ledger.journal.general_ledger import general_ledger
+from ledger.journal.general_ledger import AccountPart, LedgerAccount, general_ledger, general_ledger_parts
 from ledger.journal.trial_balance import TrialBalanceLine, trial_balance, trial_balance_between
 from tests.builders import BANK, FEES, NOW, PRINTED, PRINTED_CONTRA, WALLET, open_books, transfer
 from tests.ledger.journal.oracle import balance, random_books
@@ -117,6 +117,17 @@ async def test_the_general_ledger_opens_with_what_was_before_and_closes_with_wha
             connection, ledger_id=books.ledger.id, from_date=from_date, until_date=until_date, path=WALLET
         )
 
+        for lines_at_once in (1, 3):
+            parts = [
+                part
+                async for part in general_ledger_parts(
+                    connection, ledger_id=books.ledger.id, from_date=from_date, until_date=until_date,
+                    lines_at_once=lines_at_once,
+                )
+            ]  # fmt: skip
+            assert max(len(part.lines) for part in parts) == lines_at_once
+            assert _whole(parts) == found
+
     for own in found:
         lines = model.lines(own.path, own.currency)
         assert own.opening == balance(line for line in lines if line.fact.business_date < from_date)
@@ -127,6 +138,27 @@ async def test_the_general_ledger_opens_with_what_was_before_and_closes_with_wha
              for line in model.lines(path, currency) if line.fact.business_date >= from_date}  # fmt: skip
     assert {(own.path, own.currency) for own in found} == moved
     assert one == next(own for own in found if own.path == WALLET)
+
+
+def _whole(parts: list[AccountPart]) -> list[LedgerAccount]:
+    """Accounts, of parts that follow each other from balance to balance."""
+    whole: list[LedgerAccount] = []
+    goes_on = False
+    for part in parts:
+        lines, opening = part.lines, part.opening
+        if goes_on:
+            before = whole.pop()
+            assert (before.path, before.currency, before.closing) == (part.path, part.currency, part.opening)
+            lines, opening = before.lines + part.lines, before.opening
+        goes_on = not part.is_last
+        whole.append(
+            LedgerAccount(
+                number=part.number, path=part.path, name=part.name, currency=part.currency, opening=opening,
+                lines=lines,
+            )
+        )  # fmt: skip
+    assert not goes_on
+    return whole
 
 
 async def test_the_general_ledger_of_no_account_is_refused(engine: AsyncEngine) -> None:

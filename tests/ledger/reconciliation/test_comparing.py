@@ -9,7 +9,7 @@ from pathlib import Path
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from ledger.database import driver, run
-from ledger.journal.entry import JournalEntry, Source, credit, debit
+from ledger.journal.entry import JournalEntry, Posting, Source, credit, debit
 from ledger.money import Money
 from ledger.reconciliation.comparing import Compared, comparing
 from ledger.reconciliation.matching import Booked, Books, Decision, Line, match
@@ -63,7 +63,7 @@ async def _both_sides(desk: Desk, tmp_path: Path) -> None:
     )  # fmt: skip
 
 
-def _postings(cents: int) -> tuple[object, ...]:
+def _postings(cents: int) -> tuple[Posting, ...]:
     money, charge = Money("KES", abs(cents)), Money("KES", 700)
     into, out = (FLOAT, EXCESS) if cents > 0 else (EXCESS, FLOAT)
     return (debit(into, money), credit(out, money), debit(CHARGES, charge), credit(OWED, charge))
