@@ -9,7 +9,8 @@ from typing import Annotated, TypeAlias, TypeVar
 import typer
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from api.commands.opening import run
+from api.commands.opening import run as run_command
+from api.conversion.reconciliation import run_id_of
 from api.statement_desk import adjustment_desk
 from api.tables import console, table
 from api.wiring import Application
@@ -21,8 +22,9 @@ from ledger.journal.entries import ENTRY_PREFIX
 from ledger.journal.entry import Posting, Side
 from ledger.money import format_minor_units
 from ledger.reconciliation.adjusting import RACING_CONSTRAINTS, Wanted
-from ledger.reconciliation.adjustment import AdjustmentNotFound, Break, RunNotFound, Way
+from ledger.reconciliation.adjustment import AdjustmentNotFound, Break, Way
 from ledger.reconciliation.proposals import Adjustment, list_adjustments, read_adjusted_breaks, read_adjustment
+from ledger.reconciliation.queries import read_run
 from ledger.reconciliation.reading import ADJUSTMENT_PREFIX
 from ledger.reconciliation.run import PREFIX as RUN_PREFIX
 
@@ -59,7 +61,7 @@ def propose_command(
 
     async def command(application: Application, session: Driver, books: Ledger) -> list[Adjustment]:
         desk, now = adjustment_desk(application), application.now()
-        run_id = _decoded(RUN_PREFIX, run, RunNotFound("no such run in this ledger", field="run"))
+        run_id = run_id_of(run)
         if not breaks:
             return await desk.propose_certain(session, ledger=books, run_id=run_id, actor=actor, now=now)
         wanted = Wanted(numbers=breaks, reason=reason, against=None if as_it_is else against)
@@ -103,15 +105,19 @@ def reject_command(
 @app.command("list")
 def list_command(
     ledger: LedgerCode,
+    run: Annotated[str, typer.Option(help="Only those about breaks of this run: rec_ and 13 characters")] = "",
     waiting: Annotated[bool, typer.Option(help="Only those that wait for another person")] = False,
     limit: Annotated[int, typer.Option(help="How many, newest first", min=1, max=500)] = 50,
 ) -> None:
     """Lists adjustments: what they post, who proposed, who decided."""
 
     async def command(application: Application, session: Driver, books: Ledger) -> list[Adjustment]:
+        run_id = run_id_of(run) if run else None
+        if run_id is not None:
+            await read_run(session, ledger_id=books.id, run_id=run_id)
         return await list_adjustments(
-            session, ledger_id=books.id, only_open=waiting, before=_ID_MAX, limit=limit
-        )  # fmt: skip
+            session, ledger_id=books.id, run_id=run_id, only_open=waiting, before=_ID_MAX, limit=limit
+        )
 
     made = _run(ledger, command)
     console().print(_table(made, f"{len(made)} adjustments"))
@@ -187,4 +193,4 @@ def _run(ledger: str, command: _Command[_Result]) -> _Result:
 
         return await run_transaction(application.engine, once, again_on=RACING_CONSTRAINTS)
 
-    return run(whole)
+    return run_command(whole)

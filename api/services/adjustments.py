@@ -31,6 +31,7 @@ from ledger.reconciliation.proposals import (
     read_adjusted_breaks,
     read_adjustment,
 )
+from ledger.reconciliation.queries import read_run
 
 # An approval matches days again; it waits this long for the run before it.
 WAIT_SECONDS_MAX = 60.0
@@ -130,10 +131,13 @@ class AdjustmentQueries(AdjustmentQueryServiceServicer):
 
     async def ListAdjustments(self, request: pb.ListAdjustmentsRequest, context: object) -> pb.ListAdjustmentsResponse:
         ledger = await self._core.ledgers.find(request.ledger, caller=current_call().caller)
-        page = page_of(request)
+        page, run_id = page_of(request), run_id_of(request.run_id) if request.run_id else None
         async with transaction(self._core.engine) as connection:
+            session = await driver(connection)
+            if run_id is not None:
+                await read_run(session, ledger_id=ledger.id, run_id=run_id)
             found = await list_adjustments(
-                await driver(connection), ledger_id=ledger.id, only_open=request.only_open, before=page.before(),
+                session, ledger_id=ledger.id, run_id=run_id, only_open=request.only_open, before=page.before(),
                 limit=page.limit,
             )  # fmt: skip
         shown, token = page.cut(found, lambda one: (one.id,))

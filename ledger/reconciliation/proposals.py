@@ -63,7 +63,9 @@ LEFT JOIN adjustment_decisions AS d ON d.ledger_id = a.ledger_id AND d.adjustmen
 """
 _READ = _SELECT + "WHERE a.ledger_id = %s AND a.id = ANY (%s::bigint[]) ORDER BY a.id"
 _LIST = (
-    _SELECT + "WHERE a.ledger_id = %s AND a.id < %s AND (NOT %s OR d.adjustment_id IS NULL) ORDER BY a.id DESC LIMIT %s"
+    _SELECT
+    + """WHERE a.ledger_id = %(ledger)s AND a.id < %(before)s AND (NOT %(open)s OR d.adjustment_id IS NULL)
+  AND (%(run)s::bigint IS NULL OR a.run_id = %(run)s) ORDER BY a.id DESC LIMIT %(limit)s"""
 )
 # What was turned down is not found: it may be proposed again.
 _SAME = (
@@ -177,10 +179,10 @@ async def find_same(
 
 
 async def list_adjustments(
-    driver: Driver, *, ledger_id: int, only_open: bool, before: int, limit: int
+    driver: Driver, *, ledger_id: int, run_id: int | None, only_open: bool, before: int, limit: int
 ) -> list[Adjustment]:
-    """Newest first, below an id."""
-    values = (ledger_id, before, only_open, limit)
+    """Newest first, below an id; of one run, or (None) of all."""
+    values = {"ledger": ledger_id, "run": run_id, "open": only_open, "before": before, "limit": limit}
     return [_adjustment(row) for row in await (await driver.execute(_LIST, values)).fetchall()]
 
 

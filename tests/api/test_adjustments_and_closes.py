@@ -100,6 +100,16 @@ async def test_what_rules_are_certain_of_is_proposed_once_and_read_page_by_page(
     while pages[-1].next_page_token:
         listing.page_token = pages[-1].next_page_token
         pages.append(await _adjustments(office).ListAdjustments(listing))
+    newer = await reconciled(office)
+    by_run = [
+        (await _adjustments(office).ListAdjustments(pb.ListAdjustmentsRequest(ledger=office.ledger, run_id=run_id)))
+        for run_id in (run.id, newer.id)
+    ]
+    unknown = await refusal(
+        _adjustments(office).ListAdjustments(
+            pb.ListAdjustmentsRequest(ledger=office.ledger, run_id="rec_0000000000000")
+        )
+    )
     one = first.adjustments[0]
     breaks = await _adjustments(office).ListAdjustmentBreaks(
         pb.ListAdjustmentBreaksRequest(ledger=office.ledger, adjustment_id=one.id)
@@ -112,6 +122,8 @@ async def test_what_rules_are_certain_of_is_proposed_once_and_read_page_by_page(
     assert {each.way for each in first.adjustments} == {pb.Adjustment.WAY_RECEIPT}
     shown = [each.id for page in pages for each in page.adjustments]
     assert (len(pages) > 1, sorted(shown)) == (True, sorted(each.id for each in first.adjustments))
+    assert [sorted(each.id for each in page.adjustments) for page in by_run] == [sorted(shown), []]
+    assert (unknown.reason, unknown.field) == ("RUN_NOT_FOUND", "run_id")
     assert [each.difference for each in breaks.breaks] == [one.difference]
     assert (rejected.replayed, repeated.replayed) == (False, True)
     assert (rejected.adjustment.state, rejected.adjustment.decision_reason) == (

@@ -80,6 +80,7 @@ def test_breaks_are_adjusted_and_the_day_is_closed_by_two_people(daftari: Daftar
     shown = daftari("adjustment", "show", ledger, claim)
     approved = daftari("adjustment", "approve", ledger, receipt, claim, "--actor", "brian")
     listed = daftari("adjustment", "list", ledger)
+    of_run, of_none = [daftari("adjustment", "list", ledger, "--run", one) for one in (run, "rec_0000000000000")]
 
     assert (code, by_rule[0]) == (1, 0)
     assert own == (1, "another than who proposed it approves it")
@@ -88,6 +89,7 @@ def test_breaks_are_adjusted_and_the_day_is_closed_by_two_people(daftari: Daftar
     assert "UI4ZZZ0001" in shown[1]
     assert [len(_ids("ent", approved[1])), approved[1].count("is approved")] == [2, 2]
     assert [listed[1].count(state) for state in ("APPROVED", "REJECTED")] == [2, 1]
+    assert (of_run, of_none[0]) == (listed, 1)
 
     began = daftari("close", "begin", ledger, "--through", DAY, "--actor", "amina")
     stale = daftari("close", "sign", ledger, "--actor", "brian")
