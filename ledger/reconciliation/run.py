@@ -152,13 +152,7 @@ class Reconciler:
             raise StatementMissing(f"no statement of {account.path} for these days; import it first", field="account")
         compared = Compared(ledger=ledger, account=account, days=days, told=told)
         run_id = self.ids.next(now)
-        async with comparing(driver, compared) as comparison:
-            reports = _reports(comparison, actor)
-            decided = None if reports else await _write_decisions(driver, comparison, run_id)
-        if decided is None:
-            await self.recorder.record(driver, ledger=ledger, reports=reports, now=now)
-            async with comparing(driver, compared) as comparison:
-                decided = await _write_decisions(driver, comparison, run_id)
+        comparison, decided, resolved = await self._decide(driver, compared, run_id, actor, now)
         opening = await read_opening(driver, ledger=ledger, account=account, days=days)
         run = Run(
             id=run_id,
@@ -169,13 +163,25 @@ class Reconciler:
             statement_closing=told.closing,
             books_opening=opening,
             books_closing=opening + comparison.moved - decided.difference,
-            resolved=len(reports),
+            resolved=resolved,
             decided=decided,
             carried=await read_carried(driver, ledger=ledger, account=account, days=days),
         )
         await _write_run(driver, ledger, account, run, actor, now)
         await self._alarm(driver, ledger, account, run, now)
         return run
+
+    async def _decide(
+        self, driver: Driver, compared: Compared, run_id: int, actor: str, now: datetime
+    ) -> tuple[Comparison, Decided, int]:
+        """Records what the statement proves of payouts, how many they were, and then writes all decisions."""
+        async with comparing(driver, compared) as comparison:
+            reports = _reports(comparison, actor)
+            if not reports:
+                return comparison, await _write_decisions(driver, comparison, run_id), 0
+        await self.recorder.record(driver, ledger=compared.ledger, reports=reports, now=now)
+        async with comparing(driver, compared) as comparison:
+            return comparison, await _write_decisions(driver, comparison, run_id), len(reports)
 
     async def _alarm(self, driver: Driver, ledger: Ledger, account: StatementAccount, run: Run, now: datetime) -> None:
         """A case for each payment that nobody here ordered."""
