@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 import os
+import re
 import subprocess
 import sys
 import tempfile
@@ -13,6 +14,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from pathlib import Path
 from time import perf_counter, sleep
+from types import MappingProxyType
 from typing import Any
 
 from ledger.journal.verify import VerifyReport
@@ -23,11 +25,13 @@ from tests.benchmarks.statement_books import PROVIDER, account_specs, load_month
 from tests.benchmarks.statement_world import CHARGES_PAID, DAYS, SHORTCODE, UTILITY, Month, make_month
 
 QUICK, FULL = (2_000,), (100_000, 1_000_000)
-STEPS = 9
+STEPS = 11
 IMPORTING, MATCHING = "import", "match"
+PROPOSING, APPROVING = "propose the true-up of charges", "approve it"
 _ROOT = Path(__file__).parents[2]
 _LOOK_SECONDS = 0.02
 _WEEK = timedelta(days=7)
+_ADJUSTMENT = re.compile(r"\badj_[0-9A-Z]{13}\b")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -110,6 +114,7 @@ async def _size(rig: Rig, movements: int, told: Callable[[str], None]) -> Size:
         planted, expected = month.planted, month.unexplained
         del month.world, month.happenings
         steps = [await asyncio.to_thread(_run, rig, one, told) for one in _orders(directory, month)]
+        steps += await asyncio.to_thread(_true_up, rig, steps, told)
     told("rebuilding the books from their postings")
     return Size(
         movements=movements,
@@ -156,6 +161,46 @@ def _run(rig: Rig, order: tuple[str, list[str]], told: Callable[[str], None]) ->
     """A command as a process of its own; 1 is the answer of a run that found breaks."""
     name, arguments = order
     told(name)
+    used = _command(rig, arguments)
+    document: dict[str, Any] = json.loads(used.answer)
+    return used.step(name, lines=document["lines"], told=document)
+
+
+def _true_up(rig: Rig, steps: Sequence[Step], told: Callable[[str], None]) -> list[Step]:
+    """What rules are certain of, proposed by one and approved by another, which matches all lines again."""
+    run = next(one for one in steps if one.name == f"{MATCHING}, {CHARGES_PAID}")
+    told(PROPOSING)
+    proposed = _command(rig, ["adjustment", "propose", LEDGER, run.told["run"], "--actor", "benchmarks"])
+    (adjustment,) = _ADJUSTMENT.findall(proposed.answer)
+    told(APPROVING)
+    approved = _command(rig, ["adjustment", "approve", LEDGER, adjustment, "--actor", "another"])
+    return [proposed.step(PROPOSING, lines=run.lines), approved.step(APPROVING, lines=run.lines)]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Used:
+    """What a command took, and its answer."""
+
+    seconds: float
+    own_seconds: float
+    postgresql_seconds: float
+    megabytes: float
+    answer: str
+
+    def step(self, name: str, *, lines: int, told: Mapping[str, Any] = MappingProxyType({})) -> Step:
+        """As it is shown."""
+        return Step(
+            name=name,
+            lines=lines,
+            seconds=self.seconds,
+            own_seconds=self.own_seconds,
+            postgresql_seconds=self.postgresql_seconds,
+            megabytes=self.megabytes,
+            told=told,
+        )
+
+
+def _command(rig: Rig, arguments: Sequence[str]) -> _Used:
     environment = environment_of({"data_directory": str(rig.application.settings.data_directory)})
     before, began = rig.processor_seconds()[POSTGRESQL], perf_counter()
     with tempfile.TemporaryFile() as out:
@@ -171,14 +216,11 @@ def _run(rig: Rig, order: tuple[str, list[str]], told: Callable[[str], None]) ->
         out.seek(0)
         answer = out.read().decode()
     if process.returncode not in (0, 1) or not answer:
-        raise RuntimeError(f"{name}: the command ended with {process.returncode}")
-    document: dict[str, Any] = json.loads(answer)
-    return Step(
-        name=name,
-        lines=document["lines"],
+        raise RuntimeError(f"{' '.join(arguments[:2])}: the command ended with {process.returncode}")
+    return _Used(
         seconds=seconds,
         own_seconds=used.ru_utime + used.ru_stime,
         postgresql_seconds=after - before,
         megabytes=megabytes,
-        told=document,
+        answer=answer,
     )

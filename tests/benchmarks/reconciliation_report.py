@@ -18,15 +18,17 @@ writes the statements of its utility and charges-paid accounts. A loader books t
 receipts would have posted it, except where something was planted: payments by an insider, which the books were not
 told of, entries that no statement shows, entries over another amount, another charge accrued. The statement ends
 {tail:.0f} minutes before the books do. Each size is a PostgreSQL of its own with its shipped settings. Every step is a
-command (`daftari statement import`, `daftari reconcile run`) as a process of its own, its start of about a second
-included."""
+command (`daftari statement import`, `reconcile run`, `adjustment propose` and `approve`) as a process of its own, its
+start of about a second included."""
 _FOUND_NOTE = """\
 Lines that need nobody are those that a rule matched, or that moved nothing. Unexplained is what breaks differ by, added
 up without signs; planted is what the benchmark put there. Awaited is what was booked so late that the statement could
 not show it yet."""
 _COST_NOTE = """\
 Seconds are wall clock; processor time is user and system, of the command and of PostgreSQL. Memory is the most that the
-command's process held resident. The last week is a statement all of whose lines are there already."""
+command's process held resident, of which its own code and libraries are what the last day shows. The last week is a
+statement all of whose lines are there already. The true-up is one entry for all charges of the charges-paid account
+that were not booked as they were taken; its approval matches all days again before it posts."""
 
 
 def reconciliation_report(results: Results, *, command: str) -> Report:
