@@ -12,7 +12,7 @@ from ledger.journal.books import Ledger
 from ledger.loans.accrual import interest_between
 from ledger.loans.dues import Parts, due_by, dues_of, sum_parts
 from ledger.loans.loan import State
-from ledger.loans.schedule import Instalment
+from ledger.loans.schedule import Instalment, Schedule
 from ledger.loans.writing import Loan, read_standings
 from ledger.sms import announcing as texting
 from ledger.sms.announcing import LoanNews
@@ -31,11 +31,11 @@ class WorkedDays:
     since: date
 
 
-def coming(worked: WorkedDays, *, today: date) -> tuple[Instalment, ...]:
-    """The instalments whose eve has come by this work: each once, however many days were made up for; none that is
-    past. Pure."""
-    loan, first, last = worked.loan, worked.since + _ONE_DAY, worked.loan.worked + _ONE_DAY
-    return tuple(one for one in loan.schedule.instalments if max(first + _ONE_DAY, today) <= one.due_on <= last)
+def coming(schedule: Schedule, *, since: date, until: date, today: date) -> tuple[Instalment, ...]:
+    """The instalments whose eve has come since the work for the days before `since`, now that it is done for those
+    before `until`: none that is past, and of those that are due on one day the last. Pure."""
+    first, last = max(since + 2 * _ONE_DAY, today), until + _ONE_DAY
+    return tuple({one.due_on: one for one in schedule.instalments if first <= one.due_on <= last}.values())
 
 
 def owed_by(loan: Loan, outstanding: Parts, instalment: Instalment) -> int:
@@ -57,7 +57,7 @@ async def remind(
         (one.loan, instalment)
         for one in worked
         if one.loan.state is State.ACTIVE
-        for instalment in coming(one, today=today)
+        for instalment in coming(one.loan.schedule, since=one.since, until=one.loan.worked, today=today)
     ]
     if not due or not await texting.listens(driver, ledger_id=ledger.id, told=Told.LOAN_DUE):
         return

@@ -3,14 +3,47 @@
 from __future__ import annotations
 
 from datetime import UTC, datetime, timedelta
+from itertools import pairwise
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
+from ledger.database import Driver
 from ledger.loans.accrual import interest_between
 from ledger.loans.loan import State
+from ledger.loans.reminding import coming
+from ledger.loans.schedule import Schedule
+from ledger.loans.terms import LoanTerms
+from ledger.msisdn import Msisdn
+from ledger.sms import desk
+from ledger.sms.templates import Told
+from ledger.sms.writing import list_messages
 from tests.ledger.loans.lending import BORROWER, Lending
-from tests.ledger.payouts.shop import MOMENT
+from tests.ledger.loans.products import lent
+from tests.ledger.payouts.shop import MOMENT, PARTY_KEYS, PAYEE
 from tests.ledger.sms.opened import tell_customers
+
+
+@given(lent(), st.data())
+def test_each_due_date_is_told_once_on_its_eve_however_days_are_made_up_for(
+    product: tuple[LoanTerms, Schedule], data: st.DataObject
+) -> None:
+    """But for those that are past when their days are worked, and the day after the loan began."""
+    _, schedule = product
+    begins, ends = schedule.starts_on, schedule.instalments[-1].due_on
+    days = [begins + timedelta(days=one) for one in range(1, (ends - begins).days + 1)]
+    worked = sorted(data.draw(st.sets(st.sampled_from(days), max_size=30)) | {days[-1]})
+
+    told = [
+        one.due_on
+        for since, until in pairwise([begins, *worked])
+        for one in coming(schedule, since=since, until=until, today=until)
+    ]
+
+    due = {one.due_on for one in schedule.instalments if one.due_on > begins + timedelta(days=1)}
+    assert told == sorted(set(told))
+    assert set(told) == {day for day in due if {day, day - timedelta(days=1)} & set(worked)}
 
 
 @pytest.fixture
@@ -122,6 +155,25 @@ async def test_no_phone_rings_at_night(telling: Lending) -> None:
         "AND m.id = i.sms_id WHERE i.ledger_id = :ledger AND m.event = 'loan.due'"
     )
     assert due_at == datetime(2026, 9, 30, 6, 0, tzinfo=UTC)
+
+
+async def test_who_wants_no_messages_gets_what_became_of_their_money_and_no_reminder(telling: Lending) -> None:
+    loan_id = await telling.active_loan()
+    await telling.pay(loan_id, 100_000)
+    await telling.pass_days(29)
+    shop = telling.shop
+
+    async def after_stop(session: Driver) -> dict[Told, bool]:
+        phones = [Msisdn(PAYEE)]
+        await desk.stop(
+            session, ledger_id=shop.ledger.id, phones=phones, source="tests", keys=PARTY_KEYS, now=shop.now()
+        )
+        found = await list_messages(session, ledger_id=shop.ledger.id, state=None, before=2**63 - 1, limit=10)
+        return {one.told: one.is_unwanted for one in found}
+
+    unwanted = await telling.with_session(after_stop)
+
+    assert unwanted == {Told.LOAN_DISBURSED: False, Told.LOAN_REPAID: False, Told.LOAN_DUE: True}
 
 
 async def test_a_ledger_that_tells_nobody_writes_nothing(lending: Lending) -> None:
