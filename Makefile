@@ -58,7 +58,7 @@ format: setup ## Write the format that lint checks
 simulate: setup ## Live SEEDS histories of a world that tries to lose money, in JOBS processes
 	@$(RUN) -m tests.simulation --seeds $(SEEDS) --jobs $(if $(filter auto,$(JOBS)),2,$(JOBS)) $(ARGS)
 
-simulate-long: setup ## 30,000 histories, of payouts, money in and promotions, 2,000 calm ones, all planted bugs: the tables of docs/simulation
+simulate-long: setup ## 40,000 histories, of payouts, money in, promotions and statements, 2,000 calm ones, all planted bugs: the tables of docs/simulation
 	@mkdir -p docs/simulation
 	@$(RUN) -m tests.simulation --seeds 10000 --report docs/simulation/stormy.md
 	@$(RUN) -m tests.simulation --seeds 2000 --calm --report docs/simulation/calm.md
@@ -67,6 +67,8 @@ simulate-long: setup ## 30,000 histories, of payouts, money in and promotions, 2
 	@$(RUN) -m tests.simulation --collections --bugs --seeds 500 --report docs/simulation/planted-bugs-of-collections.md
 	@$(RUN) -m tests.simulation --promotions --seeds 10000 --report docs/simulation/promotions.md
 	@$(RUN) -m tests.simulation --promotions --bugs --seeds 500 --report docs/simulation/planted-bugs-of-promotions.md
+	@$(RUN) -m tests.simulation --statements --seeds 10000 --report docs/simulation/statements.md
+	@$(RUN) -m tests.simulation --statements --bugs --seeds 500 --report docs/simulation/planted-bugs-of-statements.md
 
 torture: setup ## Every order of steps, cuts at COMMIT, crashes, races, kill -9: the tables of docs/simulation/torture.md
 	@mkdir -p docs/simulation

@@ -276,6 +276,8 @@ class _Matcher:
 
     def _settled(self, line: Line, payout: Payout) -> list[Line]:
         booked = [one for one in self.by_receipt.get(payout.receipt or "", ()) if one.entry_id in self.left]
+        if line.receipt == payout.receipt:
+            return [line]  # the payment itself, booked outside of these days
         if not booked:
             reason = "a second payment under the reference of a payout that is settled"
             self._decide(State.DUPLICATE, "originator", reason, [line], [], payout.id)

@@ -38,7 +38,7 @@ JOIN reconciliation_runs AS r ON r.ledger_id = a.ledger_id AND r.id = a.run_id
 LEFT JOIN journal_entries AS e ON e.ledger_id = d.ledger_id AND e.id = d.entry_id
 WHERE a.ledger_id = %(ledger)s AND a.account_id = %(account)s AND a.way <> 'receipt' AND r.from_date < %(first)s
 """
-# What happened before the days and counts for a later one, because its own was closed.
+# What happened before the days and counts for a later one, because its own was closed; less what is adjusted anyway.
 _LATE = """
 SELECT coalesce(sum(p.amount * CASE p.side WHEN 'D' THEN 1 ELSE -1 END), 0)::bigint
 FROM closings AS c
@@ -46,6 +46,8 @@ JOIN journal_entries AS e ON e.ledger_id = c.ledger_id AND e.business_date = c.l
 JOIN postings AS p ON p.ledger_id = e.ledger_id AND p.entry_id = e.id
 WHERE c.ledger_id = %(ledger)s AND c.step = 'signed' AND c.last_date + 1 >= %(first)s AND p.account_id = %(account)s
   AND e.effective_at < %(start)s AND e.kind <> 'reconciliation.adjusted'
+  AND NOT EXISTS (SELECT FROM adjusted_items AS i WHERE i.ledger_id = p.ledger_id AND i.account_id = p.account_id
+    AND i.what = 'entry' AND i.item_id = p.entry_id)
 """
 _AFTER = """
 SELECT coalesce(sum(amount), 0)::bigint FROM statement_lines

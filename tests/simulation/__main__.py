@@ -45,6 +45,7 @@ def arguments(given: Sequence[str]) -> argparse.Namespace:
     parser.add_argument("--jobs", type=int, default=2, help="processes side by side")
     parser.add_argument("--collections", action="store_true", help="histories of money in, money back and loans")
     parser.add_argument("--promotions", action="store_true", help="histories of codes and a MoMo wallet")
+    parser.add_argument("--statements", action="store_true", help="histories held against the provider's statements")
     parser.add_argument("--calm", action="store_true", help="every trouble, each about one occasion in a hundred")
     parser.add_argument("--without", nargs="*", default=[], choices=PATHS, help="take a path of recovery away")
     parser.add_argument("--bugs", action="store_true", help="plant each bug and count the seeds until it is caught")
@@ -59,6 +60,8 @@ def kind_of(asked: argparse.Namespace) -> Kind:
     """What the histories are about."""
     if asked.promotions:
         return Kind.PROMOTIONS
+    if asked.statements:
+        return Kind.STATEMENTS
     return Kind.COLLECTIONS if asked.collections else Kind.PAYOUTS
 
 

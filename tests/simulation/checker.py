@@ -20,6 +20,7 @@ from typing import Any, LiteralString
 import psycopg
 from psycopg.rows import DictRow, TupleRow, dict_row
 
+from tests.simulation.account import TARIFF_CENTS
 from tests.simulation.books import FEE_CENTS, FLOAT, PREFUND_CENTS, Opened
 from tests.simulation.clients import Wish
 from tests.simulation.daraja import Daraja, Movement
@@ -37,8 +38,6 @@ STATUSES = {
 }
 QUESTIONS = 4
 CLOCK_DOUBT = timedelta(seconds=5)
-# Up to how many cents a payment costs how many: the B2C tariff of August 2023.
-TARIFF_CENTS = ((10_000, 0), (150_000, 500), (500_000, 900), (2_000_000, 1_100), (25_000_000, 1_300))
 # Without these, nothing hides a payment from the books, and nothing may be alarmed about.
 HIDERS = ("thief", "false-failure")
 

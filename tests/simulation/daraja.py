@@ -14,6 +14,7 @@ from typing import Any
 
 from tests.simulation import daraja_messages as messages
 from tests.simulation import paybill_portal
+from tests.simulation.account import Account
 from tests.simulation.clock import Clock
 from tests.simulation.mail import Letter
 from tests.simulation.options import Options
@@ -78,6 +79,7 @@ class Daraja:
         self.utility_cents = OPENING_UTILITY_CENTS
         self.working_cents = 0
         self.movements: list[Movement] = []
+        self.account = Account(options, clock=clock, troubled=troubled)
         self.orders: list[Order] = []
         self.seen: list[str] = []
         self.mail: list[Letter] = []
@@ -133,7 +135,7 @@ class Daraja:
 
     def steal(self, cents: int) -> None:
         """The thief pays with our credentials, past the books."""
-        self._move("", THIEF, min(cents, self.utility_cents))
+        self._move("", THIEF, min(cents, self.utility_cents), f"77120-{len(self.movements)}-1")
 
     # What only the checker may ask.
 
@@ -180,12 +182,13 @@ class Daraja:
         elif self._troubled("declined", 0.2) or order.cents > self.utility_cents:
             order.code = self._chance.choice(REFUSALS)
         else:
-            order.movement = self._move(order.reference, order.msisdn, order.cents)
+            order.movement = self._move(order.reference, order.msisdn, order.cents, order.originator)
 
-    def _move(self, reference: str, msisdn: str, cents: int) -> Movement:
+    def _move(self, reference: str, msisdn: str, cents: int, originator: str) -> Movement:
         self.utility_cents -= cents
         movement = Movement(reference, msisdn, cents, f"UI1{self.number():07d}", self._clock.now())
         self.movements.append(movement)
+        self.utility_cents -= self.account.pay(movement, originator)
         return movement
 
     def _tell(self, order: Order) -> None:

@@ -148,7 +148,7 @@ class History:
         self.arena.ground.clean()
         watch = self.arena.engines.watch
         watch.stage, watch.cut, watch.commits = self.stage, self._cut, 0
-        watch.at_a_time = self._at_a_time
+        watch.at_a_time, watch.keeps_prepared = self._at_a_time, self._keeps_prepared
         around = Surroundings(
             options=self.options,
             engines=self.arena.engines,
@@ -168,7 +168,7 @@ class History:
         return opened
 
     # Whether the database is spoken to by one task at a time; see postgres.Watch.
-    _at_a_time = False
+    _at_a_time = _keeps_prepared = False
     _process_names: tuple[str, ...] = (*WORKERS, API, EDGE)
     _process: type[Process] = Process
     _healing, _stuck_seconds = HEALING, 60.0

@@ -264,8 +264,12 @@ class MoneyInHistory(History):
                 await self._send(opened, ask)
         for loan in self.loans:
             await self._pay_off(loan)
-        await clerks.notice_all(self, opened)
+        await self._notice(opened)
         await super()._work_for_good(opened)
+
+    async def _notice(self, opened: Opened) -> None:
+        """Somebody looks what the provider took back."""
+        await clerks.notice_all(self, opened)
 
     async def _pay_off(self, loan: Loan) -> None:
         under_way = [one for one in self.daraja.paybill.attempts if one.typed == loan.reference]

@@ -19,6 +19,7 @@ Plant: TypeAlias = Callable[[Change], None]
 PLANTED: dict[str, Plant] = {}
 PLANTED_IN_MONEY_IN: dict[str, Plant] = {}
 PLANTED_IN_PROMOTIONS: dict[str, Plant] = {}
+PLANTED_IN_STATEMENTS: dict[str, Plant] = {}
 
 
 def planted(plant: Plant) -> Plant:
@@ -36,17 +37,27 @@ def planted_in_promotions(plant: Plant) -> Plant:
     return _keep(PLANTED_IN_PROMOTIONS, plant)
 
 
+def planted_in_statements(plant: Plant) -> Plant:
+    """The same for one of statements: of taking them in, matching, adjusting and closing."""
+    return _keep(PLANTED_IN_STATEMENTS, plant)
+
+
 def _keep(kept: dict[str, Plant], plant: Plant) -> Plant:
     name = plant.__name__.replace("_", "-")
-    assert name not in PLANTED | PLANTED_IN_MONEY_IN | PLANTED_IN_PROMOTIONS, f"two bugs of the name {name}"
+    assert name not in _all_planted(), f"two bugs of the name {name}"
     kept[name] = plant
     return plant
+
+
+def _all_planted() -> dict[str, Plant]:
+    return PLANTED | PLANTED_IN_MONEY_IN | PLANTED_IN_PROMOTIONS | PLANTED_IN_STATEMENTS
 
 
 def bugs_of(kind: Kind) -> dict[str, Plant]:
     """Those that histories of a kind must catch."""
     return {
-        Kind.PAYOUTS: PLANTED, Kind.COLLECTIONS: PLANTED_IN_MONEY_IN, Kind.PROMOTIONS: PLANTED_IN_PROMOTIONS
+        Kind.PAYOUTS: PLANTED, Kind.COLLECTIONS: PLANTED_IN_MONEY_IN, Kind.PROMOTIONS: PLANTED_IN_PROMOTIONS,
+        Kind.STATEMENTS: PLANTED_IN_STATEMENTS,
     }[kind]  # fmt: skip
 
 
@@ -65,13 +76,15 @@ def sow_all() -> None:
         planted_in_requests_and_webhooks,
         planted_in_returns_and_loans,
         planted_in_sending,
+        planted_in_statements,
         planted_in_states_and_booking,
     )
 
     parts = [
         planted_in_judging, planted_in_money_in, planted_in_promotions, planted_in_proofs,
         planted_in_requests_and_webhooks,
-        planted_in_returns_and_loans, planted_in_sending, planted_in_states_and_booking,
+        planted_in_returns_and_loans, planted_in_sending, planted_in_statements,
+        planted_in_states_and_booking,
     ]  # fmt: skip
     assert all(parts), "importing them makes their bugs known"
 
@@ -89,7 +102,7 @@ def sown(name: str) -> Iterator[None]:
             before.append((place, key, place.__dict__[key]))
             setattr(place, key, value)
 
-    (PLANTED | PLANTED_IN_MONEY_IN | PLANTED_IN_PROMOTIONS)[name](change)
+    _all_planted()[name](change)
     try:
         yield
     finally:

@@ -77,6 +77,17 @@ OF_PROMOTIONS = (
     "activated",  # or lets a draft begin
     "platform-moved",  # our access goes over to another platform, where nothing of before is known
 )
+# Those that only statements know.
+OF_STATEMENTS = (
+    "row-late",  # a row is missing in statements until hours later
+    "rows-shuffled",  # a statement's rows stand in any order
+    "file-twice",  # a statement is taken in that was before
+    "file-torn",  # a row is missing, and the balances beside it show that
+    "fee-changed",  # a payment costs another fee than the tariff says
+    "clerks-race",  # two people take one statement in, or approve one adjustment, at once
+    "closer",  # people close days, sign and reopen them amid all this
+    "careless",  # somebody approves what he proposed himself, or turns down what was right
+)
 # What befalls payouts over a wallet whose callbacks are hints and whose status is read at once.
 _OF_WALLETS = (
     "request-lost", "answer-lost", "error-after", "error-before", "throttled", "callback-lost", "callback-twice",
@@ -95,6 +106,7 @@ class Kind(enum.Enum):
     PAYOUTS = "payouts"
     COLLECTIONS = "collections"
     PROMOTIONS = "promotions"
+    STATEMENTS = "statements"
 
     @property
     def troubles(self) -> tuple[str, ...]:
@@ -103,6 +115,8 @@ class Kind(enum.Enum):
             return TROUBLES
         if self is Kind.PROMOTIONS:
             return (*_OF_WALLETS, *OF_PROMOTIONS)
+        if self is Kind.STATEMENTS:
+            return (*TROUBLES, *OF_MONEY_IN, *OF_STATEMENTS)
         return (*(one for one in TROUBLES if one not in _OF_PAYOUTS_ALONE), *OF_MONEY_IN)
 
 
@@ -150,6 +164,7 @@ class Options:
     validates: bool = False
     verifies: bool = False
     morning: bool = False
+    fees: str = ""
 
     def share(self, trouble: str, of_occasions: float) -> float:
         """How often a trouble comes: its usual share, scaled by the storm; 0 where it is off."""
@@ -189,6 +204,8 @@ def expand(seed: int, *, calm: bool = False, without: Iterable[str] = (), kind: 
         return options
     if kind is Kind.PROMOTIONS:
         return replace(options, payouts=0, refuses_repeats=True, confirms=False)
+    if kind is Kind.STATEMENTS:
+        return _with_statements(options, chance)
     theme = chance.choice(THEMES)
     return replace(
         options,
@@ -202,4 +219,20 @@ def expand(seed: int, *, calm: bool = False, without: Iterable[str] = (), kind: 
         validates=chance.random() < 0.4,
         verifies=chance.random() < 0.4,
         morning=chance.random() < 0.5,
+    )
+
+
+def _with_statements(options: Options, chance: random.Random) -> Options:
+    """A little of everything that statements show, and time for those who look into them."""
+    return replace(
+        options,
+        steps=options.steps + 40,
+        payouts=chance.randint(2, 5),
+        orders=chance.randint(0, 2),
+        prompts=chance.randint(0, 2),
+        payments=chance.randint(1, 4),
+        returns=chance.randint(0, 2),
+        validates=chance.random() < 0.4,
+        verifies=chance.random() < 0.4,
+        fees=chance.choice(["apart", "apart", "inline"]),
     )

@@ -184,6 +184,7 @@ class Paybill:
         )
         self.taken.append(made)
         self.daraja.utility_cents += cents
+        self.daraja.account.take(made)
         self.confirm(made)
         return made
 
@@ -321,6 +322,7 @@ class Paybill:
             reversal.number = f"UI3{self.daraja.number():07d}"
             taken.back_cents += reversal.cents
             self.daraja.utility_cents -= reversal.cents
+            self.daraja.account.give_back(reversal.number, reversal.original, reversal.cents, unasked=False)
 
     def _tell_reversal(self, reversal: Reversal) -> None:
         if "callbacks" in self.options.without:

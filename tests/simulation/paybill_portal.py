@@ -30,6 +30,7 @@ def claw_back(paybill: Paybill, taken: Taken, cents: int) -> Clawed:
     made = Clawed(f"UI3{paybill.daraja.number():07d}", taken.receipt, cents, paybill.clock.now())
     taken.back_cents += cents
     paybill.daraja.utility_cents -= cents
+    paybill.daraja.account.give_back(made.number, made.receipt, cents, unasked=True)
     paybill.clawed.append(made)
     return made
 

@@ -57,6 +57,9 @@ class Watch:
     commits: int = 0
     # Whether one task at a time speaks to the database: it may stand still for every answer then, and spare the loop.
     at_a_time: bool = False
+    # Whether a ROLLBACK goes past psycopg, which would have the server forget what is prepared all the same: what lies
+    # on the shelf would then decide which transactions are run again, and which ids they draw.
+    keeps_prepared: bool = False
 
 
 class WatchedConnection(Session):
@@ -119,7 +122,10 @@ class WatchedConnection(Session):
         """ROLLBACK alone: psycopg would have the server forget all that it prepared, which outlasts a transaction."""
         self._deferred = []
         if self.info.transaction_status is not psycopg.pq.TransactionStatus.IDLE:
-            await self.execute(_ROLLBACK, prepare=False)
+            if self.watch.keeps_prepared:
+                self.pgconn.exec_(_ROLLBACK.encode())
+            else:
+                await self.execute(_ROLLBACK, prepare=False)
 
     def _break(self) -> None:
         self.broken = True

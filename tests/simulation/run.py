@@ -15,6 +15,7 @@ from tests.simulation.actors import Crash
 from tests.simulation.history import History
 from tests.simulation.history_of_money_in import MoneyInHistory
 from tests.simulation.history_of_promotions import PromotionHistory
+from tests.simulation.history_of_statements import StatementHistory
 from tests.simulation.mutants import sow_all, sown
 from tests.simulation.options import Kind, Options
 from tests.simulation.outcome import Arena, Outcome
@@ -24,7 +25,12 @@ from tests.simulation.postgres import Engines, Ground
 # second, and a minute where the machine is busy with everything else.
 SECONDS_MAX = 600
 TIMELINE_LINES_MAX = 40
-_HISTORIES = {Kind.PAYOUTS: History, Kind.COLLECTIONS: MoneyInHistory, Kind.PROMOTIONS: PromotionHistory}
+_HISTORIES = {
+    Kind.PAYOUTS: History,
+    Kind.COLLECTIONS: MoneyInHistory,
+    Kind.PROMOTIONS: PromotionHistory,
+    Kind.STATEMENTS: StatementHistory,
+}
 
 
 @asynccontextmanager

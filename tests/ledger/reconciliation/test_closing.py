@@ -233,6 +233,26 @@ async def test_a_callback_behind_the_signature_is_booked_and_counts_for_the_firs
     assert sorted(one.rule for one in await close.desk.decisions(open_days)) == ["late", "receipt"]
 
 
+async def test_what_was_learned_late_and_put_right_is_not_carried_as_if_the_statement_had_it(close: Close) -> None:
+    shop, office = close.desk.till.shop, Office(close.desk)
+    payout_id, at = await shop.request(), shop.now()
+    await shop.record((payout_id, Started()))
+    shop.clock.advance(seconds=DAY)
+    await close.begin()
+    await close.sign(accept="its callback is awaited")
+    await shop.record((payout_id, Settled("UI4AAA0001", Money("KES", 150_000), at)))
+    shop.clock.advance(seconds=7_200)
+    await close.told(("UI4BBB0001", COLLECTED.format("X"), 1))
+    second = close.first_day + timedelta(days=1)
+
+    both = await close.desk.reconcile(days=Days(close.first_day, second))
+    (missing,) = [one.number for one in await close.desk.breaks(both) if one.state is State.MISSING_THERE]
+    await office.approve(await office.propose(both, missing))
+
+    alone = await close.desk.reconcile(days=Days(second, second))
+    assert (alone.carried, alone.opening_gap) == (0, 0)
+
+
 async def test_the_report_says_what_it_rests_on(close: Close, tmp_path: Path) -> None:
     till = close.desk.till
     await till.take(receipt="UI4BBB0001", shillings=700)

@@ -57,6 +57,18 @@ _OPEN, _PAID, _RELEASED = (Payout(7, known, -500, "R9" if known is Known.SETTLED
 CASES: list[tuple[str, list[Line], Books, list[tuple[State, str]]]] = [
     ("one to one", [line(1, -500)], books(booked(1, -500)), [(State.MATCHED, "receipt")]),
     (
+        "a payout of ours that is booked behind a close",
+        [line(9, -500, originator="ours")],
+        books(payouts={"ours": _PAID}, later={"R9": (-500, (AT + timedelta(days=1)).date())}),
+        [(State.ACCEPTED, "late")],
+    ),
+    (
+        "a second payment under its reference",
+        [line(8, -500, originator="ours")],
+        books(payouts={"ours": _PAID}),
+        [(State.DUPLICATE, "originator")],
+    ),
+    (
         "one to many",
         [line(1, -500)],
         books(booked(1, -300), booked(2, -200, receipt="R1")),
