@@ -21,11 +21,11 @@ from ledger.journal.books import Ledger, find_ledger
 from ledger.msisdn import parse_msisdn
 from ledger.sms import desk
 from ledger.sms.desk import SmsSettings
-from ledger.sms.message import PREFIX, State
+from ledger.sms.message import MICROS, PREFIX, State
 from ledger.sms.templates import Language, StopCovers, Told
-from ledger.sms.writing import Message, list_messages
+from ledger.sms.writing import Message, MessageEvent, get_message, list_events, list_messages
 
-app = typer.Typer(help="Text messages: open, list, resend, stop, start.", no_args_is_help=True)
+app = typer.Typer(help="Text messages: open, list, show, resend, stop, start.", no_args_is_help=True)
 _NEWEST = 2**63 - 1
 _Result = TypeVar("_Result")
 
@@ -90,12 +90,29 @@ def list_command(ledger: str, state: Annotated[State | None, typer.Option()] = N
     console().print(table)
 
 
+@app.command("show")
+def show_command(ledger: str, message: str) -> None:
+    """One message, and everything that happened to it."""
+    sms_id = _id_of(message)
+
+    async def read(session: Driver, books: Ledger, _application: Application) -> tuple[Message, list[MessageEvent]]:
+        found = await get_message(session, ledger_id=books.id, sms_id=sms_id)
+        return found, await list_events(session, ledger_id=books.id, sms_id=sms_id)
+
+    shown, events = _in_ledger(ledger, read)
+    console().print(f"{shown.public_id} tells {shown.to_masked} of {shown.about.public_id}: {shown.told.value}")
+    console().print(shown.body, markup=False, soft_wrap=True)
+    table = Table("when", "what", "state", "why", "cost", "by")
+    for one in events:
+        when, why = f"{one.recorded_at:%Y-%m-%d %H:%M:%S}", one.detail or ""
+        table.add_row(when, one.event, one.state.value, why, _cost(one), one.actor)
+    console().print(table)
+
+
 @app.command("resend")
 def resend_command(ledger: str, message: str) -> None:
     """Sends a failed message once more. What may have arrived is not sent again."""
-    sms_id = decode(PREFIX, message)
-    if sms_id is None:
-        raise TextInvalid("write the message as `daftari sms list` does: sms_...", field="message")
+    sms_id = _id_of(message)
 
     async def again(session: Driver, books: Ledger, application: Application) -> list[int]:
         return await desk.resend(
@@ -128,6 +145,19 @@ def stopped_command(ledger: str, msisdn: str) -> None:
         return await desk.is_stopped(session, ledger_id=books.id, phone=phone, keys=application.party_keys)
 
     console().print("wants no messages" if _in_ledger(ledger, ask) else "is sent messages")
+
+
+def _cost(event: MessageEvent) -> str:
+    if event.cost is None:
+        return ""
+    return f"{event.cost.currency} {event.cost.micros // MICROS}.{event.cost.micros % MICROS:06}"
+
+
+def _id_of(message: str) -> int:
+    sms_id = decode(PREFIX, message)
+    if sms_id is None:
+        raise TextInvalid("write the message as `daftari sms list` does: sms_...", field="message")
+    return sms_id
 
 
 def _wish(ledger: str, msisdn: str, *, wants: bool) -> None:

@@ -97,6 +97,21 @@ def test_what_failed_is_found_and_sent_once_more(ledger: str, daftari: Daftari) 
     assert "only a message that FAILED" in twice[1]
 
 
+def test_one_is_shown_with_what_happened_to_it(ledger: str, daftari: Daftari) -> None:
+    _, failed = daftari("list", ledger, "--state", "FAILED")
+    (found,) = re.findall(r"sms_\w{13}", failed)
+
+    code, told = daftari("show", ledger, found)
+    nobody = daftari("show", ledger, "sms_0000000000000")
+
+    assert code == 0
+    assert re.findall("queued|refused|405 InsufficientBalance|Daftari: KES|pay_", told) == [
+        "pay_", "Daftari: KES", "queued", "refused", "405 InsufficientBalance",
+    ]  # fmt: skip
+    assert PHONE not in told
+    assert nobody[0] == 1
+
+
 def test_who_wants_no_messages_is_written_down_and_may_want_them_again(ledger: str, daftari: Daftari) -> None:
     before = daftari("stopped", ledger, PHONE)
     stopped = [daftari("stop", ledger, PHONE), daftari("stop", ledger, PHONE), daftari("stopped", ledger, PHONE)]
