@@ -4,6 +4,9 @@ Hypothesis chooses: the same cases every time, so that a change is judged by wha
 
 from __future__ import annotations
 
+from importlib import import_module
+from pkgutil import walk_packages
+
 import pytest
 from hypothesis import HealthCheck, settings
 
@@ -15,6 +18,15 @@ pytest_plugins = ["tests.fix_canary", "tests.fix_api", "tests.fix_database", "te
 
 # A file is run whole by one process. Those that take longest are begun first, so that none is still at work alone.
 LONG = ("simulation", "torture", "lifecycle", "journeys", "model", "webhooks")
+
+
+def pytest_configure() -> None:
+    """Imports all of the product: Hypothesis tries the constants of whatever is imported by then, which would otherwise
+    depend on the files that a process happened to run before."""
+    for package in ("ledger", "adapters", "api"):
+        for module in walk_packages(import_module(package).__path__, f"{package}."):
+            if not module.name.endswith("__main__"):
+                import_module(module.name)
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:

@@ -13,6 +13,7 @@ from api.conversion.entries import content_of, entry_message, entry_of, posted_m
 from ledger.journal.decide import Posted, PostedLine
 from ledger.journal.entries import EntryView, PostingView
 from ledger.journal.entry import JournalEntry
+from ledger.journal.reserved import RESERVED_SUBJECT_KINDS
 from tests.builders import BANK, FEES, NOW, WALLET
 from tests.wire import credit, debit, draft
 
@@ -34,7 +35,7 @@ def drafts(draw: st.DrawFn) -> pb.EntryDraft:
     made.facts.update(draw(st.dictionaries(TEXTS.filter(bool), TEXTS.filter(bool), max_size=3)))
     if draw(st.booleans()):
         made.subject.kind, made.subject.id = draw(TEXTS.filter(bool)), draw(TEXTS.filter(bool))
-        assume(made.subject.kind not in {"payout", "collection", "loan", "promotion", "reversal", "reconciliation"})
+        assume(made.subject.kind not in RESERVED_SUBJECT_KINDS)
     if draw(st.booleans()):
         made.effective_time.FromDatetime(NOW - timedelta(microseconds=draw(st.integers(min_value=0, max_value=10**6))))
     return made
