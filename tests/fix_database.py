@@ -156,7 +156,7 @@ def unmigrated_database(postgres: Postgres) -> Iterator[Database]:
     postgres.drop(own.name)
 
 
-@pytest.fixture
+@pytest.fixture(scope="session")
 async def engine(database: Database) -> AsyncIterator[AsyncEngine]:
     """The application's engine on the shared database."""
     shared = connect(database.app, pool_size=5, application_name="tests")

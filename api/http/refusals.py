@@ -4,6 +4,7 @@ sent."""
 from __future__ import annotations
 
 from collections.abc import Mapping
+from http import HTTPStatus
 from typing import Any
 
 import grpc
@@ -66,10 +67,13 @@ class Rejected(BaseModel):
     field: str = Field(default="", description="The field at fault, where it is one")
 
 
-# What every route may answer besides.
+_SHOWN = {"application/json": {"schema": {"$ref": "#/components/schemas/Rejected"}}}
+# What every route may answer besides. The model is given once, which defines it: a field made of it anew for each
+# status of each route is most of what starting this surface takes.
 ANSWERS: dict[int | str, dict[str, Any]] = {
-    status: {"model": Rejected} for status in sorted({*HTTP_STATUS.values(), *_BEFORE_READING})
-}
+    status: {"description": HTTPStatus(status).phrase, "content": _SHOWN}
+    for status in sorted({*HTTP_STATUS.values(), *_BEFORE_READING})
+} | {400: {"model": Rejected}}
 
 
 def renamed(error: LedgerError, names: Mapping[str, str]) -> LedgerError:

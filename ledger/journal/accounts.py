@@ -9,7 +9,8 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import ColumnElement, Row, Select, insert, select, tuple_, update
+from sqlalchemy import ColumnElement, Row, Select, Text, cast, func, insert, select, tuple_, update
+from sqlalchemy.dialects.postgresql import ARRAY
 from sqlalchemy.dialects.postgresql import insert as postgresql_insert
 from sqlalchemy.ext.asyncio import AsyncConnection
 
@@ -158,17 +159,16 @@ async def open_accounts(
 async def _insert_missing(
     connection: AsyncConnection, ledger_id: int, rows: list[dict[str, object]], specs: Sequence[AccountSpec]
 ) -> None:
-    statement = (
-        postgresql_insert(tables.accounts).values(rows).on_conflict_do_nothing().returning(_accounts.id, _accounts.path)
-    )
-    opened = {(row.path, row.id) for row in await connection.execute(statement)}
+    statement = postgresql_insert(tables.accounts).on_conflict_do_nothing().returning(_accounts.id, _accounts.path)
+    opened = {(row.path, row.id) for row in await connection.execute(statement, rows)}
     balances = [
         {"ledger_id": ledger_id, "account_id": row["id"], "floor": spec.floor, "ceiling": spec.ceiling}
         for row, spec in zip(rows, specs, strict=True)
         if (row["path"], row["id"]) in opened
     ]
     if balances:
-        await connection.execute(insert(tables.account_balances).values(balances))
+        # What returns something goes as one statement; else it would be one for each row.
+        await connection.execute(insert(tables.account_balances).returning(_balances.account_id), balances)
 
 
 def _new_row(spec: AccountSpec, *, ledger_id: int, ids: IdSource, now: datetime) -> dict[str, object]:
@@ -205,7 +205,10 @@ def _query(*conditions: ColumnElement[bool]) -> Select[Any]:
 
 
 async def _find(connection: AsyncConnection, ledger_id: int, names: Iterable[tuple[str, str]]) -> list[Account]:
-    wanted = tuple_(_accounts.path, _accounts.currency).in_(list(names))
+    named = list(names)
+    paths, currencies = ([one[part] for one in named] for part in (0, 1))
+    pairs = select(func.unnest(cast(paths, ARRAY(Text))), func.unnest(cast(currencies, ARRAY(Text))))
+    wanted = tuple_(_accounts.path, _accounts.currency).in_(pairs)
     return [_account(row) for row in await connection.execute(_query(_accounts.ledger_id == ledger_id, wanted))]
 
 
