@@ -33,6 +33,8 @@ from tests.simulation.tally import Tally, markdown
 FAILURES_SHOWN_MAX = 20
 # How many histories there are between two lines about the rate.
 TOLD_EVERY = 250
+# A history tells all that it broke in one line.
+LINE_BYTES_MAX = 64 * 1024 * 1024
 
 
 def arguments(given: Sequence[str]) -> argparse.Namespace:
@@ -199,7 +201,12 @@ async def _work(
         "kind": kind_of(asked).value,
     }
     worker = await asyncio.create_subprocess_exec(
-        sys.executable, "-m", job.__name__, stdin=asyncio.subprocess.PIPE, stdout=asyncio.subprocess.PIPE
+        sys.executable,
+        "-m",
+        job.__name__,
+        stdin=asyncio.subprocess.PIPE,
+        stdout=asyncio.subprocess.PIPE,
+        limit=LINE_BYTES_MAX,
     )
     assert worker.stdin is not None
     assert worker.stdout is not None
