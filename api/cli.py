@@ -3,64 +3,79 @@
 from __future__ import annotations
 
 import sys
+from collections.abc import Mapping
+from importlib import import_module
+from types import MappingProxyType
+from typing import Any
 
 import typer
+from typer.core import TyperGroup
 
-from api.commands import (
-    adjustments,
-    books,
-    closings,
-    collections,
-    database,
-    demo,
-    keys,
-    loans,
-    momo,
-    partners,
-    promotions,
-    proof,
-    reconcile,
-    refunds,
-    reviews,
-    sandbox,
-    serve,
-    sms,
-    statements,
-    status,
-    ussd,
-    vault,
-    verify,
-    webhooks,
-)
 from api.commands.telling import refusal_to_tell
 
-app = typer.Typer(
-    help="Daftari: a double-entry payments core for mobile money.", no_args_is_help=True, pretty_exceptions_enable=False
+# Each command, and the module of api.commands that has it: the group `app` there, or one function.
+_COMMANDS: Mapping[str, tuple[str, str]] = MappingProxyType(
+    {
+        "books": ("books", "app"),
+        "partner": ("partners", "app"),
+        "key": ("keys", "app"),
+        "collections": ("collections", "app"),
+        "loan": ("loans", "app"),
+        "promo": ("promotions", "app"),
+        "refund": ("refunds", "app"),
+        "review": ("reviews", "app"),
+        "statement": ("statements", "app"),
+        "reconcile": ("reconcile", "app"),
+        "adjustment": ("adjustments", "app"),
+        "close": ("closings", "app"),
+        "proof": ("proof", "app"),
+        "webhook": ("webhooks", "app"),
+        "sms": ("sms", "app"),
+        "vault": ("vault", "app"),
+        "momo": ("momo", "app"),
+        "database": ("database", "app"),
+        "serve": ("serve", "serve"),
+        "sandbox": ("sandbox", "run"),
+        "ussd": ("ussd", "ussd"),
+        "demo": ("demo", "demo"),
+        "verify": ("verify", "run"),
+        "status": ("status", "run"),
+    }
 )
-app.add_typer(books.app, name="books")
-app.add_typer(partners.app, name="partner")
-app.add_typer(keys.app, name="key")
-app.add_typer(collections.app, name="collections")
-app.add_typer(loans.app, name="loan")
-app.add_typer(promotions.app, name="promo")
-app.add_typer(refunds.app, name="refund")
-app.add_typer(reviews.app, name="review")
-app.add_typer(statements.app, name="statement")
-app.add_typer(reconcile.app, name="reconcile")
-app.add_typer(adjustments.app, name="adjustment")
-app.add_typer(closings.app, name="close")
-app.add_typer(proof.app, name="proof")
-app.add_typer(webhooks.app, name="webhook")
-app.add_typer(sms.app, name="sms")
-app.add_typer(vault.app, name="vault")
-app.add_typer(momo.app, name="momo")
-app.add_typer(database.app, name="database")
-app.command("serve")(serve.serve)
-app.command("sandbox")(sandbox.run)
-app.command("ussd")(ussd.ussd)
-app.command("demo")(demo.demo)
-app.command("verify")(verify.run)
-app.command("status")(status.run)
+
+
+class Commands(TyperGroup):
+    """Imports a command when it is asked for: to import them all takes longer than most of them do."""
+
+    def list_commands(self, ctx: Any) -> list[str]:
+        """In the order of the table."""
+        return list(_COMMANDS)
+
+    def get_command(self, ctx: Any, cmd_name: str) -> Any:
+        """The command; of an unknown name all are imported, for what it may have meant."""
+        for name in [cmd_name] if cmd_name in _COMMANDS else _COMMANDS:
+            if name not in self.commands:
+                self.commands[name] = _imported(name)
+        return self.commands.get(cmd_name)
+
+
+def _imported(name: str) -> Any:
+    module, attribute = _COMMANDS[name]
+    found = getattr(import_module(f"api.commands.{module}"), attribute)
+    around = typer.Typer(add_completion=False)
+    if isinstance(found, typer.Typer):
+        around.add_typer(found, name=name)
+        return typer.main.get_group(around).commands[name]
+    around.command(name)(found)
+    return typer.main.get_command(around)
+
+
+app = typer.Typer(cls=Commands, no_args_is_help=True, pretty_exceptions_enable=False)
+
+
+@app.callback()
+def daftari() -> None:
+    """Daftari: a double-entry payments core for mobile money."""
 
 
 def main() -> None:

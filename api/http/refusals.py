@@ -73,7 +73,8 @@ _SHOWN = {"application/json": {"schema": {"$ref": "#/components/schemas/Rejected
 ANSWERS: dict[int | str, dict[str, Any]] = {
     status: {"description": HTTPStatus(status).phrase, "content": _SHOWN}
     for status in sorted({*HTTP_STATUS.values(), *_BEFORE_READING})
-} | {400: {"model": Rejected}}
+}
+ANSWERS[400] = {"model": Rejected}
 
 
 def renamed(error: LedgerError, names: Mapping[str, str]) -> LedgerError:
