@@ -14,6 +14,7 @@ import signal
 import statistics
 import sys
 import time
+from asyncio.subprocess import PIPE
 from collections.abc import AsyncGenerator, AsyncIterator, Sequence
 from contextlib import aclosing
 from pathlib import Path
@@ -201,12 +202,7 @@ async def _work(
         "kind": kind_of(asked).value,
     }
     worker = await asyncio.create_subprocess_exec(
-        sys.executable,
-        "-m",
-        job.__name__,
-        stdin=asyncio.subprocess.PIPE,
-        stdout=asyncio.subprocess.PIPE,
-        limit=LINE_BYTES_MAX,
+        sys.executable, "-m", job.__name__, stdin=PIPE, stdout=PIPE, limit=LINE_BYTES_MAX
     )
     assert worker.stdin is not None
     assert worker.stdout is not None
