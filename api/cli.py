@@ -14,7 +14,7 @@ from typer.core import TyperGroup
 from api.commands.telling import refusal_to_tell
 
 # Each command, and the module of api.commands that has it: the group `app` there, or one function.
-_COMMANDS: Mapping[str, tuple[str, str]] = MappingProxyType(
+COMMANDS: Mapping[str, tuple[str, str]] = MappingProxyType(
     {
         "books": ("books", "app"),
         "partner": ("partners", "app"),
@@ -49,18 +49,18 @@ class Commands(TyperGroup):
 
     def list_commands(self, ctx: Any) -> list[str]:
         """In the order of the table."""
-        return list(_COMMANDS)
+        return list(COMMANDS)
 
     def get_command(self, ctx: Any, cmd_name: str) -> Any:
         """The command; of an unknown name all are imported, for what it may have meant."""
-        for name in [cmd_name] if cmd_name in _COMMANDS else _COMMANDS:
+        for name in [cmd_name] if cmd_name in COMMANDS else COMMANDS:
             if name not in self.commands:
                 self.commands[name] = _imported(name)
         return self.commands.get(cmd_name)
 
 
 def _imported(name: str) -> Any:
-    module, attribute = _COMMANDS[name]
+    module, attribute = COMMANDS[name]
     found = getattr(import_module(f"api.commands.{module}"), attribute)
     around = typer.Typer(add_completion=False)
     if isinstance(found, typer.Typer):
