@@ -18,6 +18,7 @@ from fpdf.fonts import FontFace
 from openpyxl import Workbook
 from openpyxl.cell import WriteOnlyCell
 from openpyxl.styles import Font
+from openpyxl.utils import get_column_letter
 from openpyxl.worksheet._write_only import WriteOnlyWorksheet
 
 from api.tables import RIGHT
@@ -31,6 +32,8 @@ _FORMULA = re.compile(r"^\s*[=+\-@']")
 _CONTROL = re.compile(r"[\x00-\x1f\x7f]")
 _BOLD = Font(bold=True)
 _CELL_MARGINS = 4.0  # both sides of a column in a PDF, in millimetres
+_RULE_GREY, _RULE_MILLIMETRES = 170, 0.1  # between the rows of a PDF
+_SHEET_WIDTHS = (9, 60)  # of a spreadsheet's columns, in characters
 
 
 @dataclass(frozen=True, slots=True)
@@ -139,6 +142,8 @@ def _in_csv(cell: Cell) -> str:
 def _write_xlsx(document: Document, path: Path) -> None:
     book = Workbook(write_only=True)
     sheet: WriteOnlyWorksheet = book.create_sheet(document.title[:31])
+    for place, width in enumerate(_sheet_widths(document), start=1):
+        sheet.column_dimensions[get_column_letter(place)].width = width
     sheet.append([_text_cell(sheet, document.title, bold=_BOLD)])
     for label, value in document.head:
         sheet.append([_text_cell(sheet, label), _text_cell(sheet, value)])
@@ -150,6 +155,18 @@ def _write_xlsx(document: Document, path: Path) -> None:
         for row in part.rows:
             sheet.append([_in_xlsx(sheet, cell, bold=_BOLD if row.is_total else None) for cell in row.cells])
     book.save(path)
+
+
+def _sheet_widths(document: Document) -> list[int]:
+    """Each column as wide as its longest text in any table, within bounds: a figure that does not fit shows none of
+    itself."""
+    longest: dict[int, int] = {}
+    for part in document.tables:
+        for cells in (part.headings, *(row.cells for row in part.rows)):
+            for place, cell in enumerate(cells):
+                longest[place] = max(longest.get(place, 0), len(written(cell)) + 2)
+    narrowest, widest = _SHEET_WIDTHS
+    return [min(max(longest[place], narrowest), widest) for place in sorted(longest)]
 
 
 def _in_xlsx(sheet: WriteOnlyWorksheet, cell: Cell, *, bold: Font | None) -> WriteOnlyCell:
@@ -191,6 +208,8 @@ def _write_pdf(document: Document, path: Path) -> None:
     page.set_font("helvetica", size=8)
     for label, value in document.head:
         page.cell(0, 4.5, _in_pdf(f"{label}: {value}"), new_x="LMARGIN", new_y="NEXT")
+    page.set_draw_color(_RULE_GREY)
+    page.set_line_width(_RULE_MILLIMETRES)
     for part in document.tables:
         page.ln(3)
         if part.title:

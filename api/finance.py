@@ -162,10 +162,14 @@ def partner_document(ledger: Ledger, statement: PartnerStatement) -> Document:
     for total in statement.totals:
         label = ("", f"{total.count} in all", total.kind, "", "", "")
         rows.append(Row((*label, *figures(total.amount, total.fee), ""), is_total=True))
+    label = ("", f"{len(statement.lines)} in all", "all kinds", "", "", "")
+    moved = figures(sum(one.amount for one in statement.lines), sum(one.fee for one in statement.lines))
+    rows.append(Row((*label, *moved, ""), is_total=True))
     rows.append(Row(("", "", "closing", "", "", "", "", "", *figures(statement.closing)), is_total=True))
     columns = ("date", "entry", "kind", "about", "reference", "payee", ">amount", ">fee", ">balance")
     facts = (
         ("partner", f"{statement.partner.code} ({statement.partner.name})"),
+        ("currency", currency),
         *_facts(ledger, _period(statement.from_date, statement.until_date)),
     )
     return Document(title="Partner statement", facts=facts, columns=columns, rows=rows)

@@ -24,7 +24,7 @@ from tests.benchmarks.rig import LEDGER, POSTGRESQL, Rig, open_rig
 from tests.benchmarks.statement_books import PROVIDER, account_specs, load_month, sets_of
 from tests.benchmarks.statement_world import CHARGES_PAID, DAYS, SHORTCODE, UTILITY, Month, make_month
 
-QUICK, FULL = (2_000,), (100_000, 1_000_000)
+QUICK, FULL, LARGE = (2_000,), (100_000,), (100_000, 1_000_000)
 STEPS = 11
 IMPORTING, MATCHING = "import", "match"
 PROPOSING, APPROVING = "propose the true-up of charges", "approve it"
