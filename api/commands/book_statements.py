@@ -153,9 +153,8 @@ def _show(
             document, is_balanced = await read(connection, ledger, application.now())
         if out is None:
             console().print(document_table(document))
-            console().print(
-                "; ".join(f"{label}: {value}" for label, value in document.head), soft_wrap=True, markup=False
-            )
+            head = "; ".join(f"{label}: {value}" for label, value in document.head)
+            console().print(head, soft_wrap=True, markup=False)
         else:
             write(document, out)
             rows = dict(document.head)["rows"]

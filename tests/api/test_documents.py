@@ -13,13 +13,16 @@ from hypothesis import strategies as st
 from openpyxl import load_workbook
 
 from api.documents import PDF_ROWS_MAX, Document, Figure, Row, harmless, write_document
-from api.finance import balance_sheet_document, document_table, general_ledger_document
+from api.finance import balance_sheet_document, document_table, general_ledger_document, partner_document
 from ledger.errors import ChoiceInvalid, SetTooLarge
+from ledger.finance.partner_statements import PartnerLine, PartnerStatement
 from ledger.journal.accounts import AccountClass
 from ledger.journal.books import Ledger
 from ledger.journal.entry import Side
 from ledger.journal.financials import BalanceSheet, FinancialLine, Section
 from ledger.journal.general_ledger import LedgerAccount, LedgerLine
+from ledger.money import Money
+from ledger.partners import Partner
 
 KENYA = Ledger(1, "kenya", "Kenya", "KES", ZoneInfo("Africa/Nairobi"), datetime(2026, 1, 1, tzinfo=UTC))
 FORMULAS = ("=1+1", "+1", "-1", "@SUM(A1)", "\t=1", "\r=1", "  =1", "'=1")
@@ -53,6 +56,7 @@ def test_an_xlsx_holds_text_as_text_and_figures_as_numbers_where_they_are_exact(
     assert [row[0].value for row in cells[:2]] == ["=1+1", "+1"]
     assert [(row[1].value, row[1].data_type) for row in cells[:2]] == [(-1234.56, "n")] * 2
     assert (cells[-1][1].value, cells[-1][1].data_type) == ("10,000,000,000,000.01", "s")
+    assert [sheet.column_dimensions[name].width for name in "AB"] == [10, 23]
 
 
 def test_a_pdf_is_bounded_and_takes_what_its_font_has_no_letters_for(tmp_path: Path) -> None:
@@ -110,3 +114,35 @@ def test_a_balance_sheet_ends_with_the_difference_of_its_currency() -> None:
         ("liabilities, equity and result", Figure(70, "KES")),
         ("difference", Figure(0, "KES")),
     ]
+
+
+def test_a_partners_statement_says_its_currency_and_closes_by_what_moved_in_all() -> None:
+    day = date(2026, 9, 1)
+    moves = [("partner.topup", 100_000, 0), ("payout.reserved", -30_000, -100), ("payout.released", 30_000, 100)]
+    lines, balance = [], 5_000
+    for number, (kind, amount, fee) in enumerate(moves):
+        balance += amount + fee
+        lines.append(
+            PartnerLine(
+                entry_id=number + 1, business_date=day, kind=kind, about="", reference="", payee="", amount=amount,
+                fee=fee, balance_after=balance, place=number,
+            )
+        )  # fmt: skip
+    partner = Partner(1, 1, "shop", "Shop", Money("KES", 100), suspended=False)
+    statement = PartnerStatement(
+        partner=partner, currency="KES", from_date=day, until_date=date(2026, 9, 2), opening=5_000, lines=lines
+    )
+
+    found = partner_document(KENYA, statement)
+
+    assert found.head == (
+        ("partner", "shop (Shop)"), ("currency", "KES"), ("ledger", "kenya (Kenya)"),
+        ("zone of the days", "Africa/Nairobi"), ("days", "2026-09-01 to 2026-09-01, both included"), ("rows", "3"),
+    )  # fmt: skip
+    assert [row.cells[1:3] for row in found.rows if row.is_total] == [
+        ("", "opening"), ("1 in all", "partner.topup"), ("1 in all", "payout.released"),
+        ("1 in all", "payout.reserved"), ("3 in all", "all kinds"), ("", "closing"),
+    ]  # fmt: skip
+    amount, fee = found.rows[-2].cells[-3:-1]
+    assert (amount, fee) == (Figure(100_000, "KES"), Figure(0, "KES"))
+    assert found.rows[-1].cells[-1] == Figure(5_000 + 100_000, "KES")
