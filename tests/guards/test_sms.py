@@ -169,14 +169,10 @@ OF_LOANS_AND_ORDERS: dict[str, tuple[str, str, str]] = {
 }  # fmt: skip
 
 
-@pytest.mark.parametrize("attack", OF_LOANS_AND_ORDERS.values(), ids=OF_LOANS_AND_ORDERS)
-async def test_nothing_is_told_of_a_loan_or_an_order_that_is_not_so(
-    anyone: Connection, lender: dict[str, int], attack: tuple[str, str, str]
-) -> None:
-    query, state, constraint = attack
-
-    with refusal(anyone, state, constraint):
-        assert anyone.execute(query.encode(), lender).rowcount > 0, "nothing was attacked"
+async def test_nothing_is_told_of_a_loan_or_an_order_that_is_not_so(anyone: Connection, lender: dict[str, int]) -> None:
+    for name, (query, state, constraint) in OF_LOANS_AND_ORDERS.items():
+        with refusal(anyone, state, constraint):
+            assert anyone.execute(query.encode(), lender).rowcount > 0, f"nothing was attacked: {name}"
 
 
 @pytest.mark.parametrize("change", ["body = 'call 0900'", "event = 'loan.disbursed'", "payout_id = %(untold)s"])
