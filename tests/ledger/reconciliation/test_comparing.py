@@ -40,7 +40,8 @@ LINES = "id, receipt, completed_at, amount, kind, status, originator, reference,
 
 
 async def _both_sides(desk: Desk, tmp_path: Path) -> None:
-    """All of MOVES; one receipt's second line a day later; charges; a failed line over what is booked."""
+    """All of MOVES; one receipt's second line a day later; charges; failed lines over what is booked and beside a
+    payment."""
     shop, start = desk.till.shop, desk.till.shop.now()
     shop.clock.advance(seconds=3 * 86_400)
     at = {receipt: start + timedelta(hours=1, minutes=number) for number, (receipt, _, _) in enumerate(MOVES)}
@@ -49,7 +50,8 @@ async def _both_sides(desk: Desk, tmp_path: Path) -> None:
     told += [(LATER, start, PAID_IN, 10_000), (LATER, start + timedelta(days=1), PAID_IN, 5_000)]
     told.sort(key=lambda one: one[1])
     await desk.take_in(write_csv(tmp_path / "utility.csv", statement_rows(OPENING, *told)))
-    failed = statement_rows(OPENING, (FAILED, start + timedelta(hours=2), PAID_IN, 1_000), status="Failed")
+    tried = [(receipt, start + timedelta(hours=2), PAID_IN, 1_000) for receipt in (FAILED, "UI4AAA0004")]
+    failed = statement_rows(OPENING, *tried, status="Failed")
     await desk.take_in(write_csv(tmp_path / "failed.csv", failed))
     booked = [(receipt, at[receipt], cents) for receipt, _, entries in MOVES for cents in entries]
     await shop.post(
@@ -78,7 +80,7 @@ async def test_rows_that_pass_by_are_decided_as_if_all_were_held(desk: Desk, tmp
 
     decisions = match(lines, books)
     assert {one.rule for one in decisions} == {"receipt", "charge", "pair", "undone", "status", "none"}
-    assert passed == [(decisions, 4, len(lines), moved)] * 3
+    assert passed == [(decisions, 6, len(lines), moved)] * 3
 
 
 async def _compared(desk: Desk, rows_at_once: int) -> tuple[list[Decision], int, int, int]:
