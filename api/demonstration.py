@@ -14,7 +14,7 @@ from rich.console import Console
 
 from api.administration import verify_ledgers
 from api.demonstration_books import Books
-from api.demonstration_close import close_days
+from api.demonstration_close import close_month
 from api.demonstration_loan import lend
 from api.demonstration_payouts import pay_out
 from api.demonstration_promotion import promote
@@ -28,7 +28,7 @@ async def run_demonstration(stage: Stage, out: Console, *, close_report: Path) -
         books = Books(stage, channel)
         paid_out = await pay_out(stage, channel, books, out)
         lent = await lend(stage, channel, books, out)
-        closed = await close_days(stage, out, close_report)
+        closed = await close_month(stage, out, close_report)
         promoted = await promote(stage, channel, out)
     sound = [await verify_ledgers(stage.application, code=code, out=out) for code in (LEDGER, WALLET_LEDGER)]
     verdict = paid_out and lent and closed and promoted and all(sound)

@@ -1,11 +1,12 @@
 """The demonstration's close: the rail's statements held against the books, what they alone show booked by two people,
-and the days closed and signed, with the report as a page."""
+and the month closed and signed, with the report as a page."""
 
 from __future__ import annotations
 
 import tempfile
+from calendar import monthrange
 from collections.abc import Awaitable, Callable
-from datetime import datetime, timedelta
+from datetime import timedelta
 from pathlib import Path
 from typing import TypeVar
 
@@ -37,9 +38,9 @@ UTILITY, CHARGES = "utility", "charges_paid"
 Result = TypeVar("Result")
 
 
-async def close_days(stage: Stage, out: Console, report: Path) -> bool:
-    """Reconciles and closes everything up to today, as of the morning after, and writes the report; whether nothing is
-    open."""
+async def close_month(stage: Stage, out: Console, report: Path) -> bool:
+    """Reconciles and closes everything up to the end of this month, as of the morning after it, and writes the report;
+    whether nothing is open."""
     finance = _Finance(stage)
     out.print(
         f"\n[bold]The close.[/] A customer pays KES {kes(PAID)} at the paybill, and no callback ever tells of it ..."
@@ -113,8 +114,9 @@ class _Finance:
         return done
 
     async def close(self) -> CloseReport:
-        """Begun by one, signed by the other; a day is closed once it is over, so they come the morning after."""
-        ledger, last, morning = self._stage.ledger, self._days().last, self._now() + timedelta(days=1)
+        """Begun by one, signed by the other; a month is closed once it is over, so they come the morning after."""
+        ledger, days = self._stage.ledger, self._days()
+        last, morning = days.last, days.end(ledger) + timedelta(hours=7)
         await self._run(
             lambda session: self._closings.begin(session, ledger=ledger, last=last, actor=MAKER, now=morning)
         )
@@ -128,8 +130,8 @@ class _Finance:
         return await run_transaction(self._stage.application.engine, read)
 
     def _days(self) -> Days:
-        today: datetime = self._now()
-        return Days(self._stage.first_day, business_date(today, self._stage.ledger.zone))
+        today = business_date(self._now(), self._stage.ledger.zone)
+        return Days(self._stage.first_day, today.replace(day=monthrange(today.year, today.month)[1]))
 
     async def _run(self, command: Callable[[Driver], Awaitable[Result]]) -> Result:
         async def once(connection: AsyncConnection) -> Result:

@@ -119,7 +119,7 @@ class Partner:
 
 async def pay_out(stage: Stage, channel: grpc.aio.Channel, books: Books, out: Console) -> bool:
     """Plays the story and prints it; whether the books and the rail agree, every difference named."""
-    async with running_receiver() as (receiver, url):
+    async with running_receiver(stage) as (receiver, url):
         partner = Partner(channel, stage.partner_key)
         receiver.believe(await partner.listen(url))
         out.print(f"Requesting {len(STORY)} payouts over gRPC as partner {PARTNER} ...")
@@ -173,9 +173,9 @@ async def _forge_callback(stage: Stage, payout: payouts_pb2.Payout) -> bool:
 
 
 @asynccontextmanager
-async def running_receiver() -> AsyncIterator[tuple[Receiver, str]]:
+async def running_receiver(stage: Stage) -> AsyncIterator[tuple[Receiver, str]]:
     """The partner's webhook receiver and its URL."""
-    receiver = Receiver()
+    receiver = Receiver(stage.clock)
     url = await receiver.start()
     try:
         yield receiver, url

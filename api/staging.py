@@ -100,10 +100,12 @@ class _Books:
 
 
 @asynccontextmanager
-async def open_stage(settings: Settings, *, certificate_directory: Path) -> AsyncIterator[Stage]:
+async def open_stage(
+    settings: Settings, *, certificate_directory: Path, ahead: timedelta = timedelta()
+) -> AsyncIterator[Stage]:
     """Starts the sandbox and the service, opens the books, prefunds the partner over gRPC, and lets the shortcode take
     money in. Settings of rails are overruled by the sandbox's; books that are there already are used as they are."""
-    sandbox_settings, clock = SandboxSettings(), StageClock()
+    sandbox_settings, clock = SandboxSettings(), StageClock(ahead)
     async with AsyncExitStack() as stack:
         sandbox = SandboxServer(sandbox_settings, clock=clock, randomness=random.SystemRandom())
         sandbox_url = await sandbox.start()

@@ -1,9 +1,10 @@
-"""`daftari demo`: ten payouts and a loan through everything, the day closed, a promotion, the books held against the
+"""`daftari demo`: ten payouts and a loan through everything, the month closed, a promotion, the books held against the
 rails. Exits 0 only if they agree."""
 
 from __future__ import annotations
 
 import tempfile
+from datetime import timedelta
 from pathlib import Path
 from typing import Annotated
 
@@ -15,6 +16,7 @@ from api.demonstration import run_demonstration
 from api.settings import Settings
 from api.staging import open_stage
 from api.tables import console
+from api.wiring import WALL_CLOCK
 
 _REPORT = Path("daftari-demo-close.pdf")
 # Short, so that a silent rail is called unknown while somebody watches.
@@ -36,7 +38,7 @@ _HASTE = {
 def demo(
     report: Annotated[Path, typer.Option(help="Where the report of the close goes: .pdf, .xlsx or .csv")] = _REPORT,
 ) -> None:
-    """Starts everything on books of its own, pays ten times, lends once, closes the day, gives codes away, and prints
+    """Starts everything on books of its own, pays ten times, lends once, closes the month, gives codes away, and prints
     what a finance person wants to see."""
     logs.configure("ERROR")
     with tempfile.TemporaryDirectory(prefix="daftari-demo-") as home:
@@ -51,5 +53,8 @@ async def _demo(directory: Path, report: Path) -> bool:
     out = console()
     settings = Settings().model_copy(update={**_HASTE, "data_directory": directory, "database_url": None})
     out.print("Starting PostgreSQL, the sandbox rail, the gRPC services, the callback edge and the worker ...")
-    async with open_stage(settings, certificate_directory=directory) as stage:
+    now = WALL_CLOCK()
+    month_end = now.replace(day=1) - timedelta(days=1)
+    out.print(f"The story is of {month_end:%d %B %Y}, for a month is closed only once it is over.")
+    async with open_stage(settings, certificate_directory=directory, ahead=month_end - now) as stage:
         return await run_demonstration(stage, out, close_report=report)
