@@ -91,13 +91,22 @@ JOIN postings AS p ON p.ledger_id = e.ledger_id AND p.entry_id = e.id
 JOIN accounts AS a ON a.ledger_id = p.ledger_id AND a.id = p.account_id
 WHERE a.provider = %s AND a.path LIKE 'asset.float.%%' AND a.id <> %s ORDER BY 1, 2
 """
-# What happened in the days and is dated after them: they were closed when the books learned it.
+# What happened in the days and is dated after them: they were closed when the books learned it. What went back is known
+# by its own number, and not by that of the receipt that its entry is about.
 _LATER = """
-SELECT e.reference, sum(p.amount * CASE p.side WHEN 'D' THEN 1 ELSE -1 END)::bigint, min(e.business_date)
-FROM unnest(%s::text[]) AS w (receipt)
-JOIN journal_entries AS e ON e.ledger_id = %s AND e.reference = w.receipt
+SELECT n.receipt, sum(p.amount * CASE p.side WHEN 'D' THEN 1 ELSE -1 END)::bigint, min(e.business_date)
+FROM (
+    SELECT w.receipt, e.id FROM unnest(%(receipts)s::text[]) AS w (receipt)
+    JOIN journal_entries AS e ON e.ledger_id = %(ledger)s AND e.reference = w.receipt
+    WHERE NOT EXISTS (SELECT FROM return_events AS v WHERE v.ledger_id = e.ledger_id AND v.entry_id = e.id)
+    UNION ALL
+    SELECT w.receipt, v.entry_id FROM unnest(%(receipts)s::text[]) AS w (receipt)
+    JOIN returns AS r ON r.ledger_id = %(ledger)s AND r.rail = %(provider)s AND r.return_receipt = w.receipt
+    JOIN return_events AS v ON v.ledger_id = r.ledger_id AND v.return_id = r.id
+) AS n (receipt, entry_id)
+JOIN journal_entries AS e ON e.ledger_id = %(ledger)s AND e.id = n.entry_id
 JOIN postings AS p ON p.ledger_id = e.ledger_id AND p.entry_id = e.id
-WHERE p.account_id = %s AND e.business_date > %s AND e.effective_at < %s GROUP BY 1
+WHERE p.account_id = %(account)s AND e.business_date > %(last)s AND e.effective_at < %(end)s GROUP BY 1
 """
 # Those whose run, or whose entry, lies in the days. A receipt is known by its number like any other.
 _ADJUSTED = """
@@ -310,7 +319,11 @@ async def _read_known(driver: Driver, compared: Compared, held: _Sides) -> dict[
     if not stray:
         return {}
     wanted = text_array(sorted({line.receipt for line in stray}))
-    cursor = await driver.execute(_LATER, (wanted, ledger.id, account.id, days.last, days.end(ledger)))
+    late = {
+        "receipts": wanted, "ledger": ledger.id, "provider": account.provider, "account": account.id,
+        "last": days.last, "end": days.end(ledger),
+    }  # fmt: skip
+    cursor = await driver.execute(_LATER, late)
     later: dict[str, tuple[int, date]] = {receipt: (amount, day) for receipt, amount, day in await cursor.fetchall()}
     elsewhere: dict[str, str] = {}
     if not compared.has_charges_apart:

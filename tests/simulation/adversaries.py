@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from datetime import timedelta
 from typing import TYPE_CHECKING
 
@@ -22,6 +22,7 @@ if TYPE_CHECKING:
 
 Act = Callable[[], Awaitable[None]]
 NOBODY = 999_999
+THEFTS = (50_000, 250_000, 700_000)
 
 
 def acts(history: History, opened: Opened) -> Mapping[str, tuple[float, Act]]:
@@ -135,11 +136,11 @@ async def pry(history: History, opened: Opened) -> None:
     history.told += [("stranger", one) for one in told]
 
 
-async def steal(history: History) -> None:
+async def steal(history: History, amounts: Sequence[int] = THEFTS) -> None:
     """Once or twice a history, some thousands of shillings."""
     history.troubles["thief"] += 1
     history.note("somebody pays past the books")
-    history.daraja.steal(history.chance.choice([50_000, 250_000, 700_000]))
+    history.daraja.steal(history.chance.choice(amounts))
 
 
 async def repeat(history: History, opened: Opened) -> None:

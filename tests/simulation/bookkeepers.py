@@ -236,6 +236,10 @@ async def close(history: StatementHistory, opened: Opened) -> None:
     desk, ledger = CloseDesk(process.ids), opened.ledger
     yesterday = day_of(history.clock.now()) - timedelta(days=1)
     gives_up = history.chance.random() < 0.2
+    if history.files and history.chance.random() < 0.4:  # what is to be signed is held against the statement
+        days = Days(min(history.watch.first, yesterday), yesterday)
+        await reconcile(history, history.chance.choice(history.accounts), days)
+        return
 
     async def command(session: Driver) -> object:
         now = process.clock.now()

@@ -89,6 +89,9 @@ class RunChecks:
         decisions = self.rows(_DECISIONS, run=run["id"])
         found = self._check_figures(run, account, rows, entries)
         found += _check_sums(run, decisions)
+        found += [
+            f"S9 {one['receipt']} proves a payout, and is let be" for one in decisions if one["state"] == "resolves"
+        ]
         booked = [one for one in entries if days[0] <= one.day <= days[1]]
         found += _check_each_once(decisions, rows, booked, lines)
         own = {one.id: one for one in entries}

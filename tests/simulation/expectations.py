@@ -90,7 +90,7 @@ def _compare(seen: Seen, receipt: str, group: Sequence[Row], entries: list[Entry
 
 def _booked_later(seen: Seen, receipt: str) -> int | None:
     """What the books learned after they had closed these days."""
-    later = [one for one in seen.entries if one.reference == receipt and one.day > seen.last and one.at < _end(seen)]
+    later = [one for one in seen.entries if one.number == receipt and one.day > seen.last and one.at < _end(seen)]
     return sum(one.net for one in later) if later else None
 
 

@@ -23,6 +23,8 @@ from tests.simulation.outcome import Arena, Outcome
 from tests.simulation.statement_files import Exported, day_of
 
 NIGHTS_MAX = 2
+# Amounts that others pay and send back, too.
+THEFTS = (50_000, 150_000, 150_000, 250_000, 450_000)
 # What is looked at as soon as it is done: nothing happens between its COMMIT and that.
 _AT_ONE_GO = ("reconcile", "close")
 
@@ -108,7 +110,7 @@ class StatementHistory(MoneyInHistory):
     def _adversaries(self, opened: Opened) -> Mapping[str, tuple[float, Act]]:
         return {
             **super()._adversaries(opened),
-            "thief": (0.3, lambda: adversaries.steal(self)),
+            "thief": (0.3, lambda: adversaries.steal(self, THEFTS)),
             "closer": (0.7, lambda: bookkeepers.close(self, opened)),
             "clerks-race": (0.4, self._race),
         }

@@ -24,8 +24,9 @@ if TYPE_CHECKING:
     from tests.simulation.history_of_statements import StatementHistory
 
 ROUNDS_MAX, CASES_MAX = 8, 30
-# In the first nobody adjusts: it shows what there is, and whose word is waited for.
-FULL_ROUNDS = 2
+# In the first nobody adjusts: it shows what there is, and whose word is waited for. In the second what is certain goes
+# into the books, so that those who took money back are seen to; only then a person says something of the rest.
+CERTAIN_FROM, REST_FROM = 1, 2
 _EVIDENCE = "the portal shows it"
 _RETURN_CASES: LiteralString = """
 SELECT r.id, t.state, (SELECT array_agg(encode(a.token_hash, 'hex')) FROM instructions AS i
@@ -49,12 +50,14 @@ async def live(history: StatementHistory, opened: Opened) -> None:
     for number in range(ROUNDS_MAX):
         history.note(f"the last cycle, round {number}")
         agrees = await _hold_against(history)
-        if agrees and number >= FULL_ROUNDS:
+        if agrees and number >= REST_FROM:
             break
         await _decide_cases(history, opened)
+        if number >= CERTAIN_FROM:
+            await _put_right_what_is_certain(history, opened)
         await history.settle_down(opened, hours=1)
-        if number:
-            await _put_right(history, opened)
+        if number >= REST_FROM:
+            await _put_right_the_rest(history, opened)
     else:
         history.violations.append("S7 the books and the statement do not come to agree")
         return
@@ -86,11 +89,15 @@ async def _again(history: StatementHistory) -> None:
         await bookkeepers.reconcile(history, account, Days(first, last))
 
 
-async def _put_right(history: StatementHistory, opened: Opened) -> None:
-    """What rules are certain of, then what a person says of each break that is left."""
+async def _put_right_what_is_certain(history: StatementHistory, opened: Opened) -> None:
     for run_id in history.watch.newest_runs():
         await bookkeepers.propose_certain(history, opened, run_id)
         await _approve_all(history, opened)
+
+
+async def _put_right_the_rest(history: StatementHistory, opened: Opened) -> None:
+    """What a person says of each break that is left."""
+    for run_id in history.watch.newest_runs():
         left = bookkeepers.breaks_of(history, run_id)
         if left and not sum(one.difference for one in left):
             await bookkeepers.propose(history, opened, run_id, left, as_they_are=True)

@@ -223,9 +223,12 @@ def expand(seed: int, *, calm: bool = False, without: Iterable[str] = (), kind: 
 
 
 def _with_statements(options: Options, chance: random.Random) -> Options:
-    """A little of everything that statements show, and time for those who look into them."""
+    """A little of everything that statements show, and time for those who look into them. Now and then the statement is
+    the only one that tells: there is no list of what came in, or nothing is answered about payouts."""
+    alone = frozenset(one for one, share in (("list", 0.4), ("queries", 0.2)) if chance.random() < share)
     return replace(
         options,
+        without=options.without | alone,
         steps=options.steps + 40,
         payouts=chance.randint(2, 5),
         orders=chance.randint(0, 2),

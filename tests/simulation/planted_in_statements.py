@@ -12,7 +12,7 @@ from tests.simulation.mutants import Change, part, planted_in_statements
 
 importing, statement = part("ledger.reconciliation.importing"), part("ledger.reconciliation.statement")
 matching, reading = part("ledger.reconciliation.matching"), part("ledger.reconciliation.reading")
-comparing, periods = part("ledger.reconciliation.comparing"), part("ledger.journal.periods")
+comparing = part("ledger.reconciliation.comparing")
 running, adjusting = part("ledger.reconciliation.run"), part("ledger.reconciliation.adjusting")
 adjustment, closing_accounts = part("ledger.reconciliation.adjustment"), part("ledger.reconciliation.closing_accounts")
 
@@ -199,16 +199,6 @@ def break_closed_without_an_entry(change: Change) -> None:
 
 
 @planted_in_statements
-def fees_put_right_twice(change: Change) -> None:
-    """Whose charges an adjustment is about already is not asked."""
-
-    async def nobody(*_: Any) -> dict[int, int]:
-        return {}
-
-    change(adjusting, "find_claimed", nobody)
-
-
-@planted_in_statements
 def payment_of_a_statement_dated_when_it_was_approved(change: Change) -> None:
     received = adjusting.Received
 
@@ -222,13 +212,14 @@ def payment_of_a_statement_dated_when_it_was_approved(change: Change) -> None:
 
 
 @planted_in_statements
-def late_fact_dated_in_a_signed_day(change: Change) -> None:
-    change(periods.Periods, "date_of", lambda self, happened: happened)
+def late_fact_not_carried(change: Change) -> None:
+    change(reading, "_LATE", "SELECT 0 * %(ledger)s * %(account)s + 0 * (%(first)s::date - %(start)s::date)")
 
 
 @planted_in_statements
-def late_fact_not_carried(change: Change) -> None:
-    change(reading, "_LATE", "SELECT 0 * %(ledger)s * %(account)s + 0 * (%(first)s::date - %(start)s::date)")
+def late_return_looked_for_by_what_it_undoes(change: Change) -> None:
+    """Found by these histories."""
+    change(comparing, "_LATER", comparing._LATER.replace("r.return_receipt = w.receipt", "false"))
 
 
 @planted_in_statements

@@ -15,7 +15,10 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 from api.closing import close_document
 from api.documents import Document, write_document
 from ledger.collections.refusals import ApproverNeeded
+from ledger.collections.return_asking import TakenBack
 from ledger.database import Driver, driver, run, transaction
+from ledger.idempotency import claim
+from ledger.journal.entry import Source
 from ledger.journal.post import business_date
 from ledger.money import Money
 from ledger.outbox.instruction import Settled
@@ -25,6 +28,7 @@ from ledger.reconciliation.closing import RACING_CONSTRAINTS, CloseDesk, CloseNo
 from ledger.reconciliation.matching import State
 from ledger.reconciliation.reading import Days
 from ledger.reconciliation.run import Run
+from ledger.returns import ReturnRecorder
 from tests.adapters.statement_files import write_csv
 from tests.ledger.payouts.shop import FLOAT, SHORTAGE
 from tests.ledger.reconciliation.desk import Desk, statement_rows
@@ -231,6 +235,32 @@ async def test_a_callback_behind_the_signature_is_booked_and_counts_for_the_firs
     open_days = await close.desk.reconcile(days=Days(second, second + timedelta(days=1)))
     assert (open_days.agrees, open_days.carried) == (True, -150_000)
     assert sorted(one.rule for one in await close.desk.decisions(open_days)) == ["late", "receipt"]
+
+
+async def test_what_went_back_and_was_learned_behind_the_signature_is_known_by_its_own_number(close: Close) -> None:
+    till, shop = close.desk.till, close.desk.till.shop
+    receipt_id, at = await till.take(receipt="UI4BBB0001", shillings=700), shop.now()
+    await close.told(
+        ("UI4BBB0001", COLLECTED.format("X"), 70_000), ("UI4RRR0001", "Pay Utility Reversal by X", -70_000)
+    )
+    shop.clock.advance(seconds=DAY)
+    await close.begin()
+    await close.sign(accept="the provider took it back")
+    key = claim(client_id=7, key="taken-back", method="BookTakenBack", content=b"")
+    taken = TakenBack(
+        receipt_id=receipt_id, amount=Money("KES", 70_000), return_receipt="UI4RRR0001", completed_at=at,
+        reason="the portal shows it", actor="amina", source=Source.MANUAL, key=key,
+    )  # fmt: skip
+    returns = ReturnRecorder(allocating=till.recorder.allocating, ids=shop.ids, rails=frozenset({"daraja"}))
+
+    async def take_back(connection: AsyncConnection) -> None:
+        await returns.take_back(await driver(connection), ledger=shop.ledger, taken=taken, now=shop.now())
+
+    await run(shop.engine, take_back)
+
+    closed = await close.desk.reconcile(days=Days(close.first_day, close.first_day))
+    decided = {one.receipt: (one.state, one.rule) for one in await close.desk.decisions(closed)}
+    assert decided == {"UI4BBB0001": (State.MATCHED, "receipt"), "UI4RRR0001": (State.ACCEPTED, "late")}
 
 
 async def test_what_was_learned_late_and_put_right_is_not_carried_as_if_the_statement_had_it(close: Close) -> None:
