@@ -84,7 +84,7 @@ OF_STATEMENTS = (
     "file-twice",  # a statement is taken in that was before
     "file-torn",  # a row is missing, and the balances beside it show that
     "fee-changed",  # a payment costs another fee than the tariff says
-    "clerks-race",  # two people take one statement in, or approve one adjustment, at once
+    "clerks-race",  # two people take one statement in at once
     "closer",  # people close days, sign and reopen them amid all this
     "careless",  # somebody approves what he proposed himself, or turns down what was right
 )

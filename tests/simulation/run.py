@@ -25,6 +25,8 @@ from tests.simulation.postgres import Engines, Ground
 # second, and a minute where the machine is busy with everything else.
 SECONDS_MAX = 600
 TIMELINE_LINES_MAX = 40
+# How a violation names what it is about.
+_NAMES = ("dft-", "UI1", "UI2", "UI3")
 _HISTORIES = {
     Kind.PAYOUTS: History,
     Kind.COLLECTIONS: MoneyInHistory,
@@ -75,7 +77,7 @@ def timeline(outcome: Outcome) -> list[str]:
     """What led to the first violation, in a page: the lines about its payout, and the deaths; the last ones if many."""
     if not outcome.violations:
         return outcome.trace[-TIMELINE_LINES_MAX:]
-    words = [one for word in outcome.violations[0].split() if (one := word.strip("(),")).startswith(("dft-", "UI2"))]
+    words = [one for word in outcome.violations[0].split() if (one := word.strip("(),")).startswith(_NAMES)]
     told = [
         line for line in outcome.trace
         if not words or words[0] in line or " dies " in line or "troubles stop" in line or "judge" in line
