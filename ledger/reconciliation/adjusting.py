@@ -35,7 +35,7 @@ from ledger.reconciliation.adjustment import (
     receipt_drafts,
 )
 from ledger.reconciliation.comparing import Compared, comparing
-from ledger.reconciliation.importing import StatementAccount, read_statement_account
+from ledger.reconciliation.importing import StatementAccount, allow_minutes, read_statement_account
 from ledger.reconciliation.matching import Decision, State
 from ledger.reconciliation.proposals import (
     Adjustment,
@@ -117,6 +117,7 @@ class AdjustmentDesk:
         """What rules are certain of in a run, of what no adjustment is about yet: one for all charges, one for each
         payment that came in. Raises RunNotFound, AdjustmentNotReady where a newer run is there."""
         check_text(actor, field="actor", length_max=ACTOR_LENGTH_MAX)
+        await allow_minutes(driver)
         account, days = await self._run(driver, ledger, run_id)
         breaks = await read_breaks(driver, ledger, run_id, account, None)
         claimed = await find_claimed(driver, ledger, account, breaks)
@@ -178,6 +179,7 @@ class AdjustmentDesk:
         """Posts what was proposed, once, and answers whether that had been done before. Raises AdjustmentNotFound,
         AdjustmentNotReady, ApproverNeeded, and what the books refuse."""
         check_text(actor, field="actor", length_max=ACTOR_LENGTH_MAX)
+        await allow_minutes(driver)
         one = await read_adjustment(driver, ledger_id=ledger.id, adjustment_id=adjustment_id)
         if one.approved:
             return one, True

@@ -21,7 +21,7 @@ from ledger.database import Driver
 from ledger.ids import encode
 from ledger.journal.books import Ledger
 from ledger.journal.span import span_of_days
-from ledger.reconciliation.importing import CHARGES_PAID, IMPORT_SECONDS_MAX, StatementAccount
+from ledger.reconciliation.importing import CHARGES_PAID, StatementAccount, allow_minutes
 from ledger.reconciliation.matching import Adjusted, Booked, Books, Decision, Known, Line, Payout, match
 from ledger.reconciliation.reading import ADJUSTMENT_PREFIX, Days, Told
 from ledger.reconciliation.statement import LineKind, LineStatus
@@ -247,7 +247,7 @@ async def comparing(
     driver: Driver, compared: Compared, *, rows_at_once: int = ROWS_AT_ONCE
 ) -> AsyncIterator[Comparison]:
     """Both sides as one statement of the database sees them; what is held is decided already."""
-    await driver.execute("SELECT set_config('statement_timeout', %s, true)", (f"{IMPORT_SECONDS_MAX}s",))
+    await allow_minutes(driver)
     adjusted = await _read_adjusted(driver, compared)
     async with driver.cursor(name=_CURSOR) as cursor:
         await cursor.execute(_ROWS, await _place(driver, compared, adjusted))
