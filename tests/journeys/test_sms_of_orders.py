@@ -36,7 +36,7 @@ async def told(counter: Counter) -> list[tuple[str, str]]:
     """What was told of orders, and to whom."""
     found = await counter.rig.rows(
         "SELECT m.body, y.payee_masked FROM sms_messages AS m JOIN parties AS y ON y.ledger_id = m.ledger_id "
-        "AND y.id = m.party_id WHERE m.ledger_id = :ledger AND m.event = 'order.paid'"
+        "AND y.id = m.party_id WHERE m.ledger_id = :ledger AND m.event = 'order.paid' ORDER BY m.id"
     )
     return [(body, masked) for body, masked in found]
 

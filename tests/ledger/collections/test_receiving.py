@@ -118,7 +118,9 @@ async def test_no_row_holds_the_number_of_a_payer_or_of_a_reference(till: Till) 
     await till.take(reference=NUMBER)
     await till.take(reference="0712 345 678")
 
-    told = await till.shop.rows("SELECT payer_shown, reference_shown, sealed FROM receipts WHERE ledger_id = :ledger")
+    told = await till.shop.rows(
+        "SELECT payer_shown, reference_shown, sealed FROM receipts WHERE ledger_id = :ledger ORDER BY id"
+    )
 
     assert [(payer, reference) for payer, reference, _ in told] == [
         ("2547****678", "2547****678"),
