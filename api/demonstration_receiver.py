@@ -78,8 +78,11 @@ class Receiver:
 
     def _is_genuine(self, headers: Mapping[str, str], body: bytes) -> bool:
         """Whether the secret signed just this, lately."""
-        signed_at = datetime.fromtimestamp(int(headers["webhook-timestamp"]), UTC)
-        expected = Webhook(self._secret).sign(headers["webhook-id"], signed_at, body.decode())
-        signatures = headers["webhook-signature"].split(" ")
+        try:
+            signed_at = datetime.fromtimestamp(int(headers["webhook-timestamp"]), UTC)
+            expected = Webhook(self._secret).sign(headers["webhook-id"], signed_at, body.decode())
+        except (KeyError, ValueError, OverflowError):
+            return False
+        signatures = headers.get("webhook-signature", "").split(" ")
         is_signed = any(hmac.compare_digest(expected.encode(), one.encode()) for one in signatures)
         return is_signed and abs(self._now() - signed_at) <= _TOLERANCE

@@ -4,7 +4,7 @@ rails. Exits 0 only if they agree."""
 from __future__ import annotations
 
 import tempfile
-from datetime import timedelta
+from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Annotated
 
@@ -54,7 +54,13 @@ async def _demo(directory: Path, report: Path) -> bool:
     settings = Settings().model_copy(update={**_HASTE, "data_directory": directory, "database_url": None})
     out.print("Starting PostgreSQL, the sandbox rail, the gRPC services, the callback edge and the worker ...")
     now = WALL_CLOCK()
-    month_end = now.replace(day=1) - timedelta(days=1)
-    out.print(f"The story is of {month_end:%d %B %Y}, for a month is closed only once it is over.")
-    async with open_stage(settings, certificate_directory=directory, ahead=month_end - now) as stage:
+    story = story_of(now)
+    out.print(f"The story is of {story:%d %B %Y}, for a month is closed only once it is over.")
+    async with open_stage(settings, certificate_directory=directory, ahead=story - now) as stage:
         return await run_demonstration(stage, out, close_report=report)
+
+
+def story_of(now: datetime) -> datetime:
+    """Around noon, where the books are, on the last day of the month before: in no zone of theirs it is another date,
+    and no run goes on past midnight."""
+    return (now.replace(day=1) - timedelta(days=1)).replace(hour=9, minute=0)

@@ -117,7 +117,6 @@ class AdjustmentDesk:
         """What rules are certain of in a run, of what no adjustment is about yet: one for all charges, one for each
         payment that came in. Raises RunNotFound, AdjustmentNotReady where a newer run is there."""
         check_text(actor, field="actor", length_max=ACTOR_LENGTH_MAX)
-        await allow_minutes(driver)
         account, days = await self._run(driver, ledger, run_id)
         breaks = await read_breaks(driver, ledger, run_id, account, None)
         claimed = await find_claimed(driver, ledger, account, breaks)
@@ -213,6 +212,7 @@ class AdjustmentDesk:
         return await read_adjustment(driver, ledger_id=ledger.id, adjustment_id=one.id), False
 
     async def _run(self, driver: Driver, ledger: Ledger, run_id: int) -> tuple[StatementAccount, Days]:
+        await allow_minutes(driver)
         row = await (await driver.execute(_RUN, (ledger.id, run_id))).fetchone()
         if row is None:
             raise RunNotFound("no such run in this ledger", field="run_id")
